@@ -1,0 +1,154 @@
+//! Ids: a type for each kind of row, printed with its prefix, ordered by the time they were made.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::clock::{Millis, random};
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const BODY_LEN: usize = 26;
+
+/// What is wrong with a text that should be an id.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("expected an id like `{prefix}_` and {BODY_LEN} letters and digits")]
+pub struct IdError {
+    prefix: &'static str,
+}
+
+/// 48 bits of time and 80 random bits in Crockford's base 32, lower-case (the layout of a ULID).
+fn body(at: Millis) -> [u8; BODY_LEN] {
+    let mut random_bytes = [0u8; 16];
+    random(&mut random_bytes[..10]);
+    let low = u128::from_le_bytes(random_bytes);
+    let time = u128::from(at.0.max(0).unsigned_abs() & 0xffff_ffff_ffff);
+    let mut rest = (time << 80) | low;
+    let mut text = [0u8; BODY_LEN];
+    for slot in text.iter_mut().rev() {
+        *slot = ALPHABET[(rest & 31) as usize];
+        rest >>= 5;
+    }
+    text
+}
+
+fn is_body(text: &str) -> bool {
+    text.len() == BODY_LEN && text.bytes().all(|byte| ALPHABET.contains(&byte))
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The text before the underscore.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// A new id made at this time.
+            pub fn generate(at: Millis) -> Self {
+                let body = body(at);
+                let mut text = String::with_capacity($prefix.len() + 1 + BODY_LEN);
+                text.push_str(concat!($prefix, "_"));
+                text.extend(body.iter().map(|byte| char::from(*byte)));
+                $name(text.into())
+            }
+
+            /// The id as it is stored and printed.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                match text.strip_prefix(concat!($prefix, "_")) {
+                    Some(body) if is_body(body) => Ok($name(text.into())),
+                    _ => Err(IdError { prefix: $prefix }),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A workspace, the tenant everything else belongs to.
+    WorkspaceId "ws";
+    /// An API token (not the token itself).
+    TokenId "tok";
+    /// A subscription.
+    SubscriptionId "sub";
+    /// An endpoint: the unguessable last part of a webhook address.
+    EndpointId "ep";
+    /// A trigger.
+    TriggerId "trg";
+    /// A runnable, over all its versions.
+    RunnableId "run";
+    /// One version of a runnable.
+    VersionId "ver";
+    /// What arrived at an endpoint.
+    RequestId "req";
+    /// One thing that happened.
+    EventId "evt";
+    /// The obligation to run one version with given arguments.
+    JobId "job";
+    /// One execution of a job.
+    AttemptId "att";
+    /// A running host, for leases.
+    HostId "host";
+    /// An entry of the audit log.
+    AuditId "aud";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_print_with_their_prefix_and_read_back() {
+        let id = JobId::generate(Millis(1_700_000_000_000));
+        assert!(id.as_str().starts_with("job_"));
+        assert_eq!(id.as_str().parse::<JobId>(), Ok(id));
+    }
+
+    #[test]
+    fn ids_sort_by_the_time_they_were_made() {
+        let earlier = EventId::generate(Millis(1_700_000_000_000));
+        let later = EventId::generate(Millis(1_700_000_000_001));
+        assert!(earlier < later);
+    }
+
+    #[test]
+    fn an_id_of_another_kind_is_refused() {
+        let job = JobId::generate(Millis(1));
+        assert!(job.as_str().parse::<EventId>().is_err());
+        assert!("job_short".parse::<JobId>().is_err());
+        assert!("job_UPPERCASEUPPERCASEUPPERCA".parse::<JobId>().is_err());
+    }
+}

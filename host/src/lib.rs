@@ -1,0 +1,9 @@
+//! The trigger host: what happens at outside services becomes work done, with nothing lost.
+//!
+//! Levels, lower ones first; a module imports only from lower levels (`host/tests/tidy.rs` holds this).
+#![forbid(unsafe_code)]
+
+// 0: words and values, knowing nothing of ours
+pub mod clock;
+pub mod id;
+pub mod secret;

@@ -5,5 +5,9 @@
 
 // 0: words and values, knowing nothing of ours
 pub mod clock;
+pub mod config;
 pub mod id;
+pub mod reference;
 pub mod secret;
+pub mod units;
+pub mod yaml;

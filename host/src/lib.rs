@@ -6,4 +6,9 @@
 // 0: words and values, knowing nothing of ours
 pub mod clock;
 pub mod id;
+pub mod model;
+pub mod seal;
 pub mod secret;
+
+// 1: each outside crate is named in one place
+pub mod store;

@@ -7,7 +7,20 @@
 pub mod clock;
 pub mod config;
 pub mod id;
+pub mod metrics;
+pub mod model;
 pub mod reference;
+pub mod seal;
 pub mod secret;
 pub mod units;
 pub mod yaml;
+
+// 1: each outside crate is named in one place
+pub mod store;
+
+// 2: what the words mean
+pub mod documents;
+pub mod tokens;
+
+// 3: the edges
+pub mod api;

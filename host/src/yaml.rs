@@ -298,7 +298,7 @@ mod tests {
         check("a: 1\nb: 2\na: 3\n", expect!["3:1: `a` stands twice (first in line 1)"]);
         check(
             "a: &x 1\n",
-            expect!["1:7: an anchor is not supported: write the value out"],
+            expect!["1:4: an anchor is not supported: write the value out"],
         );
         check("a: !!binary aGk=\n", expect!["1:13: a tag is not supported here"]);
         check("{[1]: 2}", expect!["1:2: a key must be a text"]);
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn nesting_without_end_is_refused() {
-        let error = Located::parse(&"[".repeat(5_000)).map(|_| ()).expect_err("too deep");
+        let error = Located::parse(&"[".repeat(100)).map(|_| ()).expect_err("too deep");
         assert!(error.message.contains("nested deeper"), "{error}");
     }
 

@@ -65,14 +65,6 @@ group! {
 }
 
 group! {
-    /// The key that seals secrets.
-    Keys {
-        /// The file with the key. None: `key` in the data directory, made at the first start.
-        file: Option<PathBuf> = None;
-    }
-}
-
-group! {
     /// What is logged, and how.
     Log {
         /// A filter as of `tracing`: `info`, `warn,triggerd=debug`.
@@ -151,7 +143,6 @@ group! {
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Config {
     pub server: Server,
-    pub keys: Keys,
     pub log: Log,
     pub limits: Limits,
     pub runnables: Runnables,
@@ -162,8 +153,7 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-pub(super) const GROUPS: [(&str, &[&str]); 7] = [
-    ("keys", Keys::KEYS),
+pub(super) const GROUPS: [(&str, &[&str]); 6] = [
     ("log", Log::KEYS),
     ("limits", Limits::KEYS),
     ("runnables", Runnables::KEYS),
@@ -177,7 +167,6 @@ impl Config {
     pub(super) fn set(&mut self, key: &str, raw: Raw<'_>) -> Option<Result<(), String>> {
         match key.split_once('.') {
             None => self.server.set(key, raw),
-            Some(("keys", key)) => self.keys.set(key, raw),
             Some(("log", key)) => self.log.set(key, raw),
             Some(("limits", key)) => self.limits.set(key, raw),
             Some(("runnables", key)) => self.runnables.set(key, raw),
@@ -213,11 +202,6 @@ impl Config {
     /// Where manifests stand.
     pub fn manifests_dir(&self) -> PathBuf {
         self.in_data(self.server.manifests.as_ref(), "manifests")
-    }
-
-    /// The file with the sealing key.
-    pub fn key_file(&self) -> PathBuf {
-        self.in_data(self.keys.file.as_ref(), "key")
     }
 
     /// The file that the first admin token is written to.

@@ -29,3 +29,4 @@ pub use catalog::{Catalog, CatalogError, Field, FieldMistake, SubscriptionDraft}
 pub use document::{Document, RunnableEntry, SubscriptionEntry, TriggerEntry};
 pub use mistake::Mistake;
 pub use plan::{Plan, PlanError, PlannedObject, Planner};
+pub use words::name as workspace_name_form;

@@ -6,4 +6,5 @@
 // 0: words and values, knowing nothing of ours
 pub mod clock;
 pub mod id;
+pub mod metrics;
 pub mod secret;

@@ -7,4 +7,9 @@
 pub mod clock;
 pub mod id;
 pub mod metrics;
+pub mod model;
+pub mod seal;
 pub mod secret;
+
+// 1: each outside crate is named in one place
+pub mod store;

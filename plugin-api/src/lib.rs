@@ -1,1 +1,14 @@
-//! placeholder
+//! What a provider for triggerd is written against: plain traits, declared rules, one export.
+//!
+//! A provider is a type with [`provider::Provider`] and the traits beside it, exported by
+//! `export_provider!`. What its declaration says by rules it does not write again.
+
+pub mod declaration;
+mod error;
+pub mod host;
+pub mod messages;
+pub mod prelude;
+pub mod provider;
+pub mod rules;
+
+pub use error::{Error, ErrorCode, Result};

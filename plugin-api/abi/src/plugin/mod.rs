@@ -1,0 +1,3 @@
+//! The provider's side of the boundary.
+
+pub use crate::layout::WireHeader;

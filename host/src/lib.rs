@@ -4,6 +4,10 @@
 #![forbid(unsafe_code)]
 
 // 0: words and values, knowing nothing of ours
+pub mod backoff;
 pub mod clock;
 pub mod id;
 pub mod secret;
+
+// 1: the outside crates, each named in one place
+pub mod outbound;

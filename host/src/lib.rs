@@ -7,7 +7,10 @@
 pub mod backoff;
 pub mod clock;
 pub mod id;
+pub mod model;
+pub mod seal;
 pub mod secret;
 
-// 1: the outside crates, each named in one place
+// 1: each outside crate is named in one place
 pub mod outbound;
+pub mod store;

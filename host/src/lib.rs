@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 // 0: words and values, knowing nothing of ours
+pub mod backoff;
 pub mod clock;
 pub mod id;
 pub mod metrics;
@@ -12,4 +13,5 @@ pub mod seal;
 pub mod secret;
 
 // 1: each outside crate is named in one place
+pub mod outbound;
 pub mod store;

@@ -15,7 +15,7 @@ use super::library_file::{Digest, LibraryFile};
 use super::live::{LiveProvider, Parts, ResolvedLimits};
 use super::manifest::Manifest;
 use super::probe::{ProbeError, Prober};
-use super::services::{Egress, Services};
+use super::services::{Egress, Reach, Services};
 use crate::clock::{Clock, random};
 
 /// A dispatch that takes longer than this is named in the log, unless the manifest says otherwise.
@@ -68,8 +68,8 @@ impl LoadError {
     }
 }
 
-/// Opens a provider's way to the outside: its name, what it may reach.
-pub type EgressFactory = Arc<dyn Fn(&str, &[String]) -> Box<dyn Egress> + Send + Sync>;
+/// Opens a provider's way to the outside.
+pub type EgressFactory = Arc<dyn Fn(&Reach) -> Box<dyn Egress> + Send + Sync>;
 
 /// Loads libraries into this process, each once per load, and never unloads one.
 pub struct Loader {
@@ -128,11 +128,11 @@ impl Loader {
         let size = library.bytes.len() as u64;
         let LibraryFile { declaration, digest, .. } = library;
         let declaration = Arc::new(declaration);
-        let network = network(&declaration, manifest);
+        let reach = reach(&declaration, manifest);
         let services = Services::new(
             &manifest.provider,
             self.clock.clone(),
-            (self.egress)(&manifest.provider, &network),
+            (self.egress)(&reach),
         );
         let opened = Library::open(&copy).map_err(|error| LoadError::Open(error.to_string()))?;
         self.bytes_mapped.fetch_add(size, Ordering::Relaxed);
@@ -209,15 +209,25 @@ fn expand(key: &str, value: &serde_json::Value) -> Result<serde_json::Value, Loa
 }
 
 /// What the declaration asks for, narrowed by the manifest; `{name}` stands for a text of `config`.
-fn network(declaration: &Declaration, manifest: &Manifest) -> Vec<String> {
-    let asked = declaration.network().iter().map(|place| {
-        let name = place.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        let configured = name.and_then(|name| manifest.config.get(name)).and_then(|v| v.as_str());
-        configured.map_or_else(|| place.clone(), str::to_owned)
-    });
-    match &manifest.permissions {
-        Some(permissions) => asked.filter(|place| permissions.network.contains(place)).collect(),
-        None => asked.collect(),
+fn reach(declaration: &Declaration, manifest: &Manifest) -> Reach {
+    let mut hosts: Vec<String> = declaration
+        .network()
+        .iter()
+        .map(|place| {
+            let name = place.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            let configured = name.and_then(|name| manifest.config.get(name)).and_then(|v| v.as_str());
+            configured.map_or_else(|| place.clone(), str::to_owned)
+        })
+        .collect();
+    let Some(permissions) = &manifest.permissions else {
+        return Reach { hosts, allow: Vec::new() };
+    };
+    if let Some(network) = &permissions.network {
+        hosts.retain(|place| network.contains(place));
+    }
+    Reach {
+        hosts,
+        allow: permissions.allow.clone(),
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Manifest {
     /// What one provider may use.
     #[serde(default, skip_serializing_if = "Limits::is_default")]
     pub limits: Limits,
-    /// Narrows what the declaration asks for.
+    /// Narrows what the declaration asks for, and opens private ranges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Permissions>,
 }
@@ -84,9 +84,12 @@ pub struct Limits {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Permissions {
-    /// `host:port`, each also named by the declaration.
-    #[serde(default)]
-    pub network: Vec<String>,
+    /// Only these of the places that the declaration names, written as there. Absent: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Vec<String>>,
+    /// Address ranges (CIDR) beyond public ones, for a service in a private network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
 }
 
 /// Why a manifest cannot be used; the text names file, place, what was found and what is allowed.

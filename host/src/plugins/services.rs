@@ -10,7 +10,17 @@ use trigger_plugin_abi::host::{CallError, HostServices, Level};
 
 use crate::clock::{Clock, random};
 
-type Answer = Pin<Box<dyn Future<Output = Result<Vec<u8>, CallError>> + Send>>;
+/// The answer to a service call: JSON.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Vec<u8>, CallError>> + Send>>;
+
+/// What a provider may reach.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    /// `host:port` or absolute URLs.
+    pub hosts: Vec<String>,
+    /// Address ranges (CIDR) beyond public ones that the operator opened.
+    pub allow: Vec<String>,
+}
 
 /// Sends one request of a provider to the outside; filled in by the guarded client.
 pub trait Egress: Send + Sync + 'static {

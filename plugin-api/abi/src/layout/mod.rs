@@ -1,0 +1,18 @@
+//! What crosses the boundary, byte for byte.
+//!
+//! Two kinds, with different rules. The tables of functions grow: a minor version appends fields
+//! after `last_prefix_field`, which the other side sees as absent. Everything else is frozen for
+//! the major version; its growth slot is zero and may one day point at more. A number that means
+//! something is a transparent integer, never a Rust enum: one that is not known has a meaning too.
+
+mod data;
+mod vtable;
+
+pub use data::{
+    Growth, WireDispatch, WireError, WireEventCall, WireHeader, WireOutcome, WireRequest,
+    WireResult,
+};
+pub use vtable::{
+    Context, ModuleVtable, ModuleVtableRef, ProviderVtable, ProviderVtableRef, ServicesVtable,
+    ServicesVtableRef, WireFuture, WireProvider, WireServices,
+};

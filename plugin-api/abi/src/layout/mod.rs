@@ -6,6 +6,8 @@
 //! something is a transparent integer, never a Rust enum: one that is not known has a meaning too.
 
 mod data;
+// The calling side of each table is the host's, or the provider's: no build has both in use.
+#[cfg_attr(not(feature = "host"), allow(dead_code))]
 mod vtable;
 
 pub use data::{
@@ -13,6 +15,8 @@ pub use data::{
     WireResult,
 };
 pub use vtable::{
-    Context, ModuleVtable, ModuleVtableRef, ProviderVtable, ProviderVtableRef, ServicesVtable,
-    ServicesVtableRef, WireFuture, WireProvider, WireServices,
+    Context, ModuleVtable, ModuleVtableRef, ProviderVtable, ProviderVtableRef, WireFuture,
+    WireProvider, WireServices,
 };
+#[cfg(feature = "host")]
+pub use vtable::{ServicesVtable, ServicesVtableRef};

@@ -6,9 +6,12 @@
 pub mod declaration;
 mod error;
 pub mod host;
+pub mod http_file;
 pub mod messages;
 pub mod prelude;
 pub mod provider;
 pub mod rules;
+pub mod samples;
+pub mod signature;
 
 pub use error::{Error, ErrorCode, Result};

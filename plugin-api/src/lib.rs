@@ -9,11 +9,17 @@ mod export;
 #[doc(hidden)]
 pub mod glue;
 pub mod host;
+<<<<<<< HEAD
 mod log;
+=======
+pub mod http_file;
+>>>>>>> rules
 pub mod messages;
 pub mod prelude;
 pub mod provider;
 pub mod rules;
+pub mod samples;
+pub mod signature;
 
 pub use error::{Error, ErrorCode, Result};
 

@@ -72,10 +72,14 @@ impl Fields {
 
     /// Walks the whole payload once, which also proves that it is JSON.
     pub fn read<'p>(&self, payload: &'p [u8]) -> Result<Found<'p, '_>, Unreadable> {
-        let text = std::str::from_utf8(payload).map_err(|error| Unreadable::NotUtf8(error.valid_up_to()))?;
+        let text = std::str::from_utf8(payload)
+            .map_err(|error| Unreadable::NotUtf8(error.valid_up_to()))?;
         let mut entries = Vec::new();
         walk(text, &self.root, &mut entries).map_err(Unreadable::NotJson)?;
-        Ok(Found { fields: self, entries })
+        Ok(Found {
+            fields: self,
+            entries,
+        })
     }
 }
 
@@ -84,7 +88,10 @@ impl<'p> Found<'p, '_> {
     /// among the set finds nothing.
     pub fn all(&self, pointer: &Pointer) -> impl Iterator<Item = &'p str> {
         let wanted = self.fields.pointers.binary_search(pointer).ok();
-        self.entries.iter().filter(move |entry| Some(entry.pointer) == wanted).filter_map(|entry| entry.raw)
+        self.entries
+            .iter()
+            .filter(move |entry| Some(entry.pointer) == wanted)
+            .filter_map(|entry| entry.raw)
     }
 
     /// The only value at a pointer without `*`.
@@ -105,10 +112,17 @@ impl Node {
             Some((Segment::Each, rest)) => self.each.get_or_insert_default().insert(rest, pointer),
             Some((Segment::Name(name), rest)) => {
                 // An index has one spelling (RFC 6901, section 4): "01" is a key and nothing else.
-                if let Some(index) = name.parse().ok().filter(|index: &usize| index.to_string() == *name) {
+                if let Some(index) = name
+                    .parse()
+                    .ok()
+                    .filter(|index: &usize| index.to_string() == *name)
+                {
                     self.indices.insert(index, name.clone());
                 }
-                self.names.entry(name.clone()).or_default().insert(rest, pointer);
+                self.names
+                    .entry(name.clone())
+                    .or_default()
+                    .insert(rest, pointer);
             }
         }
     }
@@ -118,7 +132,11 @@ impl Node {
     }
 }
 
-fn walk<'p>(text: &'p str, node: &Node, entries: &mut Vec<Entry<'p>>) -> Result<(), serde_json::Error> {
+fn walk<'p>(
+    text: &'p str,
+    node: &Node,
+    entries: &mut Vec<Entry<'p>>,
+) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let nested = text.trim_ascii_start().starts_with(['{', '[']);
     if nested && node.ends.is_none() && !node.is_leaf() {
@@ -140,7 +158,10 @@ impl<'p> DeserializeSeed<'p> for Walk<'_, '_, 'p> {
     fn deserialize<D: Deserializer<'p>>(self, deserializer: D) -> Result<(), D::Error> {
         if let Some(pointer) = self.node.ends {
             let raw = <&RawValue as serde::Deserialize>::deserialize(deserializer)?.get();
-            self.entries.push(Entry { pointer, raw: Some(raw) });
+            self.entries.push(Entry {
+                pointer,
+                raw: Some(raw),
+            });
             if !self.node.is_leaf() {
                 descend(raw, self.node, self.entries).map_err(serde::de::Error::custom)?;
             }
@@ -156,7 +177,11 @@ impl<'p> DeserializeSeed<'p> for Walk<'_, '_, 'p> {
     }
 }
 
-fn descend<'p>(raw: &'p str, node: &Node, entries: &mut Vec<Entry<'p>>) -> Result<(), serde_json::Error> {
+fn descend<'p>(
+    raw: &'p str,
+    node: &Node,
+    entries: &mut Vec<Entry<'p>>,
+) -> Result<(), serde_json::Error> {
     if !raw.starts_with(['{', '[']) {
         return Ok(());
     }
@@ -175,18 +200,25 @@ impl<'p> Visitor<'p> for Walk<'_, '_, 'p> {
         // Where each key's findings begin and end, so that a later duplicate can take them back.
         let mut seen: Vec<(&str, std::ops::Range<usize>)> = Vec::new();
         while let Some(Key(key)) = map.next_key::<Key<'p>>()? {
-            let child = std::str::from_utf8(&key).ok().and_then(|key| self.node.names.get_key_value(key));
+            let child = std::str::from_utf8(&key)
+                .ok()
+                .and_then(|key| self.node.names.get_key_value(key));
             let Some((name, child)) = child else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
             if let Some((_, range)) = seen.iter().find(|(seen, _)| seen == name) {
-                self.entries[range.clone()].iter_mut().for_each(|entry| entry.raw = None);
+                self.entries[range.clone()]
+                    .iter_mut()
+                    .for_each(|entry| entry.raw = None);
                 let earlier = range.clone();
                 seen.retain(|(_, range)| *range != earlier);
             }
             let start = self.entries.len();
-            map.next_value_seed(Walk { node: child, entries: self.entries })?;
+            map.next_value_seed(Walk {
+                node: child,
+                entries: self.entries,
+            })?;
             seen.push((name, start..self.entries.len()));
         }
         Ok(())
@@ -194,15 +226,26 @@ impl<'p> Visitor<'p> for Walk<'_, '_, 'p> {
 
     fn visit_seq<A: SeqAccess<'p>>(self, mut seq: A) -> Result<(), A::Error> {
         for index in 0.. {
-            let named = self.node.indices.get(&index).and_then(|name| self.node.names.get(name));
+            let named = self
+                .node
+                .indices
+                .get(&index)
+                .and_then(|name| self.node.names.get(name));
             let taken = match (&self.node.each, named) {
-                (Some(each), None) => seq.next_element_seed(Walk { node: each, entries: self.entries })?,
-                (None, Some(named)) => seq.next_element_seed(Walk { node: named, entries: self.entries })?,
+                (Some(each), None) => seq.next_element_seed(Walk {
+                    node: each,
+                    entries: self.entries,
+                })?,
+                (None, Some(named)) => seq.next_element_seed(Walk {
+                    node: named,
+                    entries: self.entries,
+                })?,
                 (None, None) => seq.next_element::<IgnoredAny>()?.map(drop),
                 (Some(each), Some(named)) => match seq.next_element::<&RawValue>()? {
                     Some(raw) => {
                         for node in [&**each, named] {
-                            walk(raw.get(), node, self.entries).map_err(serde::de::Error::custom)?;
+                            walk(raw.get(), node, self.entries)
+                                .map_err(serde::de::Error::custom)?;
                         }
                         Some(())
                     }

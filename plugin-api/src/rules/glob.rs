@@ -17,7 +17,10 @@ enum Sense {
 
 impl Globs {
     /// Compiles `patterns`; an error names the pattern and what is wrong with it.
-    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>, ignore_case: bool) -> Result<Self, String> {
+    pub fn new<'a>(
+        patterns: impl IntoIterator<Item = &'a str>,
+        ignore_case: bool,
+    ) -> Result<Self, String> {
         let compile = |text: &'a str| {
             let (sense, glob) = match text.strip_prefix('!') {
                 Some(rest) => (Sense::TakesOut, rest),
@@ -31,15 +34,30 @@ impl Globs {
                 .map_err(|error| format!("`{text}` is not a glob: {}", error.kind()))?;
             Ok((sense, built.compile_matcher()))
         };
-        let patterns = patterns.into_iter().map(compile).collect::<Result<_, String>>()?;
-        Ok(Self { patterns, ignore_case })
+        let patterns = patterns
+            .into_iter()
+            .map(compile)
+            .collect::<Result<_, String>>()?;
+        Ok(Self {
+            patterns,
+            ignore_case,
+        })
     }
 
     /// With only `!` patterns, everything else matches.
     pub fn matches(&self, text: &str) -> bool {
-        let at_first = self.patterns.iter().all(|(sense, _)| *sense == Sense::TakesOut);
-        let decides = |(sense, glob): &(Sense, GlobMatcher)| glob.is_match(text).then_some(*sense == Sense::Takes);
-        self.patterns.iter().rev().find_map(decides).unwrap_or(at_first)
+        let at_first = self
+            .patterns
+            .iter()
+            .all(|(sense, _)| *sense == Sense::TakesOut);
+        let decides = |(sense, glob): &(Sense, GlobMatcher)| {
+            glob.is_match(text).then_some(*sense == Sense::Takes)
+        };
+        self.patterns
+            .iter()
+            .rev()
+            .find_map(decides)
+            .unwrap_or(at_first)
     }
 
     pub fn ignores_case(&self) -> bool {
@@ -64,17 +82,33 @@ mod tests {
 
     #[test]
     fn a_star_stays_within_a_segment_and_two_cross() {
-        check(&["release/*"], &["release/1"], &["release/1/2", "release", "xrelease/1"]);
+        check(
+            &["release/*"],
+            &["release/1"],
+            &["release/1/2", "release", "xrelease/1"],
+        );
         check(&["release/**"], &["release/1", "release/1/2"], &["main"]);
         check(&["**/*.rs"], &["a.rs", "src/deep/a.rs"], &["a.rsx"]);
-        check(&["src/**/mod.rs"], &["src/mod.rs", "src/a/b/mod.rs"], &["mod.rs"]);
-        check(&["v[0-9].?", "{main,dev}"], &["v1.2", "main", "dev"], &["v10.2", "maindev", "v1."]);
+        check(
+            &["src/**/mod.rs"],
+            &["src/mod.rs", "src/a/b/mod.rs"],
+            &["mod.rs"],
+        );
+        check(
+            &["v[0-9].?", "{main,dev}"],
+            &["v1.2", "main", "dev"],
+            &["v10.2", "maindev", "v1."],
+        );
         check(&["main"], &["main"], &["Main", "mainline"]);
     }
 
     #[test]
     fn the_last_pattern_that_matches_decides() {
-        check(&["**", "!docs/**", "docs/api/**"], &["a", "docs/api/x"], &["docs/x"]);
+        check(
+            &["**", "!docs/**", "docs/api/**"],
+            &["a", "docs/api/x"],
+            &["docs/x"],
+        );
         check(&["!docs/**"], &["src/a"], &["docs/a"]);
     }
 

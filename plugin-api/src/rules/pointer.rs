@@ -36,7 +36,10 @@ pub enum PointerError {
 impl Pointer {
     /// The whole payload.
     pub fn whole() -> Self {
-        Self { text: String::new(), segments: Vec::new() }
+        Self {
+            text: String::new(),
+            segments: Vec::new(),
+        }
     }
 
     pub fn segments(&self) -> &[Segment] {
@@ -61,17 +64,27 @@ impl FromStr for Pointer {
             return Ok(Self::whole());
         }
         let rest = text.strip_prefix('/').ok_or(PointerError::NoSlash)?;
-        let segments = rest.split('/').map(segment).collect::<Result<Vec<_>, _>>()?;
+        let segments = rest
+            .split('/')
+            .map(segment)
+            .collect::<Result<Vec<_>, _>>()?;
         if segments.len() > SEGMENTS_MAX {
             return Err(PointerError::TooDeep);
         }
-        Ok(Self { text: text.to_owned(), segments })
+        Ok(Self {
+            text: text.to_owned(),
+            segments,
+        })
     }
 }
 
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.text.is_empty() { "the whole payload" } else { &self.text })
+        f.write_str(if self.text.is_empty() {
+            "the whole payload"
+        } else {
+            &self.text
+        })
     }
 }
 
@@ -102,7 +115,10 @@ mod tests {
     fn escapes_are_resolved_and_a_star_means_each_item() {
         let pointer: Pointer = "/a~1b/~0c/*/0".parse().unwrap();
         let name = |text: &str| Segment::Name(text.to_owned());
-        assert_eq!(pointer.segments(), [name("a/b"), name("~c"), Segment::Each, name("0")]);
+        assert_eq!(
+            pointer.segments(),
+            [name("a/b"), name("~c"), Segment::Each, name("0")]
+        );
         assert!(pointer.is_many());
         assert_eq!(pointer.as_str(), "/a~1b/~0c/*/0");
     }
@@ -111,7 +127,10 @@ mod tests {
     fn what_is_no_pointer_is_refused() {
         assert_eq!("action".parse::<Pointer>(), Err(PointerError::NoSlash));
         assert_eq!("/a~2".parse::<Pointer>(), Err(PointerError::Escape));
-        assert_eq!("/a".repeat(33).parse::<Pointer>(), Err(PointerError::TooDeep));
+        assert_eq!(
+            "/a".repeat(33).parse::<Pointer>(),
+            Err(PointerError::TooDeep)
+        );
         assert!("/a".repeat(32).parse::<Pointer>().is_ok());
     }
 }

@@ -19,7 +19,9 @@ impl<'a> Scalar<'a> {
     /// Reads JSON text. `None` for an object, an array, and a text that is no Unicode (a lone surrogate).
     pub fn from_json(raw: &'a str) -> Option<Self> {
         match raw.as_bytes().first()? {
-            b'"' => serde_json::from_str::<Text<'a>>(raw).ok().map(|Text(text)| Self::Text(text)),
+            b'"' => serde_json::from_str::<Text<'a>>(raw)
+                .ok()
+                .map(|Text(text)| Self::Text(text)),
             b't' => Some(Self::Bool(true)),
             b'f' => Some(Self::Bool(false)),
             b'n' => Some(Self::Null),
@@ -34,7 +36,10 @@ impl<'a> Scalar<'a> {
             return Self::from_json(raw).into_iter().collect();
         }
         let items: Vec<&'a RawValue> = serde_json::from_str(raw).unwrap_or_default();
-        items.into_iter().filter_map(|item| Self::from_json(item.get())).collect()
+        items
+            .into_iter()
+            .filter_map(|item| Self::from_json(item.get()))
+            .collect()
     }
 
     /// Reads a parameter or a declared value. `None` for an object or an array.
@@ -61,7 +66,11 @@ impl<'a> Scalar<'a> {
     /// As a number, also from a text that is one.
     pub fn number(&self) -> Option<f64> {
         match self {
-            Self::Number(text) | Self::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+            Self::Number(text) | Self::Text(text) => text
+                .trim()
+                .parse()
+                .ok()
+                .filter(|number: &f64| number.is_finite()),
             Self::Null | Self::Bool(_) => None,
         }
     }
@@ -112,6 +121,9 @@ mod tests {
     fn an_unreadable_text_is_no_value() {
         assert_eq!(Scalar::from_json(r#""\ud800""#), None);
         assert_eq!(Scalar::from_json("1e999").unwrap().number(), None);
-        assert_eq!(Scalar::list_from_json(r#"["a", "\ud800", {"x": 1}, 3]"#).len(), 2);
+        assert_eq!(
+            Scalar::list_from_json(r#"["a", "\ud800", {"x": 1}, 3]"#).len(),
+            2
+        );
     }
 }

@@ -45,7 +45,9 @@ impl Unit {
 /// Digits only (with a sign perhaps), so that `1e9` and ` 5` are no moments.
 fn whole(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 /// Seconds, with a fraction of which three digits count (`1355517523.000005`).
@@ -64,14 +66,21 @@ fn milliseconds(fraction: &str) -> Option<i64> {
 
 /// RFC 3339, section 5.6, with `T` or a space between date and time; a leap second counts as the next second.
 fn rfc3339_ms(text: &str) -> Option<i64> {
-    let number = |range: std::ops::Range<usize>| whole(text.get(range)?).filter(|number| *number >= 0);
-    let is = |at: usize, allowed: &[u8]| text.as_bytes().get(at).is_some_and(|b| allowed.contains(b));
+    let number =
+        |range: std::ops::Range<usize>| whole(text.get(range)?).filter(|number| *number >= 0);
+    let is =
+        |at: usize, allowed: &[u8]| text.as_bytes().get(at).is_some_and(|b| allowed.contains(b));
     if !(is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":")) {
         return None;
     }
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+    if !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 60
+    {
         return None;
     }
     let rest = text.get(19..)?;
@@ -95,7 +104,11 @@ fn zone_seconds(zone: &str) -> Option<i64> {
         return None;
     }
     let seconds = whole(hours)? * 3_600 + whole(minutes)? * 60;
-    Some(if zone.starts_with('-') { -seconds } else { seconds })
+    Some(if zone.starts_with('-') {
+        -seconds
+    } else {
+        seconds
+    })
 }
 
 /// Days since 1970-01-01 of the proleptic Gregorian calendar, counted in years that begin in March, so
@@ -118,7 +131,16 @@ mod tests {
         assert_eq!(duration_ms("5m"), Some(300_000));
         assert_eq!(duration_ms("72h"), Some(259_200_000));
         assert_eq!(duration_ms("500ms"), Some(500));
-        for wrong in ["", "5", "m", "-5m", "5 m", "5w", "99999999999999999999s", "18446744073709551615d"] {
+        for wrong in [
+            "",
+            "5",
+            "m",
+            "-5m",
+            "5 m",
+            "5w",
+            "99999999999999999999s",
+            "18446744073709551615d",
+        ] {
             assert_eq!(duration_ms(wrong), None, "{wrong}");
         }
     }
@@ -126,21 +148,52 @@ mod tests {
     #[test]
     fn moments_are_read_as_they_are_written() {
         // Expected values by `date -u -d … +%s`.
-        assert_eq!(Unit::Rfc3339.read("2024-02-29T23:59:59Z"), Some(1_709_251_199_000));
+        assert_eq!(
+            Unit::Rfc3339.read("2024-02-29T23:59:59Z"),
+            Some(1_709_251_199_000)
+        );
         assert_eq!(Unit::Rfc3339.read("1969-12-31T23:59:59.5Z"), Some(-500));
-        assert_eq!(Unit::Rfc3339.read("2019-05-15T15:20:33+02:00"), Some(1_557_926_433_000));
-        assert_eq!(Unit::Rfc3339.read("2000-01-01 00:00:00.123456-05:30"), Some(946_704_600_123));
+        assert_eq!(
+            Unit::Rfc3339.read("2019-05-15T15:20:33+02:00"),
+            Some(1_557_926_433_000)
+        );
+        assert_eq!(
+            Unit::Rfc3339.read("2000-01-01 00:00:00.123456-05:30"),
+            Some(946_704_600_123)
+        );
         assert_eq!(Unit::Seconds.read("1700000000"), Some(1_700_000_000_000));
-        assert_eq!(Unit::Seconds.read("1355517523.000005"), Some(1_355_517_523_000));
-        assert_eq!(Unit::Milliseconds.read("1700000000123"), Some(1_700_000_000_123));
+        assert_eq!(
+            Unit::Seconds.read("1355517523.000005"),
+            Some(1_355_517_523_000)
+        );
+        assert_eq!(
+            Unit::Milliseconds.read("1700000000123"),
+            Some(1_700_000_000_123)
+        );
     }
 
     #[test]
     fn what_is_no_moment_is_none() {
-        for wrong in ["", "2024-02-29", "2024-13-01T00:00:00Z", "2024-02-29T23:59:59", "2024-02-29T24:00:00Z", "ü024-02-29T23:59:59Z"] {
+        for wrong in [
+            "",
+            "2024-02-29",
+            "2024-13-01T00:00:00Z",
+            "2024-02-29T23:59:59",
+            "2024-02-29T24:00:00Z",
+            "ü024-02-29T23:59:59Z",
+        ] {
             assert_eq!(Unit::Rfc3339.read(wrong), None, "{wrong}");
         }
-        for wrong in ["", "-", "1e9", " 5", "5 ", "1.", "0x5", "99999999999999999999"] {
+        for wrong in [
+            "",
+            "-",
+            "1e9",
+            " 5",
+            "5 ",
+            "1.",
+            "0x5",
+            "99999999999999999999",
+        ] {
             assert_eq!(Unit::Seconds.read(wrong), None, "{wrong}");
         }
     }

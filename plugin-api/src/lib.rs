@@ -9,11 +9,8 @@ mod export;
 #[doc(hidden)]
 pub mod glue;
 pub mod host;
-<<<<<<< HEAD
 mod log;
-=======
 pub mod http_file;
->>>>>>> rules
 pub mod messages;
 pub mod prelude;
 pub mod provider;

@@ -14,4 +14,8 @@ pub mod secret;
 
 // 1: each outside crate is named in one place
 pub mod outbound;
+pub mod plugins;
 pub mod store;
+
+// 2: what happens
+pub mod ingress;

@@ -146,7 +146,7 @@ impl Ingress {
     }
 
     async fn keep(&self, live: &LiveProvider, opened: &Opened, arrived: &Arrived, dispatched: Dispatched) -> Response<Body> {
-        let masked = live.declaration.masked_headers();
+        let masked = &live.facts.masked_headers;
         let (append, reply) = record::accepted(arrived, &opened.subscription, masked, dispatched);
         let carries_events = !append.events.is_empty();
         match self.store.append(append).await {
@@ -182,7 +182,7 @@ impl Ingress {
             codes::INVALID_INPUT | codes::UNSUPPORTED => (answer::problem(StatusCode::BAD_REQUEST, "the request cannot be read"), 400),
             _ => (answer::unavailable("the provider is not available at the moment"), 503),
         };
-        let masked = live.declaration.masked_headers();
+        let masked = &live.facts.masked_headers;
         let row = record::refused(arrived, &opened.subscription, masked, status, error.message.clone());
         self.keep_refused(row);
         response

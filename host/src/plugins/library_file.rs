@@ -6,8 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
-use trigger_plugin_abi::host::{Section, preflight};
-use trigger_plugin_api::declaration::{Bundle, Declaration};
+use trigger_plugin_abi::bundle::Bundle;
+use trigger_plugin_abi::host::{PreflightError, Section, preflight};
+use trigger_plugin_api::declaration::Declaration;
 
 /// The largest library that is read; a release build of a provider has about one megabyte.
 const LIBRARY_MAX: u64 = 256 << 20;
@@ -83,18 +84,18 @@ impl LibraryFile {
             reason,
         };
         let bytes = read_whole(path).map_err(|error| refuse("unreadable", error))?;
-        let section = preflight(&bytes).map_err(|error| refuse(error.kind(), error.to_string()))?;
-        let bundle = Bundle::read(&section.bundle)
+        let section = preflight(&bytes).map_err(|error| refuse(kind(&error), error.to_string()))?;
+        let bundle = Bundle::parse(&section.bundle)
             .map_err(|error| refuse("declaration", format!("the embedded declaration cannot be read: {error}")))?;
-        let (declaration, warnings) = Declaration::load(&bundle)
+        let loaded = Declaration::load(&bundle)
             .map_err(|error| refuse("declaration", error.to_string()))?;
         Ok(LibraryFile {
             path: path.to_owned(),
             digest: Digest::of(&bytes),
             bytes,
             section,
-            declaration,
-            warnings: warnings.iter().map(ToString::to_string).collect(),
+            declaration: loaded.declaration,
+            warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
         })
     }
 
@@ -113,6 +114,20 @@ impl LibraryFile {
                 self.declaration.identity.name,
             ),
         })
+    }
+}
+
+/// One word for lists and metrics.
+fn kind(error: &PreflightError) -> &'static str {
+    match error {
+        PreflightError::NotElf | PreflightError::NotShared { .. } | PreflightError::NotAPlugin => "not_a_plugin",
+        PreflightError::Truncated { .. } => "truncated",
+        PreflightError::Corrupted { .. } | PreflightError::DamagedSection { .. } => "corrupted",
+        PreflightError::WrongArchitecture { .. }
+        | PreflightError::WrongTarget { .. }
+        | PreflightError::CpuFeature { .. } => "wrong_target",
+        PreflightError::AbiMajor { .. } => "abi",
+        PreflightError::PanicAbort => "panic_abort",
     }
 }
 

@@ -1,6 +1,5 @@
 //! A provider that is loaded and serves: calls into its library, counted and bounded.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -8,8 +7,8 @@ use trigger_plugin_abi::codes;
 use trigger_plugin_abi::host::{
     CallError, Dispatched, EventCall, Outcome, Provider, Request, SubscriptionHandle, TriggerHandle,
 };
-use trigger_plugin_api::declaration::Declaration;
 
+use super::facts::Facts;
 use super::health::{PanicWindow, RateLimit};
 use super::library_file::Digest;
 
@@ -32,8 +31,8 @@ pub struct LiveProvider {
     pub generation: u64,
     /// Of the library.
     pub digest: Digest,
-    /// What the provider says of itself.
-    pub declaration: Arc<Declaration>,
+    /// What the host needs of its declaration.
+    pub facts: Facts,
     /// Bounds on it.
     pub limits: ResolvedLimits,
     provider: Provider,
@@ -51,8 +50,8 @@ pub struct Parts {
     pub generation: u64,
     /// Of the library.
     pub digest: Digest,
-    /// What the provider says of itself.
-    pub declaration: Arc<Declaration>,
+    /// What the host needs of its declaration.
+    pub facts: Facts,
     /// Bounds on it.
     pub limits: ResolvedLimits,
     /// The created provider.
@@ -70,7 +69,7 @@ impl LiveProvider {
             name: parts.name,
             generation: parts.generation,
             digest: parts.digest,
-            declaration: parts.declaration,
+            facts: parts.facts,
             limits: parts.limits,
             provider: parts.provider,
             decoy: parts.decoy,

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use trigger_plugin_abi::host::Library;
-use trigger_plugin_api::declaration::Declaration;
+use tracing::level_filters::LevelFilter;
+use trigger_plugin_abi::host::{Level, Library};
 
+use super::facts::Facts;
 use super::library_file::{Digest, LibraryFile};
 use super::live::{LiveProvider, Parts, ResolvedLimits};
 use super::manifest::Manifest;
@@ -126,9 +127,10 @@ impl Loader {
             return Err(error.into());
         }
         let size = library.bytes.len() as u64;
-        let LibraryFile { declaration, digest, .. } = library;
-        let declaration = Arc::new(declaration);
-        let reach = reach(&declaration, manifest);
+        let digest = library.digest;
+        let facts = Facts::of(&library.declaration);
+        drop(library);
+        let reach = reach(&facts, manifest);
         let services = Services::new(
             &manifest.provider,
             self.clock.clone(),
@@ -139,15 +141,14 @@ impl Loader {
         let provider = opened
             .create(Arc::new(services), &setup)
             .map_err(|error| LoadError::Create(error.message))?;
-        provider.set_log_level(log_level());
         let decoy = provider
-            .open_subscription(&decoy(&declaration))
+            .open_subscription(&decoy(&facts))
             .map_err(|error| LoadError::Create(error.message))?;
         Ok(LiveProvider::assemble(Parts {
             name: manifest.provider.as_str().into(),
             generation,
             digest,
-            declaration,
+            facts,
             limits: limits(manifest),
             provider,
             decoy,
@@ -209,9 +210,9 @@ fn expand(key: &str, value: &serde_json::Value) -> Result<serde_json::Value, Loa
 }
 
 /// What the declaration asks for, narrowed by the manifest; `{name}` stands for a text of `config`.
-fn reach(declaration: &Declaration, manifest: &Manifest) -> Reach {
-    let mut hosts: Vec<String> = declaration
-        .network()
+fn reach(facts: &Facts, manifest: &Manifest) -> Reach {
+    let mut hosts: Vec<String> = facts
+        .network
         .iter()
         .map(|place| {
             let name = place.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
@@ -240,12 +241,12 @@ fn limits(manifest: &Manifest) -> ResolvedLimits {
 }
 
 /// A subscription with random texts in all its secret fields.
-fn decoy(declaration: &Declaration) -> String {
+fn decoy(facts: &Facts) -> String {
     let mut secrets = serde_json::Map::new();
-    for name in declaration.secret_fields() {
+    for name in &facts.secret_fields {
         let mut bytes = [0u8; 32];
         random(&mut bytes);
-        secrets.insert(name.to_owned(), hex::encode(bytes).into());
+        secrets.insert(name.clone(), hex::encode(bytes).into());
     }
     serde_json::json!({
         "id": "decoy",
@@ -257,10 +258,7 @@ fn decoy(declaration: &Declaration) -> String {
     .to_string()
 }
 
-fn log_level() -> trigger_plugin_abi::host::Level {
-    use tracing::level_filters::LevelFilter;
-    use trigger_plugin_abi::host::Level;
-
+pub(super) fn log_level() -> Level {
     match LevelFilter::current() {
         LevelFilter::OFF | LevelFilter::ERROR => Level::Error,
         LevelFilter::WARN => Level::Warn,

@@ -22,6 +22,8 @@ pub mod probe;
 
 pub mod services;
 
+mod facts;
+
 mod health;
 
 pub mod live;

@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
+use super::facts::Facts;
 use super::library_file::{Digest, LibraryFile, Refusal};
 use super::live::LiveProvider;
 use super::load::{LoadError, fingerprint};
@@ -306,7 +307,7 @@ impl Library {
             version: file.section.version.clone(),
             abi: format!("{}.{}", file.section.abi.0, file.section.abi.1),
             compiler: file.section.compiler.clone(),
-            events: file.declaration.event_names(),
+            events: Facts::of(&file.declaration).events,
             warnings: file.warnings.clone(),
         }
     }

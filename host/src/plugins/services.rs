@@ -52,6 +52,10 @@ struct Sleep {
 }
 
 impl HostServices for Services {
+    fn log_level(&self) -> Level {
+        super::load::log_level()
+    }
+
     fn log(&self, level: Level, target: &str, message: &str) {
         forward(&self.provider, level, target, message);
     }

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 // 0: words and values, knowing nothing of ours
+pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod id;
@@ -16,11 +17,15 @@ pub mod units;
 pub mod yaml;
 
 // 1: each outside crate is named in one place
+pub mod outbound;
+pub mod plugins;
 pub mod store;
 
-// 2: what the words mean
+// 2: what happens
 pub mod documents;
 pub mod tokens;
 
 // 3: the edges
 pub mod api;
+pub mod cli;
+pub mod ingress;

@@ -34,7 +34,10 @@ pub fn router(state: ApiState) -> Router {
     let document = finished(document);
     let body_max = state.body_max();
     router
-        .route("/api/openapi.json", get(move || std::future::ready(Json(document.clone()))))
+        .route(
+            "/api/openapi.json",
+            get(move || std::future::ready(Json(document.clone()))),
+        )
         .route("/api/{*rest}", any(unknown_path))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(body_max))
@@ -52,15 +55,27 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
-        .routes(routes!(workspaces::list_workspaces, workspaces::create_workspace))
+        .routes(routes!(
+            workspaces::list_workspaces,
+            workspaces::create_workspace
+        ))
         .routes(routes!(workspaces::delete_workspace))
         .routes(routes!(apply::apply))
-        .routes(routes!(subscriptions::list_subscriptions, subscriptions::put_subscription))
-        .routes(routes!(subscriptions::show_subscription, subscriptions::delete_subscription))
+        .routes(routes!(
+            subscriptions::list_subscriptions,
+            subscriptions::put_subscription
+        ))
+        .routes(routes!(
+            subscriptions::show_subscription,
+            subscriptions::delete_subscription
+        ))
         .routes(routes!(subscriptions::switch_subscription))
         .routes(routes!(samples::sample_subscription))
         .routes(routes!(runnables::list_runnables, runnables::put_runnable))
-        .routes(routes!(runnables::show_runnable, runnables::delete_runnable))
+        .routes(routes!(
+            runnables::show_runnable,
+            runnables::delete_runnable
+        ))
         .routes(routes!(runnables::list_runnable_versions))
         .routes(routes!(runnables::switch_runnable))
         .routes(routes!(triggers::list_triggers, triggers::put_trigger))
@@ -91,7 +106,12 @@ fn finished(mut document: Document) -> Document {
     let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.add_security_scheme("token", token);
     for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+        ];
         for operation in operations.into_iter().flatten() {
             add_problem(operation);
         }
@@ -105,30 +125,24 @@ fn add_problem(operation: &mut Operation) {
         .description("What was wrong, and with which field")
         .content("application/problem+json", content)
         .build();
-    operation.responses.responses.insert("default".to_owned(), problem.into());
+    operation
+        .responses
+        .responses
+        .insert("default".to_owned(), problem.into());
 }
 
 async fn unknown_path() -> Problem {
     Problem::not_found("there is no such path; /api/openapi.json names all")
 }
 
-/// Takes a place among the calls in work, or says at once that there is none; counts the answers.
+/// Takes a place among the calls in work, or says at once that there is none.
 /// Health and metrics need no place: they are asked for when all is not well.
 async fn admit(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let response = if request.uri().path().starts_with("/api/") {
-        match state.free().try_acquire() {
-            Ok(_place) => next.run(request).await,
-            Err(_) => Problem::unavailable("too many calls at once").into_response(),
-        }
-    } else {
-        next.run(request).await
-    };
-    let class = match response.status().as_u16() / 100 {
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    };
-    state.metrics().api_calls.increment(class);
-    response
+    if !request.uri().path().starts_with("/api/") {
+        return next.run(request).await;
+    }
+    match state.free().try_acquire() {
+        Ok(_place) => next.run(request).await,
+        Err(_) => Problem::unavailable("too many calls at once").into_response(),
+    }
 }

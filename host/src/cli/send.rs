@@ -1,0 +1,171 @@
+//! `triggerd send`: genuine sample requests, posted to the endpoint as the service would.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use url::Url;
+
+use super::args::SendArgs;
+use super::connection::Connection;
+use super::error::CliError;
+use super::output::{counted, faint, print_json, text};
+use super::table::one_line;
+use crate::outbound::api_client::{ApiClient, ApiError, Posted};
+
+/// As many samples as the server signs for one call.
+const CHUNK: u32 = 100;
+
+#[derive(Debug, Default)]
+struct Tally {
+    accepted: usize,
+    /// By status, or 0 for no answer.
+    refused: BTreeMap<u16, usize>,
+    /// What the first refusal said.
+    first_refusal: Option<String>,
+}
+
+/// Asks for samples, sends them, counts the answers. Fails unless all were accepted.
+pub async fn run(args: SendArgs) -> Result<(), CliError> {
+    let connection = Connection::open(&args.client)?;
+    let path = connection.path(&["subscriptions", &args.to]);
+    let subscription = connection.client.get(&path, &[]).await?;
+    let provider = text(&subscription, "provider");
+    if provider != args.provider {
+        let message = format!(
+            "`{}` is a subscription of `{provider}`, not of `{}`",
+            args.to, args.provider
+        );
+        return Err(CliError::Said(message));
+    }
+    let mut tally = Tally::default();
+    let mut endpoint_url = String::new();
+    let mut left = args.count;
+    let places = Arc::new(Semaphore::new(args.concurrency as usize));
+    let mut sending = JoinSet::new();
+    while left > 0 {
+        let count = left.min(CHUNK);
+        left -= count;
+        let path = connection.path(&["subscriptions", &args.to, "sample"]);
+        let wish = json!({ "event": args.event, "count": count });
+        let samples = connection.client.post(&path, &[], Some(&wish)).await?;
+        endpoint_url = text(&samples, "endpoint_url").to_owned();
+        let url = reachable(&endpoint_url, connection.client.base());
+        for sample in samples["requests"].as_array().into_iter().flatten() {
+            let posted = posted(sample, &url)?;
+            let place = Arc::clone(&places).acquire_owned().await;
+            let place = place.map_err(|error| CliError::Said(error.to_string()))?;
+            let client = connection.client.clone();
+            sending.spawn(async move {
+                let _place = place;
+                deliver(&client, posted).await
+            });
+            while let Some(Ok(answer)) = sending.try_join_next() {
+                tally.count(answer);
+            }
+        }
+    }
+    while let Some(joined) = sending.join_next().await {
+        tally.count(joined.map_err(|error| CliError::Said(error.to_string()))?);
+    }
+    report(&args, &endpoint_url, &tally)
+}
+
+async fn deliver(client: &ApiClient, posted: Posted) -> Result<(u16, String), ApiError> {
+    client.send(posted).await
+}
+
+/// The endpoint as this client reaches the server: the public address may not lead here.
+fn reachable(endpoint_url: &str, base: &Url) -> String {
+    match Url::parse(endpoint_url) {
+        Ok(endpoint) => match base.join(endpoint.path()) {
+            Ok(url) => url.to_string(),
+            Err(_) => endpoint_url.to_owned(),
+        },
+        Err(_) => endpoint_url.to_owned(),
+    }
+}
+
+fn posted(sample: &Value, url: &str) -> Result<Posted, CliError> {
+    let body = STANDARD.decode(text(sample, "body"));
+    let body =
+        body.map_err(|error| CliError::Said(format!("the sample does not read: {error}")))?;
+    let headers = sample["headers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|header| {
+            let part = |index: usize| header[index].as_str().unwrap_or_default().to_owned();
+            (part(0), part(1))
+        });
+    let query = text(sample, "query");
+    let url = if query.is_empty() {
+        url.to_owned()
+    } else {
+        format!("{url}?{query}")
+    };
+    Ok(Posted {
+        method: text(sample, "method").to_owned(),
+        url,
+        headers: headers.collect(),
+        body,
+    })
+}
+
+impl Tally {
+    fn count(&mut self, answer: Result<(u16, String), ApiError>) {
+        let (status, said) = match answer {
+            Ok((status, _)) if (200..300).contains(&status) => {
+                self.accepted += 1;
+                return;
+            }
+            Ok((status, said)) => (status, format!("{status} {said}")),
+            Err(error) => (0, error.to_string()),
+        };
+        *self.refused.entry(status).or_default() += 1;
+        self.first_refusal.get_or_insert(said);
+    }
+
+    fn refused(&self) -> usize {
+        self.refused.values().sum()
+    }
+}
+
+fn report(args: &SendArgs, endpoint_url: &str, tally: &Tally) -> Result<(), CliError> {
+    let refused = tally.refused();
+    if args.client.json {
+        let by_status: BTreeMap<String, usize> = tally
+            .refused
+            .iter()
+            .map(|(status, count)| (status.to_string(), *count))
+            .collect();
+        print_json(&json!({
+            "endpoint_url": endpoint_url,
+            "event": args.event,
+            "accepted": tally.accepted,
+            "refused": refused,
+            "refused_by_status": by_status,
+        }));
+    } else {
+        let accepted = tally.accepted;
+        println!(
+            "{} to {endpoint_url}",
+            counted(args.count as usize, &args.event)
+        );
+        println!("{accepted} accepted, {refused} refused");
+        if refused == 0 {
+            println!("{}", faint("`triggerd jobs` shows what became of it"));
+        }
+    }
+    match &tally.first_refusal {
+        None => Ok(()),
+        Some(said) => Err(CliError::Said(format!(
+            "the first refusal: {}",
+            one_line(said)
+        ))),
+    }
+}

@@ -18,4 +18,5 @@ pub mod plugins;
 pub mod store;
 
 // 2: what happens
+pub mod events;
 pub mod ingress;

@@ -14,3 +14,6 @@ pub mod secret;
 // 1: each outside crate is named in one place
 pub mod outbound;
 pub mod store;
+
+// 2: what the host does
+pub mod runnables;

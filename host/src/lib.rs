@@ -7,13 +7,17 @@
 pub mod backoff;
 pub mod clock;
 pub mod id;
+pub mod metrics;
 pub mod model;
 pub mod seal;
 pub mod secret;
 
 // 1: each outside crate is named in one place
 pub mod outbound;
+pub mod plugins;
 pub mod store;
 
 // 2: what the host does
 pub mod runnables;
+// 2: what happens
+pub mod ingress;

@@ -17,6 +17,8 @@ pub mod outbound;
 pub mod plugins;
 pub mod store;
 
+// 2: what the host does
+pub mod runnables;
 // 2: what happens
 pub mod events;
 pub mod ingress;

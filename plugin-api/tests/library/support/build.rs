@@ -49,7 +49,9 @@ fn build_when_older(built: &Path, name: &str, build: impl FnOnce() -> io::Result
     let lock = File::create(target_dir().join(format!("{name}.test-lock")))
         .expect("the target folder is ours");
     lock.lock().expect("files can be locked");
-    let sources = newest_source(&repository().join("plugin-api"));
+    let sources = ["abi", "build", "src", "tests/fixtures"]
+        .map(|part| newest_source(&repository().join("plugin-api").join(part)));
+    let sources = sources.into_iter().max().expect("invariant: there are four parts");
     if modified(built) < sources {
         let status = build().expect("the build can be started");
         assert!(status.success(), "{name} does not build");

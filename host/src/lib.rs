@@ -4,6 +4,18 @@
 #![forbid(unsafe_code)]
 
 // 0: words and values, knowing nothing of ours
+pub mod backoff;
 pub mod clock;
 pub mod id;
+pub mod metrics;
+pub mod model;
+pub mod seal;
 pub mod secret;
+
+// 1: each outside crate is named in one place
+pub mod outbound;
+pub mod plugins;
+pub mod store;
+
+// 2: what happens
+pub mod ingress;

@@ -10,10 +10,13 @@ mod export;
 pub mod glue;
 pub mod host;
 mod log;
+pub mod http_file;
 pub mod messages;
 pub mod prelude;
 pub mod provider;
 pub mod rules;
+pub mod samples;
+pub mod signature;
 
 pub use error::{Error, ErrorCode, Result};
 

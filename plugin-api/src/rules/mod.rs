@@ -1,7 +1,26 @@
-//! The declared rules, compiled.
+//! (docs to come)
 
-/// What the rules prepare of a subscription.
-pub struct PreparedSubscription;
+mod challenge;
+pub mod condition;
+mod declared;
+mod dispatch;
+pub mod fields;
+pub mod form;
+pub mod glob;
+mod keys;
+pub mod matcher;
+pub mod parameters;
+pub mod pointer;
+pub mod scalar;
+mod sign;
+pub mod source;
+mod subscription;
+pub mod template;
+pub mod time;
+mod trigger;
+mod verify;
+pub mod vocabulary;
 
-/// What the rules compile of a trigger.
-pub struct PreparedTrigger;
+pub use declared::Declared;
+pub use keys::PreparedSubscription;
+pub use trigger::PreparedTrigger;

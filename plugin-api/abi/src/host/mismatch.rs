@@ -41,7 +41,11 @@ fn first_line(errors: &AbiInstabilityErrors) -> String {
         // Arguments and the fields of wrappers have no names.
         .filter(|name| name.starts_with(|first: char| first.is_alphabetic()))
         .collect();
-    let place = if path.is_empty() { "module".to_owned() } else { path.join(".") };
+    let place = if path.is_empty() {
+        "module".to_owned()
+    } else {
+        path.join(".")
+    };
     format!("{place}: {}", difference(&deepest.errs[0]))
 }
 

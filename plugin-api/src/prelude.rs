@@ -12,4 +12,4 @@ pub use crate::messages::{
 pub use crate::provider::{
     DeclaredProvider, Dispatch, Event, Provider, Pull, Setup, SubscriptionConstructor,
 };
-pub use crate::{Error, ErrorCode, Result};
+pub use crate::{Error, ErrorCode, Result, debug, error, export_provider, info, trace, warn};

@@ -1,0 +1,94 @@
+//! One line that names the field by which two layouts differ.
+
+use abi_stable::abi_stability::abi_checking::{
+    AbiInstability, AbiInstabilityErrors, CheckingGlobals, check_layout_compatibility_with_globals,
+};
+use abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
+
+const LINE_CHARS_MAX: usize = 200;
+
+/// Compares a library's layout with the host's, each time from nothing: what was compared before
+/// decides nothing. A minor version only appends, so the older of the two must fit into the newer
+/// one, whichever that is.
+pub(super) fn compare(
+    host: &'static TypeLayout,
+    library: &'static TypeLayout,
+) -> Result<(), String> {
+    let check = |interface, implementation| {
+        check_layout_compatibility_with_globals(interface, implementation, &CheckingGlobals::new())
+    };
+    let newer_library = check(host, library);
+    if newer_library.is_ok() || check(library, host).is_ok() {
+        return Ok(());
+    }
+    newer_library.map_err(|errors| first_line(&errors))
+}
+
+fn first_line(errors: &AbiInstabilityErrors) -> String {
+    let Some(first) = errors.errors.iter().find(|error| !error.errs.is_empty()) else {
+        return "the layouts differ".to_owned();
+    };
+    let path = first
+        .stack_trace
+        .iter()
+        .filter_map(|frame| match &frame.expected {
+            TLFieldOrFunction::Field(field) => Some(field.name()),
+            // A function stands under the field that holds it.
+            TLFieldOrFunction::Function(_) => None,
+        })
+        .collect::<Vec<_>>();
+    let place = match path.is_empty() {
+        true => "module".to_owned(),
+        false => path.join("."),
+    };
+    format!("{place}: {}", difference(&first.errs[0]))
+}
+
+fn difference(error: &AbiInstability) -> String {
+    match error {
+        AbiInstability::Name(names) => {
+            format!(
+                "type {}, expected {}",
+                names.found.name(),
+                names.expected.name()
+            )
+        }
+        AbiInstability::Package(packages) => {
+            format!(
+                "a type of package {}, expected {}",
+                packages.found, packages.expected
+            )
+        }
+        AbiInstability::PackageVersion(versions) => {
+            format!(
+                "version {}, expected {}",
+                versions.found.version, versions.expected.version
+            )
+        }
+        AbiInstability::Size(sizes) => {
+            format!("{} bytes, expected {}", sizes.found, sizes.expected)
+        }
+        AbiInstability::Alignment(alignments) => {
+            format!(
+                "alignment {}, expected {}",
+                alignments.found, alignments.expected
+            )
+        }
+        AbiInstability::FieldCountMismatch(counts) => {
+            format!("{} fields, expected {}", counts.found, counts.expected)
+        }
+        AbiInstability::UnexpectedField(fields) => {
+            format!(
+                "field {}, expected {}",
+                fields.found.name(),
+                fields.expected.name()
+            )
+        }
+        other => one_line(&format!("{other:?}")),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().take(LINE_CHARS_MAX).collect()
+}

@@ -1,0 +1,7 @@
+//! The contract's promises, each tried on libraries that are really built and really loaded.
+
+mod support;
+
+mod calls;
+mod panics;
+mod refused;

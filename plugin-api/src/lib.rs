@@ -11,6 +11,7 @@ pub mod glue;
 pub mod host;
 mod log;
 pub mod http_file;
+mod log;
 pub mod messages;
 pub mod prelude;
 pub mod provider;

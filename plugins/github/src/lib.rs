@@ -89,4 +89,3 @@ impl SubscriptionConstructor for Github {
         subscription::options::page(&self.api(host, &query.credentials)?, query).await
     }
 }
-

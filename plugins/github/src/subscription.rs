@@ -75,8 +75,7 @@ pub async fn update(api: &Api<'_>, change: &SubscriptionChange) -> Result<Create
 /// Deletes the webhook.
 pub async fn delete(api: &Api<'_>, held: &ExistingSubscription) -> Result<()> {
     let target = Target::of_held(held)?;
-    let during =
-        |failure: Failure| failure.during(format_args!("delete the webhook of {target}"));
+    let during = |failure: Failure| failure.during(format_args!("delete the webhook of {target}"));
     match api.send("DELETE", &target.hook_path(held)?, None).await {
         Ok(_) => Ok(()),
         Err(Failure::NotFound) => {
@@ -104,14 +103,11 @@ async fn all_hooks(api: &Api<'_>, target: &Target) -> Result<Vec<Hook>, Failure>
 }
 
 /// Finds the webhook that has our address and gives it what is wanted.
-async fn take_over(
-    api: &Api<'_>,
-    target: &Target,
-    wanted: &Wanted,
-    secret: &str,
-) -> Result<Hook> {
+async fn take_over(api: &Api<'_>, target: &Target, wanted: &Wanted, secret: &str) -> Result<Hook> {
     let during = |failure: Failure| {
-        failure.during(format_args!("take over the webhook that {target} has already"))
+        failure.during(format_args!(
+            "take over the webhook that {target} has already"
+        ))
     };
     let hooks = all_hooks(api, target).await.map_err(during)?;
     let Some(ours) = hooks.iter().find(|hook| hook.sends_to(&wanted.url)) else {
@@ -120,7 +116,9 @@ async fn take_over(
         )));
     };
     let path = format!("{}/{}", target.hooks_path(), ours.id);
-    change_hook(api, &path, wanted, secret).await.map_err(during)
+    change_hook(api, &path, wanted, secret)
+        .await
+        .map_err(during)
 }
 
 async fn change_hook(

@@ -72,8 +72,14 @@ mod tests {
     fn an_address_is_taken_with_or_without_its_last_slash() {
         for (given, kept) in [
             ("https://api.github.com", "https://api.github.com"),
-            ("https://ghe.acme.test/api/v3/", "https://ghe.acme.test/api/v3"),
-            ("http://127.0.0.1:9000/api/v3", "http://127.0.0.1:9000/api/v3"),
+            (
+                "https://ghe.acme.test/api/v3/",
+                "https://ghe.acme.test/api/v3",
+            ),
+            (
+                "http://127.0.0.1:9000/api/v3",
+                "http://127.0.0.1:9000/api/v3",
+            ),
         ] {
             assert_eq!(BaseUrl::parse(given).unwrap(), BaseUrl(kept.to_owned()));
         }
@@ -103,7 +109,10 @@ mod tests {
             base.join("/user").unwrap(),
             "https://ghe.acme.test/api/v3/user"
         );
-        assert!(base.join("https://ghe.acme.test/api/v3/user?page=2").is_ok());
+        assert!(
+            base.join("https://ghe.acme.test/api/v3/user?page=2")
+                .is_ok()
+        );
         for elsewhere in [
             "https://evil.test/user",
             "https://ghe.acme.test/api/v3.evil.test/user",

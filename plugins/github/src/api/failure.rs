@@ -162,7 +162,11 @@ impl Refusal {
     fn reasons(&self) -> String {
         let each = self.errors.iter().map(|error| {
             let text = |key| error.get(key).and_then(Value::as_str);
-            match (error.as_str(), text("field"), text("message").or(text("code"))) {
+            match (
+                error.as_str(),
+                text("field"),
+                text("message").or(text("code")),
+            ) {
                 (Some(reason), _, _) => reason.to_owned(),
                 (_, Some(field), Some(reason)) => format!("{field}: {reason}"),
                 (_, _, Some(reason)) => reason.to_owned(),

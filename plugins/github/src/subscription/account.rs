@@ -28,7 +28,9 @@ pub async fn identify(api: &Api<'_>) -> Result<Account> {
     let user: User = response.json()?;
     let scopes = response.header("x-oauth-scopes").map(list);
     if let Some(scopes) = &scopes
-        && !scopes.iter().any(|scope| SUFFICIENT.contains(&scope.as_str()))
+        && !scopes
+            .iter()
+            .any(|scope| SUFFICIENT.contains(&scope.as_str()))
     {
         let held = match scopes.is_empty() {
             true => "no scope".to_owned(),

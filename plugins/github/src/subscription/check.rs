@@ -10,8 +10,7 @@ use crate::api::{Api, Failure};
 /// Reads the webhook and compares.
 pub async fn compare(api: &Api<'_>, held: &ExistingSubscription) -> Result<CheckReport> {
     let target = Target::of_held(held)?;
-    let during =
-        |failure: Failure| failure.during(format_args!("read the webhook of {target}"));
+    let during = |failure: Failure| failure.during(format_args!("read the webhook of {target}"));
     match api.get::<Hook>(&target.hook_path(held)?).await {
         Ok(hook) => {
             let wanted = Wanted::of(&held.endpoint_url, &held.parameters, &held.events)?;

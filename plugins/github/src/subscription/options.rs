@@ -33,9 +33,14 @@ struct Organization {
 /// One page of choices for `repository` or `organization`. The cursor is GitHub's page number.
 pub async fn page(api: &Api<'_>, query: &OptionsQuery) -> Result<OptionsPage> {
     match query.parameter.as_str() {
-        "repository" => search(api, query, "/user/repos?sort=full_name&per_page=100", repository)
-            .await
-            .map_err(|failure| failure.during("list the repositories of this account")),
+        "repository" => search(
+            api,
+            query,
+            "/user/repos?sort=full_name&per_page=100",
+            repository,
+        )
+        .await
+        .map_err(|failure| failure.during("list the repositories of this account")),
         "organization" => search(api, query, "/user/orgs?per_page=100", organization)
             .await
             .map_err(|failure| failure.during("list the organisations of this account")),

@@ -1,14 +1,16 @@
 //! GitHub: webhooks of repositories and organisations, on github.com and on GitHub Enterprise Server.
 //!
 //! What a request says is read by the rules of `provider.yaml` and `events/*.yaml`; code is here
-//! only for what is asked of GitHub's REST API.
+//! only for what they cannot say.
 //!
 //! | | |
 //! |---|---|
+//! | [`events`] | pushes to branches or tags |
 //! | [`subscription`] | makes, changes, checks, lists and deletes webhooks |
 //! | [`api`] | GitHub's REST API: requests, pages, what its refusals mean |
 
 mod api;
+mod events;
 mod subscription;
 
 use std::sync::Arc;
@@ -50,7 +52,14 @@ impl Provider for Github {
 
 impl Dispatch for Github {}
 
-impl Event for Github {}
+impl Event for Github {
+    fn on_event(&self, trigger: &Trigger, event: &EventCall<'_>) -> Result<Outcome> {
+        match trigger.event.as_str() {
+            events::push::NAME => events::push::on_event(self.declared(), trigger, event),
+            _ => self.declared().on_event(trigger, event),
+        }
+    }
+}
 
 impl SubscriptionConstructor for Github {
     async fn validate_credentials(

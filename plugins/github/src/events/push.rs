@@ -9,11 +9,7 @@ pub const NAME: &str = "push";
 const REFS: [&str; 2] = ["branches", "tags"];
 
 /// Matches a push, by the declared filters wherever they say it.
-pub fn on_event(
-    declared: &Declared,
-    trigger: &Trigger,
-    event: &EventCall<'_>,
-) -> Result<Outcome> {
+pub fn on_event(declared: &Declared, trigger: &Trigger, event: &EventCall<'_>) -> Result<Outcome> {
     if !REFS.iter().all(|name| is_set(trigger, name)) {
         return declared.on_event(trigger, event);
     }

@@ -31,8 +31,13 @@ pub fn provider() -> Github {
 
 /// The provider as a manifest configures it.
 pub fn provider_with(config: serde_json::Value) -> Github {
-    let declared = Arc::clone(&DECLARED);
+    let declared = Arc::clone(declared());
     Github::open(Setup { config, declared }).expect("the configuration is right")
+}
+
+/// The declaration, compiled.
+pub fn declared() -> &'static Arc<Declared> {
+    &DECLARED
 }
 
 static DECLARED: LazyLock<Arc<Declared>> = LazyLock::new(|| {

@@ -24,6 +24,7 @@ pub mod store;
 // 2: what happens
 pub mod documents;
 pub mod events;
+pub mod jobs;
 pub mod runnables;
 pub mod tokens;
 
@@ -31,3 +32,6 @@ pub mod tokens;
 pub mod api;
 pub mod cli;
 pub mod ingress;
+
+// 4: everything put together
+pub mod app;

@@ -97,12 +97,7 @@ impl KeyRing {
             let keys = parse(KEY_VARIABLE, text.split(','))?;
             return Ok(KeyRing::of(keys, None));
         }
-        KeyRing::load_file(&data_dir.join("keys"))
-    }
-
-    /// The keys of this file, which is made with one random key when it is not there.
-    pub fn load_file(path: &Path) -> Result<KeyRing, SealError> {
-        let path = path.to_owned();
+        let path = data_dir.join("keys");
         match std::fs::read_to_string(&path) {
             Ok(text) => {
                 let text = Secret::new(text);

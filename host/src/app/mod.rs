@@ -6,6 +6,7 @@
 
 mod background;
 mod egress;
+mod executor;
 mod http;
 mod logging;
 mod providers;
@@ -13,3 +14,6 @@ mod retention;
 mod serve;
 
 pub use serve::{StartError, serve};
+
+/// After an error of the store the next try waits so long.
+const STORE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);

@@ -12,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 use super::background::{Background, Next};
 use super::egress::ProviderEgress;
 use super::providers::RegistryProviders;
-use super::{http, logging, retention};
+use super::{executor, http, logging, retention};
 use crate::api::{self, ApiState, ApiStateParts};
 use crate::clock::{Clock, Millis};
 use crate::config::server_file::ServerFile;
-use crate::config::{Config, settings};
+use crate::config::{Config, reachable};
 use crate::events::Matching;
 use crate::ingress::{self, Ingress};
-use crate::jobs::Executor;
+use crate::jobs::{Executor, ExecutorConfig, ExecutorParts};
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, OutboundConfig};
 use crate::plugins::load::Loader;
@@ -37,8 +37,6 @@ const FOLDERS_EVERY: Duration = Duration::from_secs(1);
 const EVENTS_EVERY: Duration = Duration::from_secs(1);
 /// When tokens were last used is noted this often.
 const TOKENS_EVERY: Duration = Duration::from_secs(30);
-/// After an error of the store the next try waits so long.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why the server did not start, or did not end well. Says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -79,11 +77,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     make_folders(&config)?;
     let data = &config.server.data;
     let variable = std::env::var(KEY_VARIABLE).ok();
-    let keys = match (&config.keys.file, variable) {
-        (Some(file), None) => KeyRing::load_file(file),
-        (_, variable) => KeyRing::load(data, variable.as_deref()),
-    };
-    let keys = keys.map_err(|error| StartError::of("the keys that seal secrets cannot be used", error))?;
+    let keys = KeyRing::load(data, variable.as_deref()).map_err(|error| StartError::of("the keys that seal secrets cannot be used", error))?;
     let database = DatabaseConfig {
         connections_max: config.server.database_connections,
         ..DatabaseConfig::new(config.database_url().expose())
@@ -124,10 +118,28 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let public = config.public_base(bound);
     let stop = CancellationToken::new();
     let background = Background::new(stop.clone());
-    let executor = start_background(&parts, &background, &config, &runner).await?;
+    start_background(&parts, &background, &config);
+    let owner = executor::host_id(data, &clock)
+        .map_err(|error| StartError::of("the data folder cannot be used", error))?;
+    let executor = Executor::new(ExecutorParts {
+        store: store.clone(),
+        runner: runner.clone(),
+        clock: clock.clone(),
+        owner,
+        metrics: Arc::clone(&parts.metrics),
+        wake: Arc::clone(&parts.jobs_wake),
+        config: ExecutorConfig {
+            running_max: config.runnables.running_max,
+            lease: config.runnables.lease,
+            ..ExecutorConfig::default()
+        },
+    });
+    executor::start(&executor, &parts.jobs_wake, &background)
+        .await
+        .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
     let router = router(&parts, &config, &runner, &public);
 
-    let local = format!("http://{}", settings::reachable(bound));
+    let local = format!("http://{}", reachable(bound));
     let server_file = ServerFile {
         url: local.clone(),
         admin_token_file: absolute(&token_file),
@@ -185,12 +197,7 @@ fn open_registry(config: &Config, clock: &Clock, outbound: &Outbound) -> Result<
     Ok(Registry::new(folders, config.server.auto_enable, loader, clock.clone()))
 }
 
-async fn start_background(
-    parts: &Parts,
-    background: &Background,
-    config: &Config,
-    runner: &Runner,
-) -> Result<Executor, StartError> {
+fn start_background(parts: &Parts, background: &Background, config: &Config) {
     let registry = parts.registry.clone();
     background.run(Arc::new(Notify::new()), move || {
         let registry = registry.clone();
@@ -226,7 +233,6 @@ async fn start_background(
             Next::After(TOKENS_EVERY)
         }
     });
-    super::executor::start(parts_of(parts), config, runner).await
 }
 
 fn start_matching(parts: &Parts, background: &Background) {
@@ -252,7 +258,7 @@ fn start_matching(parts: &Parts, background: &Background) {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "events could not be matched");
-                    Next::After(STORE_PAUSE)
+                    Next::After(super::STORE_PAUSE)
                 }
             }
         }

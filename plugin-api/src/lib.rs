@@ -9,8 +9,8 @@ mod export;
 #[doc(hidden)]
 pub mod glue;
 pub mod host;
-mod log;
 pub mod http_file;
+mod log;
 pub mod messages;
 pub mod prelude;
 pub mod provider;

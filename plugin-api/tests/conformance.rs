@@ -1,4 +1,5 @@
 //! The suite for providers, tried on providers that must pass it and on some that must not.
+#![allow(clippy::unwrap_used)] // A test that cannot go on says so by panicking.
 
 use std::panic::catch_unwind;
 

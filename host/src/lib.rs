@@ -4,6 +4,31 @@
 #![forbid(unsafe_code)]
 
 // 0: words and values, knowing nothing of ours
+pub mod backoff;
 pub mod clock;
+pub mod config;
 pub mod id;
+pub mod metrics;
+pub mod model;
+pub mod reference;
+pub mod seal;
 pub mod secret;
+pub mod units;
+pub mod yaml;
+
+// 1: each outside crate is named in one place
+pub mod outbound;
+pub mod plugins;
+pub mod store;
+
+// 2: what the host does
+pub mod runnables;
+// 2: what happens
+pub mod events;
+pub mod ingress;
+// 2: what the words mean
+pub mod documents;
+pub mod tokens;
+
+// 3: the edges
+pub mod api;

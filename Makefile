@@ -1,0 +1,52 @@
+# Two commands do all the set-up: `make run` and `make test`. `make help` lists the rest.
+
+LISTEN  ?= 127.0.0.1:8080
+RUN     ?= run
+TARGET  := $(or $(CARGO_TARGET_DIR),target)
+PLUGINS := $(notdir $(patsubst %/,%,$(wildcard plugins/*/)))
+
+.PHONY: run build place test lint unit bench deps help clean
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: build place ## Builds host and providers, places them under ./run and serves on LISTEN (127.0.0.1:8080)
+	@exec $(TARGET)/release/triggerd serve --listen $(LISTEN) --data $(RUN) \
+		--plugins $(RUN)/plugins --manifests $(RUN)/manifests --command-dir examples/quickstart
+
+build: deps
+	cargo build --release --locked
+
+# A library is moved into place whole, so that a running host never reads half of one. A manifest
+# that is there already is the operator's and stays.
+place:
+	@mkdir -p -m 700 $(RUN) && mkdir -p -m 755 $(RUN)/plugins $(RUN)/manifests
+	@for name in $(PLUGINS); do \
+		file=libprovider_$$(echo $$name | tr - _).so; \
+		install -m 755 $(TARGET)/release/$$file $(RUN)/plugins/.$$file.new && \
+		mv $(RUN)/plugins/.$$file.new $(RUN)/plugins/$$file || exit 1; \
+		[ -e $(RUN)/manifests/$$name.yaml ] || [ ! -e manifests/$$name.yaml ] || \
+			install -m 644 manifests/$$name.yaml $(RUN)/manifests/$$name.yaml; \
+	done
+
+test: deps-test lint unit ## Installs what the tests need, then runs everything
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+unit:
+	cargo build --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
+
+bench: deps-test ## Speed and memory, each beside what it is compared to
+	cargo build --release --workspace --locked
+	./host/benches/run.sh
+
+# What a command below needs and this machine lacks is installed with apt when root.
+.PHONY: deps-test
+deps: ; @./.ci/need cc:gcc
+deps-test: ; @./.ci/need cc:gcc /usr/lib/postgresql/*/bin/initdb:postgresql
+
+clean: ## Removes what was built and what `make run` keeps
+	rm -rf $(TARGET) $(RUN)

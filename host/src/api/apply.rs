@@ -1,0 +1,207 @@
+//! Applying a document: all of it in one commit, or nothing.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::access::{Apply, InWorkspace};
+use super::body::{JsonBody, QueryOf};
+use super::problem::Problem;
+use super::state::{ApiState, Changed};
+use crate::documents::difference::Difference;
+use crate::documents::plan::{Action, ObjectKind};
+use crate::documents::{Document, Mistake, Plan, PlanError, PlannedObject, Planner};
+use crate::model::Workspace;
+
+/// How often a plan is made anew because what is stored changed under it.
+const PLANS_MAX: u32 = 4;
+
+/// How a document is applied.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ApplyParams {
+    /// Deletes what the document does not name.
+    #[serde(default)]
+    pub prune: bool,
+    /// Changes nothing; tells what would be changed.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What became of a document.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Applied {
+    pub workspace: String,
+    pub dry_run: bool,
+    pub runnables: Vec<AppliedObject>,
+    pub subscriptions: Vec<AppliedObject>,
+    pub triggers: Vec<AppliedObject>,
+}
+
+/// What became of one object.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AppliedObject {
+    /// A runnable's path.
+    pub name: String,
+    pub id: String,
+    pub action: Action,
+    /// As it is now; absent after a deletion and in a dry run that would create it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Of a subscription: what to register at the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_url: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+}
+
+/// Applies a document: creates, changes, leaves, and with `prune` deletes.
+#[utoipa::path(post, path = "/api/v1/workspaces/{workspace}/apply", tag = "apply",
+    params(("workspace" = String, Path), ApplyParams), request_body = Object,
+    responses((status = 200, body = Applied), (status = 422, body = Problem)))]
+pub async fn apply(
+    State(state): State<ApiState>,
+    place: InWorkspace<Apply>,
+    QueryOf(params): QueryOf<ApplyParams>,
+    JsonBody(body): JsonBody<Value>,
+) -> Result<Json<Applied>, Problem> {
+    let document = Document::parse(&body).map_err(Problem::invalid)?;
+    let other = document.workspace.as_ref().filter(|named| **named != place.workspace.name);
+    if let Some(other) = other {
+        let message = format!("it is meant for the workspace `{other}`, not this one");
+        return Err(Problem::invalid(vec![Mistake::value("/workspace", message)]));
+    }
+    Ok(Json(apply_document(&state, &place, &document, &params).await?))
+}
+
+/// Applies a document with one object, sent by itself: `{name, …}` as in the document's list `key`.
+pub(super) async fn apply_one(
+    state: &ApiState,
+    place: &InWorkspace<Apply>,
+    key: &str,
+    object: Value,
+) -> Result<AppliedObject, Problem> {
+    let body = serde_json::json!({ key: [object] });
+    let prefix = format!("/{key}/0");
+    let of_object = |mut mistakes: Vec<Mistake>| {
+        for mistake in &mut mistakes {
+            let rest = mistake.pointer.strip_prefix(&prefix).unwrap_or_default();
+            mistake.pointer = rest.to_owned();
+        }
+        mistakes
+    };
+    let document = Document::parse(&body).map_err(|found| Problem::invalid(of_object(found)))?;
+    let applied = apply_document(state, place, &document, &ApplyParams::default()).await;
+    let applied = applied.map_err(|mut problem| {
+        problem.errors = of_object(std::mem::take(&mut problem.errors));
+        problem
+    })?;
+    let objects = applied.runnables.into_iter().chain(applied.subscriptions);
+    let mut objects = objects.chain(applied.triggers);
+    objects.next().ok_or_else(|| Problem::internal("nothing was applied"))
+}
+
+async fn apply_document(
+    state: &ApiState,
+    place: &InWorkspace<Apply>,
+    document: &Document,
+    params: &ApplyParams,
+) -> Result<Applied, Problem> {
+    let planner = Planner {
+        store: state.store(),
+        catalog: state.providers(),
+        clock: state.clock(),
+        workspace_id: &place.workspace.id,
+    };
+    let mut plans_made = 0;
+    let plan = loop {
+        let mut plan = planner.plan(document, params.prune).await.map_err(of_plan)?;
+        plans_made += 1;
+        if params.dry_run || plan.changes.is_empty() {
+            break plan;
+        }
+        let changes = std::mem::take(&mut plan.changes);
+        match state.store().apply(&place.actor(), changes).await {
+            Ok(_) => {
+                state.announce(Changed::Objects(place.workspace.id.clone()));
+                break plan;
+            }
+            // Someone changed an object between reading and writing it: look again.
+            Err(error) if error.is_conflict() && plans_made < PLANS_MAX => {}
+            Err(error) => return Err(error.into()),
+        }
+    };
+    show(state, &place.workspace, plan, params.dry_run).await
+}
+
+fn of_plan(error: PlanError) -> Problem {
+    match error {
+        PlanError::Mistakes(mistakes) => Problem::invalid(mistakes),
+        PlanError::Store(error) => error.into(),
+    }
+}
+
+async fn show(
+    state: &ApiState,
+    workspace: &Workspace,
+    plan: Plan,
+    dry_run: bool,
+) -> Result<Applied, Problem> {
+    let mut applied = Applied {
+        workspace: workspace.name.clone(),
+        dry_run,
+        runnables: Vec::new(),
+        subscriptions: Vec::new(),
+        triggers: Vec::new(),
+    };
+    for object in plan.objects {
+        let (object_state, endpoint_url) = state_of(state, workspace, &object).await?;
+        let list = match object.kind {
+            ObjectKind::Runnable => &mut applied.runnables,
+            ObjectKind::Subscription => &mut applied.subscriptions,
+            ObjectKind::Trigger => &mut applied.triggers,
+        };
+        list.push(AppliedObject {
+            name: object.name,
+            id: object.id,
+            action: object.action,
+            state: object_state,
+            endpoint_url,
+            differences: object.differences,
+        });
+    }
+    Ok(applied)
+}
+
+async fn state_of(
+    state: &ApiState,
+    workspace: &Workspace,
+    object: &PlannedObject,
+) -> Result<(Option<String>, Option<String>), Problem> {
+    if object.action == Action::Deleted {
+        return Ok((None, None));
+    }
+    let store = state.store();
+    Ok(match object.kind {
+        ObjectKind::Runnable => {
+            let found = store.runnable_by_path(&workspace.id, &object.name).await?;
+            (found.map(|found| found.state.to_string()), None)
+        }
+        ObjectKind::Subscription => {
+            match store.subscription_by_name(&workspace.id, &object.name).await? {
+                Some(found) => {
+                    let url = state.endpoint_url(&found.provider, &found.endpoint);
+                    (Some(found.state.to_string()), Some(url))
+                }
+                None => (None, None),
+            }
+        }
+        ObjectKind::Trigger => {
+            let found = store.trigger_by_name(&workspace.id, &object.name).await?;
+            let shown = found.map(|found| if found.enabled { "enabled" } else { "disabled" });
+            (shown.map(str::to_owned), None)
+        }
+    })
+}

@@ -1,0 +1,134 @@
+//! Every route, and the OpenAPI 3.1 document made from the same list.
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use axum::{Json, Router};
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, Ref, ResponseBuilder};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem::Problem;
+use super::state::ApiState;
+use super::{
+    apply, audit, events, health, jobs, keys, providers, requests, runnables, samples,
+    subscriptions, tokens, triggers, workspaces,
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "triggerd", description = "Outside events become work done."),
+    components(schemas(Problem)),
+    security(("token" = []))
+)]
+struct Head;
+
+/// The routes of the API with their state; `/webhooks` is not among them.
+pub fn router(state: ApiState) -> Router {
+    let (router, document) = described().split_for_parts();
+    let document = finished(document);
+    let body_max = state.body_max();
+    router
+        .route("/api/openapi.json", get(move || std::future::ready(Json(document.clone()))))
+        .route("/api/{*rest}", any(unknown_path))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(DefaultBodyLimit::max(body_max))
+        .layer(from_fn_with_state(state.clone(), admit))
+        .with_state(state)
+}
+
+/// The OpenAPI document of [`router`].
+pub fn openapi() -> Document {
+    finished(described().split_for_parts().1)
+}
+
+fn described() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(Head::openapi())
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .routes(routes!(workspaces::list_workspaces, workspaces::create_workspace))
+        .routes(routes!(workspaces::delete_workspace))
+        .routes(routes!(apply::apply))
+        .routes(routes!(subscriptions::list_subscriptions, subscriptions::put_subscription))
+        .routes(routes!(subscriptions::show_subscription, subscriptions::delete_subscription))
+        .routes(routes!(subscriptions::switch_subscription))
+        .routes(routes!(samples::sample_subscription))
+        .routes(routes!(runnables::list_runnables, runnables::put_runnable))
+        .routes(routes!(runnables::show_runnable, runnables::delete_runnable))
+        .routes(routes!(runnables::list_runnable_versions))
+        .routes(routes!(runnables::switch_runnable))
+        .routes(routes!(triggers::list_triggers, triggers::put_trigger))
+        .routes(routes!(triggers::show_trigger, triggers::delete_trigger))
+        .routes(routes!(requests::list_requests))
+        .routes(routes!(requests::show_request))
+        .routes(routes!(events::list_events))
+        .routes(routes!(events::show_event))
+        .routes(routes!(jobs::list_jobs, jobs::start_job))
+        .routes(routes!(jobs::show_job))
+        .routes(routes!(jobs::list_attempts))
+        .routes(routes!(jobs::replay_job))
+        .routes(routes!(jobs::cancel_job))
+        .routes(routes!(audit::list_workspace_audit))
+        .routes(routes!(audit::list_audit))
+        .routes(routes!(providers::list_providers))
+        .routes(routes!(providers::show_provider))
+        .routes(routes!(providers::enable_provider))
+        .routes(routes!(providers::disable_provider))
+        .routes(routes!(tokens::list_tokens, tokens::create_token))
+        .routes(routes!(tokens::revoke_token))
+        .routes(routes!(keys::rotate_keys))
+}
+
+/// Adds what holds for every operation: the token, and problems as the other answer.
+fn finished(mut document: Document) -> Document {
+    let components = document.components.get_or_insert_default();
+    let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    components.add_security_scheme("token", token);
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            add_problem(operation);
+        }
+    }
+    document
+}
+
+fn add_problem(operation: &mut Operation) {
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    let problem = ResponseBuilder::new()
+        .description("What was wrong, and with which field")
+        .content("application/problem+json", content)
+        .build();
+    operation.responses.responses.insert("default".to_owned(), problem.into());
+}
+
+async fn unknown_path() -> Problem {
+    Problem::not_found("there is no such path; /api/openapi.json names all")
+}
+
+/// Takes a place among the calls in work, or says at once that there is none; counts the answers.
+/// Health and metrics need no place: they are asked for when all is not well.
+async fn admit(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let response = if request.uri().path().starts_with("/api/") {
+        match state.free().try_acquire() {
+            Ok(_place) => next.run(request).await,
+            Err(_) => Problem::unavailable("too many calls at once").into_response(),
+        }
+    } else {
+        next.run(request).await
+    };
+    let class = match response.status().as_u16() / 100 {
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    };
+    state.metrics().api_calls.increment(class);
+    response
+}

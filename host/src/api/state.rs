@@ -1,0 +1,92 @@
+//! What the handlers work with.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::providers::Providers;
+use crate::clock::Clock;
+use crate::id::WorkspaceId;
+use crate::metrics::Metrics;
+use crate::store::Store;
+use crate::tokens::Tokens;
+
+/// What changed, so that others need not wait for their timers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// A job may be ready.
+    Jobs,
+    /// Subscriptions, runnables or triggers of this workspace.
+    Objects(WorkspaceId),
+}
+
+/// What an [`ApiState`] is made of.
+pub struct ApiStateParts {
+    pub store: Store,
+    pub tokens: Arc<Tokens>,
+    pub providers: Arc<dyn Providers>,
+    pub clock: Clock,
+    pub metrics: Arc<Metrics>,
+    /// What endpoint addresses start with, without a slash at the end.
+    pub public_base: String,
+    /// The largest body, in bytes.
+    pub body_max: usize,
+    /// How many calls may be in work at once.
+    pub in_flight_max: usize,
+    /// Told of changes; must not block.
+    pub on_change: Arc<dyn Fn(Changed) + Send + Sync>,
+}
+
+/// Shared by all handlers.
+#[derive(Clone)]
+pub struct ApiState(Arc<Inner>);
+
+struct Inner {
+    parts: ApiStateParts,
+    free: Semaphore,
+}
+
+impl ApiState {
+    pub fn new(parts: ApiStateParts) -> ApiState {
+        let free = Semaphore::new(parts.in_flight_max);
+        ApiState(Arc::new(Inner { parts, free }))
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.0.parts.store
+    }
+
+    pub(super) fn tokens(&self) -> &Tokens {
+        &self.0.parts.tokens
+    }
+
+    pub(super) fn providers(&self) -> &dyn Providers {
+        self.0.parts.providers.as_ref()
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.0.parts.clock
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.0.parts.metrics
+    }
+
+    pub(super) fn body_max(&self) -> usize {
+        self.0.parts.body_max
+    }
+
+    /// Places for calls in work.
+    pub(super) fn free(&self) -> &Semaphore {
+        &self.0.free
+    }
+
+    /// The address of an endpoint.
+    pub(super) fn endpoint_url(&self, provider: &str, endpoint: &crate::id::EndpointId) -> String {
+        format!("{}/webhooks/{provider}/{endpoint}", self.0.parts.public_base)
+    }
+
+    pub(super) fn announce(&self, changed: Changed) {
+        (self.0.parts.on_change)(changed);
+    }
+}

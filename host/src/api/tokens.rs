@@ -1,0 +1,199 @@
+//! API tokens.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::access::{Admin, Holder, Named};
+use super::body::JsonBody;
+use super::names::id;
+use super::page::Listed;
+use super::problem::Problem;
+use super::state::ApiState;
+use super::subscriptions::time;
+use crate::documents::Mistake;
+use crate::id::{AuditId, TokenId, WorkspaceId};
+use crate::model::{AuditEntry, Scope, Token};
+use crate::tokens::{Caller, TokenOrder};
+use crate::units;
+
+/// A token; the token itself is not kept.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenView {
+    pub id: String,
+    pub name: String,
+    /// The workspace's name; null: the whole instance.
+    pub workspace: Option<String>,
+    pub scopes: Vec<String>,
+    pub created_at: String,
+    pub expires_at: Option<String>,
+    pub last_used_at: Option<String>,
+    pub revoked_at: Option<String>,
+}
+
+/// A token and, this once, the token itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreatedToken {
+    #[serde(flatten)]
+    pub about: TokenView,
+    /// Shown only here.
+    pub token: String,
+}
+
+/// A token that is wanted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenWish {
+    pub name: String,
+    /// Any of admin, read, apply, run, send.
+    pub scopes: Vec<String>,
+    /// The name of the workspace it is for; absent: the whole instance.
+    pub workspace: Option<String>,
+    /// After how long it expires: 90d; absent: never.
+    pub expires_in: Option<String>,
+}
+
+async fn view(state: &ApiState, token: Token) -> Result<TokenView, Problem> {
+    let workspace = match &token.workspace_id {
+        Some(id) => Some(workspace_name(state, id).await?),
+        None => None,
+    };
+    Ok(TokenView {
+        id: token.id.to_string(),
+        name: token.name,
+        workspace,
+        scopes: token.scopes.iter().map(ToString::to_string).collect(),
+        created_at: time(token.created_at),
+        expires_at: token.expires_at.map(time),
+        last_used_at: token.last_used_at.map(time),
+        revoked_at: token.revoked_at.map(time),
+    })
+}
+
+async fn workspace_name(state: &ApiState, id: &WorkspaceId) -> Result<String, Problem> {
+    let all = state.store().list_workspaces().await?;
+    let found = all.into_iter().find(|workspace| workspace.id == *id);
+    Ok(found.map_or_else(|| id.to_string(), |workspace| workspace.name))
+}
+
+/// The tokens, newest first; a workspace's admin sees those of the workspace.
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens",
+    responses((status = 200, body = Listed<TokenView>)))]
+pub async fn list_tokens(
+    State(state): State<ApiState>,
+    admin: Holder<Admin>,
+) -> Result<Json<Listed<TokenView>>, Problem> {
+    let own = admin.caller.workspace_id.as_ref();
+    let mut items = Vec::new();
+    for token in state.store().list_tokens(own).await? {
+        items.push(view(&state, token).await?);
+    }
+    Ok(Json(Listed::whole(items)))
+}
+
+/// Makes a token. The answer is the only place where it is shown.
+#[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", request_body = TokenWish,
+    responses((status = 201, body = CreatedToken)))]
+pub async fn create_token(
+    State(state): State<ApiState>,
+    admin: Holder<Admin>,
+    JsonBody(wish): JsonBody<TokenWish>,
+) -> Result<(StatusCode, Json<CreatedToken>), Problem> {
+    let order = order(&state, &admin.caller, wish).await?;
+    let (token, text) = state.tokens().create(order).await?;
+    let scopes: Vec<&str> = token.scopes.iter().map(|scope| scope.as_str()).collect();
+    let detail = json!({ "name": token.name, "scopes": scopes });
+    note(&state, &admin.caller, "token.create", &token, detail).await?;
+    let about = view(&state, token).await?;
+    let created = CreatedToken { about, token: text.expose().to_owned() };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+async fn order(state: &ApiState, caller: &Caller, wish: TokenWish) -> Result<TokenOrder, Problem> {
+    let mut mistakes = Vec::new();
+    if wish.name.trim().is_empty() || wish.name.len() > 100 {
+        mistakes.push(Mistake::value("/name", "expected a name of at most 100 bytes"));
+    }
+    let mut scopes: Vec<Scope> = Vec::new();
+    for (index, text) in wish.scopes.iter().enumerate() {
+        match text.parse() {
+            Ok(scope) if !scopes.contains(&scope) => scopes.push(scope),
+            Ok(_) => {}
+            Err(_) => {
+                let mistake = Mistake::value(format!("/scopes/{index}"), "expected a scope");
+                let allowed = Scope::ALL.iter().map(|scope| scope.as_str());
+                mistakes.push(mistake.allowing(allowed));
+            }
+        }
+    }
+    if wish.scopes.is_empty() {
+        mistakes.push(Mistake::value("/scopes", "expected at least one scope"));
+    }
+    let lifetime = wish.expires_in.as_deref().map(units::parse_duration);
+    if lifetime == Some(None) {
+        mistakes.push(Mistake::value("/expires_in", format!("expected {}", units::DURATION_FORM)));
+    }
+    let workspace_id = match &wish.workspace {
+        Some(name) => {
+            let found = state.store().workspace_by_name(name).await?;
+            let found = found.filter(|found| caller.reaches(&found.id));
+            if found.is_none() {
+                let message = format!("there is no workspace `{name}`");
+                mistakes.push(Mistake::value("/workspace", message));
+            }
+            found.map(|found| found.id)
+        }
+        // A workspace's admin cannot make a token that reaches further than their own.
+        None => caller.workspace_id.clone(),
+    };
+    if !mistakes.is_empty() {
+        return Err(Problem::invalid(mistakes));
+    }
+    let now = state.clock().now();
+    let expires_at = lifetime.flatten().map(|lifetime| now.plus(lifetime));
+    Ok(TokenOrder { name: wish.name, workspace_id, scopes, expires_at })
+}
+
+/// Revokes a token, at once.
+#[utoipa::path(delete, path = "/api/v1/tokens/{token}", tag = "tokens",
+    params(("token" = String, Path, description = "The id, not the token itself")),
+    responses((status = 204)))]
+pub async fn revoke_token(
+    State(state): State<ApiState>,
+    admin: Holder<Admin>,
+    Named(named): Named,
+) -> Result<StatusCode, Problem> {
+    let token_id: TokenId = id("token", &named)?;
+    let own = admin.caller.workspace_id.as_ref();
+    let reachable = state.store().list_tokens(own).await?;
+    let found = reachable.into_iter().find(|token| token.id == token_id);
+    let gone = || Problem::not_found(format!("there is no token `{named}`"));
+    let token = found.ok_or_else(gone)?;
+    state.store().revoke_token(&token.id).await?;
+    let detail = json!({ "name": token.name });
+    note(&state, &admin.caller, "token.revoke", &token, detail).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn note(
+    state: &ApiState,
+    caller: &Caller,
+    action: &str,
+    token: &Token,
+    detail: serde_json::Value,
+) -> Result<(), Problem> {
+    let at = state.clock().now();
+    let entry = AuditEntry {
+        id: AuditId::generate(at),
+        workspace_id: token.workspace_id.clone(),
+        token_id: Some(caller.token_id.clone()),
+        action: action.to_owned(),
+        object: token.id.to_string(),
+        detail,
+        at,
+    };
+    Ok(state.store().insert_audit(entry).await?)
+}

@@ -1,0 +1,139 @@
+//! The text and the code agree, and each layer beats the ones below it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use expect_test::{Expect, expect};
+use serde_json::Value;
+
+use super::layers::variable_of;
+use super::settings::GROUPS;
+use super::*;
+use crate::yaml::Located;
+
+fn load_text(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("triggerd.yaml");
+    std::fs::write(&path, text).expect("a file");
+    let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    load(&Layers { file: Some(path), variables: variables.collect(), flags: Vec::new() })
+}
+
+fn check_mistakes(text: &str, expected: Expect) {
+    let Err(ConfigError::Mistakes(mistakes)) = load_text(text, &[]) else {
+        panic!("accepted: {text}");
+    };
+    let lines: Vec<String> = mistakes
+        .iter()
+        .map(|mistake| {
+            let place = mistake.place.rsplit('/').next().unwrap_or_default();
+            format!("{place}: {}\n", mistake.message)
+        })
+        .collect();
+    expected.assert_eq(&lines.concat());
+}
+
+#[test]
+fn each_default_in_the_text_is_the_default_of_the_code() {
+    let config = load_text(SETTINGS_TEXT, &[]).expect("the text is valid");
+    assert_eq!(config, Config::default());
+}
+
+#[test]
+fn the_text_shows_every_setting_and_no_other() {
+    let Value::Object(map) = Located::parse(SETTINGS_TEXT).expect("it is YAML").value else {
+        panic!("not a map");
+    };
+    let mut shown = BTreeSet::new();
+    for (key, value) in map {
+        match value {
+            Value::Object(group) => {
+                shown.extend(group.keys().map(|inner| format!("{key}.{inner}")));
+            }
+            _ => {
+                shown.insert(key);
+            }
+        }
+    }
+    assert_eq!(shown, Config::keys().into_iter().collect());
+    assert!(GROUPS.iter().all(|(group, keys)| !group.is_empty() && !keys.is_empty()));
+}
+
+#[test]
+fn each_setting_of_the_text_has_a_comment() {
+    let mut commented = false;
+    for line in SETTINGS_TEXT.lines() {
+        let trimmed = line.trim();
+        if trimmed.starts_with('#') {
+            commented = true;
+        } else if !trimmed.is_empty() {
+            assert!(commented || line.contains(" # "), "no comment: {line}");
+            commented = trimmed.ends_with(':');
+        }
+    }
+}
+
+#[test]
+fn flags_beat_variables_and_variables_beat_the_file() {
+    let text = "listen: 127.0.0.1:1\nlimits: {body_max: 1KiB, api_body_max: 2KiB}\n";
+    let variables = [("TRIGGERD_LISTEN", "127.0.0.1:2"), ("TRIGGERD_LIMITS_BODY_MAX", "3KiB")];
+    let config = load_text(text, &variables).expect("valid");
+    assert_eq!(config.server.listen.port(), 2);
+    assert_eq!((config.limits.body_max, config.limits.api_body_max), (3 << 10, 2 << 10));
+
+    let layers = Layers {
+        file: None,
+        variables: vec![
+            ("TRIGGERD_LISTEN".into(), "127.0.0.1:2".into()),
+            ("TRIGGERD_RUNNABLES_COMMAND_DIRS".into(), "/a, /b".into()),
+        ],
+        flags: vec![
+            ("listen", vec!["127.0.0.1:3".into()]),
+            ("runnables.command_dirs", vec!["/c,d".into()]),
+        ],
+    };
+    let config = load(&layers).expect("valid");
+    assert_eq!(config.server.listen.port(), 3);
+    assert_eq!(config.runnables.command_dirs, [PathBuf::from("/c,d")]);
+}
+
+#[test]
+fn every_setting_has_a_variable_of_its_own() {
+    let names: BTreeSet<String> = Config::keys().iter().map(|key| variable_of(key)).collect();
+    assert_eq!(names.len(), Config::keys().len());
+}
+
+#[test]
+fn unknown_keys_and_bad_values_are_refused_together_with_their_places() {
+    check_mistakes(
+        "listen: here\nlimits:\n  body_max: 25 apples\n  body: 1\nlisen: 1\nlog: loud\n",
+        expect![[r#"
+            triggerd.yaml:1:9: listen: found "here", expected an address and port like 127.0.0.1:8080 or [::1]:8080
+            triggerd.yaml:3:13: limits.body_max: found "25 apples", expected a size like 256KiB, 25MiB or 1GiB, or a number of bytes
+            triggerd.yaml:4:3: `limits.body` is not a setting; allowed: body_max, api_body_max, read_timeout, webhooks_in_flight, api_in_flight
+            triggerd.yaml:5:1: `lisen` is not a setting; allowed: listen, public_url, data, database, database_connections, plugins, manifests, auto_enable, drain, log, limits, runnables, breaker, egress, retention
+            triggerd.yaml:6:6: log: found "loud", expected a group with filter, format
+        "#]],
+    );
+}
+
+#[test]
+fn a_bad_variable_is_named_and_an_unknown_one_is_warned_of() {
+    let error = load_text("", &[("TRIGGERD_DRAIN", "soon")]).expect_err("refused").to_string();
+    assert!(error.starts_with("TRIGGERD_DRAIN: drain: found `soon`, expected a duration"), "{error}");
+    let config = load_text("", &[("TRIGGERD_LISEN", "x")]).expect("valid");
+    assert_eq!(config.warnings, ["the variable TRIGGERD_LISEN is not a setting"]);
+}
+
+#[test]
+fn a_database_password_is_taken_from_the_environment_and_never_shown() {
+    let text = "database: postgres://u:${PASSWORD}@db/triggerd\n";
+    let config = load_text(text, &[("PASSWORD", "hunter2")]).expect("valid");
+    assert_eq!(config.database_url().expose(), "postgres://u:hunter2@db/triggerd");
+    assert!(!format!("{config:?}").contains("hunter2"));
+
+    let missing = load_text(text, &[]).expect_err("refused").to_string();
+    assert!(missing.contains("database: the variable `PASSWORD` is not set"), "{missing}");
+    let wrong = load_text("database: mysql://u:hunter2@db", &[]).expect_err("refused");
+    assert!(!wrong.to_string().contains("hunter2"), "{wrong}");
+}

@@ -1,0 +1,74 @@
+//! What is asked of the providers when a document is planned.
+
+use futures_util::future::BoxFuture;
+use serde_json::{Map, Value};
+
+use crate::secret::Secret;
+
+/// The loaded providers, as far as documents concern them.
+pub trait Catalog: Send + Sync {
+    /// The fields of a provider's subscription schema.
+    fn subscription_fields(&self, provider: &str) -> Result<Vec<Field>, CatalogError>;
+
+    /// What the plugin says of a subscription whose fields already fit the schema.
+    fn validate_subscription<'a>(
+        &'a self,
+        provider: &'a str,
+        draft: &'a SubscriptionDraft,
+    ) -> BoxFuture<'a, Result<Vec<FieldMistake>, CatalogError>>;
+
+    /// What the plugin says of a trigger's event and parameters. An event that no declaration names
+    /// is in order if the provider passes such events on.
+    fn validate_trigger<'a>(
+        &'a self,
+        provider: &'a str,
+        event: &'a str,
+        parameters: &'a Map<String, Value>,
+    ) -> BoxFuture<'a, Result<Vec<FieldMistake>, CatalogError>>;
+}
+
+/// One field of a subscription schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    pub name: String,
+    /// It is sealed, never shown.
+    pub is_secret: bool,
+    pub is_required: bool,
+    /// The values it may have; empty: any text.
+    pub options: Vec<String>,
+}
+
+/// A subscription as it is to be stored.
+#[derive(Debug, Clone)]
+pub struct SubscriptionDraft {
+    pub parameters: Map<String, Value>,
+    pub properties: Map<String, Value>,
+    /// A JSON object, value by field name.
+    pub secrets: Secret<String>,
+}
+
+/// A mistake in one field or parameter, as a plugin reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldMistake {
+    /// The field or parameter; none if it is the event or the whole that is wrong.
+    pub field: Option<String>,
+    pub message: String,
+    pub allowed: Vec<String>,
+}
+
+/// Why a provider cannot be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogError {
+    /// There is none of that name; `loaded` are those there are.
+    #[error("no such provider")]
+    Unknown { loaded: Vec<String> },
+    /// It is known but not loaded; the sentence says why and what to do.
+    #[error("the provider is not loaded: {0}")]
+    NotLoaded(String),
+    /// It cannot do what was asked: an event without a sample, a library that is not there.
+    #[error("{0}")]
+    Refused(String),
+    /// It was asked and failed.
+    #[error("the provider failed: {0}")]
+    Failed(String),
+}

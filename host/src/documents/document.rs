@@ -1,0 +1,209 @@
+//! The document's words as types, and reading them from JSON.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::fields::{Fields, found};
+use super::mistake::Mistake;
+use super::{runnable, words};
+use crate::model::RunnableKind;
+
+/// Everything that a document names.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Document {
+    /// The workspace it is meant for, if it says so.
+    pub workspace: Option<String>,
+    pub runnables: Vec<RunnableEntry>,
+    pub subscriptions: Vec<SubscriptionEntry>,
+    pub triggers: Vec<TriggerEntry>,
+}
+
+/// A runnable as it is wanted.
+#[derive(Clone, PartialEq)]
+pub struct RunnableEntry {
+    /// Where the entry stands, for mistakes found later.
+    pub pointer: String,
+    pub path: String,
+    pub kind: RunnableKind,
+    /// How to run it, in the form that is stored.
+    pub spec: Map<String, Value>,
+    /// By field; empty if there are none.
+    pub secrets: Map<String, Value>,
+}
+
+/// A subscription as it is wanted.
+#[derive(Clone, PartialEq)]
+pub struct SubscriptionEntry {
+    pub pointer: String,
+    pub name: String,
+    pub provider: String,
+    /// The fields of the provider's subscription schema; some of them are secret.
+    pub manual: Map<String, Value>,
+}
+
+/// A trigger as it is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TriggerEntry {
+    pub pointer: String,
+    pub name: String,
+    pub subscription: String,
+    pub event: String,
+    pub parameters: Map<String, Value>,
+    pub runnable: String,
+    pub enabled: bool,
+}
+
+impl std::fmt::Debug for RunnableEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("RunnableEntry");
+        shown.field("path", &self.path).field("kind", &self.kind);
+        shown.field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for SubscriptionEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("SubscriptionEntry");
+        shown.field("name", &self.name).field("provider", &self.provider);
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl Document {
+    /// Reads a document; all mistakes of its shape are found at once.
+    pub fn parse(value: &Value) -> Result<Document, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        let document = read(value, &mut mistakes);
+        match document {
+            Some(document) if mistakes.is_empty() => Ok(document),
+            _ => Err(mistakes),
+        }
+    }
+}
+
+fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
+    let mut fields = Fields::open(value, "", mistakes)?;
+    let workspace = fields.text_if_any("workspace", mistakes);
+    if let Some(text) = workspace {
+        note(words::name(text), &fields, "workspace", mistakes);
+    }
+    let mut document = Document {
+        workspace: workspace.map(str::to_owned),
+        ..Document::default()
+    };
+    for (value, pointer) in items(&mut fields, "runnables", mistakes) {
+        document.runnables.extend(runnable::read(value, &pointer, mistakes));
+    }
+    for (value, pointer) in items(&mut fields, "subscriptions", mistakes) {
+        document.subscriptions.extend(read_subscription(value, pointer, mistakes));
+    }
+    for (value, pointer) in items(&mut fields, "triggers", mistakes) {
+        document.triggers.extend(read_trigger(value, pointer, mistakes));
+    }
+    fields.finish(mistakes);
+    let runnables = document.runnables.iter().map(|entry| (&entry.path, &entry.pointer));
+    refuse_doubles("path", runnables, mistakes);
+    let subscriptions = document.subscriptions.iter().map(|entry| (&entry.name, &entry.pointer));
+    refuse_doubles("name", subscriptions, mistakes);
+    let triggers = document.triggers.iter().map(|entry| (&entry.name, &entry.pointer));
+    refuse_doubles("name", triggers, mistakes);
+    Some(document)
+}
+
+fn items<'a>(
+    fields: &mut Fields<'a>,
+    key: &'static str,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<(&'a Value, String)> {
+    let list = fields.list(key, mistakes).map_or(&[][..], Vec::as_slice);
+    let pointers = (0..list.len()).map(|index| format!("/{key}/{index}"));
+    list.iter().zip(pointers).collect()
+}
+
+/// Notes a mistake in the form of a field.
+pub(super) fn note(
+    checked: Result<(), String>,
+    fields: &Fields<'_>,
+    key: &str,
+    mistakes: &mut Vec<Mistake>,
+) {
+    if let Err(expected) = checked {
+        let message = format!("`{key}`: expected {expected}");
+        mistakes.push(Mistake::value(fields.pointer_of(key), message));
+    }
+}
+
+fn refuse_doubles<'a>(
+    key: &str,
+    entries: impl Iterator<Item = (&'a String, &'a String)>,
+    mistakes: &mut Vec<Mistake>,
+) {
+    let mut seen = HashMap::new();
+    for (name, pointer) in entries {
+        if seen.insert(name, pointer).is_some() {
+            let message = format!("`{name}` stands twice in the document");
+            mistakes.push(Mistake::value(format!("{pointer}/{key}"), message));
+        }
+    }
+}
+
+fn read_subscription(
+    value: &Value,
+    pointer: String,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<SubscriptionEntry> {
+    let mut fields = Fields::open(value, pointer.clone(), mistakes)?;
+    let name = fields.text("name", mistakes);
+    if let Some(name) = name {
+        note(words::name(name), &fields, "name", mistakes);
+    }
+    let provider = fields.text("provider", mistakes);
+    let manual = fields.map("manual", mistakes);
+    fields.finish(mistakes);
+    Some(SubscriptionEntry {
+        pointer,
+        name: name?.to_owned(),
+        provider: provider?.to_owned(),
+        manual: manual.cloned().unwrap_or_default(),
+    })
+}
+
+fn read_trigger(
+    value: &Value,
+    pointer: String,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<TriggerEntry> {
+    let mut fields = Fields::open(value, pointer.clone(), mistakes)?;
+    let name = fields.text("name", mistakes);
+    if let Some(name) = name {
+        note(words::name(name), &fields, "name", mistakes);
+    }
+    let subscription = fields.text("subscription", mistakes);
+    let event = fields.text("event", mistakes);
+    if event.is_some_and(|event| event.is_empty() || event.len() > 200) {
+        let expected = Err("an event's name, at most 200 bytes".to_owned());
+        note(expected, &fields, "event", mistakes);
+    }
+    let parameters = fields.map("parameters", mistakes);
+    let runnable = fields.text("runnable", mistakes);
+    let enabled = fields.flag("enabled", mistakes);
+    fields.finish(mistakes);
+    Some(TriggerEntry {
+        pointer,
+        name: name?.to_owned(),
+        subscription: subscription?.to_owned(),
+        event: event?.to_owned(),
+        parameters: parameters.cloned().unwrap_or_default(),
+        runnable: runnable?.to_owned(),
+        enabled: enabled.unwrap_or(true),
+    })
+}
+
+/// Splits what was given by the provider's fields; texts only, since that is what fields hold.
+pub(super) fn expect_text(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) {
+    if !value.is_string() && !value.is_boolean() && !value.is_null() {
+        let message = format!("found {}, expected a text; put it in quotes", found(value));
+        mistakes.push(Mistake::value(pointer, message));
+    }
+}

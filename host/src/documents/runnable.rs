@@ -1,0 +1,212 @@
+//! What a runnable may say, and the form in which it is stored: durations in milliseconds, sizes in
+//! bytes, secrets apart.
+
+use serde_json::{Map, Value, json};
+
+use super::document::{RunnableEntry, note};
+use super::fields::Fields;
+use super::mistake::Mistake;
+use super::words;
+use crate::model::RunnableKind;
+use crate::reference;
+use crate::yaml::pointer_join;
+
+const OUTPUT_MAX: u64 = 16 << 20;
+const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "GET", "DELETE"];
+const CLOUDEVENTS: [&str; 3] = ["none", "structured", "binary"];
+
+/// Reads one entry of `runnables`.
+pub(super) fn read(
+    value: &Value,
+    pointer: &str,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<RunnableEntry> {
+    let mut fields = Fields::open(value, pointer, mistakes)?;
+    let path = fields.text("path", mistakes);
+    if let Some(path) = path {
+        note(words::path(path), &fields, "path", mistakes);
+    }
+    let command = fields.value("command");
+    let http = fields.value("http");
+    let mut parts = match (command, http) {
+        (Some(command), None) => read_command(command, &fields.pointer_of("command"), mistakes),
+        (None, Some(http)) => read_http(http, &fields.pointer_of("http"), mistakes),
+        (None, None) => {
+            let message = "what is to be run is missing: `command` or `http`";
+            mistakes.push(Mistake::value(pointer, message).allowing(["command", "http"]));
+            None
+        }
+        (Some(_), Some(_)) => {
+            let message = "`command` and `http` stand together, expected one of them";
+            mistakes.push(Mistake::value(fields.pointer_of("http"), message));
+            None
+        }
+    };
+    let retry = fields.value("retry");
+    let retry = retry.and_then(|retry| read_retry(retry, &fields.pointer_of("retry"), mistakes));
+    let concurrency = fields.count("concurrency", (1, 10_000), mistakes);
+    fields.finish(mistakes);
+    let (kind, mut spec, secrets) = parts.take()?;
+    put(&mut spec, "retry", retry);
+    put(&mut spec, "concurrency", concurrency);
+    Some(RunnableEntry {
+        pointer: pointer.to_owned(),
+        path: path?.to_owned(),
+        kind,
+        spec,
+        secrets,
+    })
+}
+
+type Parts = (RunnableKind, Map<String, Value>, Map<String, Value>);
+
+fn read_command(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Option<Parts> {
+    let mut fields = Fields::open(value, pointer, mistakes)?;
+    let argv = fields.texts("argv", mistakes);
+    match argv.as_deref() {
+        None if fields.value("argv").is_none() => {
+            let message = "`argv` is missing: the program and its arguments, as a list";
+            mistakes.push(Mistake::value(pointer, message));
+        }
+        Some([] | ["", ..]) => {
+            let expected = Err("a program and its arguments".to_owned());
+            note(expected, &fields, "argv", mistakes);
+        }
+        _ => {}
+    }
+    for argument in argv.iter().flatten() {
+        note(words::without_nul(argument), &fields, "argv", mistakes);
+    }
+    let timeout_ms = fields.duration_ms("timeout", mistakes);
+    let env = fields.text_map("env", mistakes);
+    let secret_env = fields.text_map("secret_env", mistakes);
+    for (key, map) in [("env", env), ("secret_env", secret_env)] {
+        let pointer = fields.pointer_of(key);
+        check_map(map, &pointer, (words::variable, words::without_nul), mistakes);
+    }
+    refuse_references(env, &fields.pointer_of("env"), "secret_env", mistakes);
+    let cwd = fields.text_if_any("cwd", mistakes);
+    if let Some(cwd) = cwd {
+        note(words::without_nul(cwd), &fields, "cwd", mistakes);
+    }
+    let stdout_max = fields.size("stdout_max", OUTPUT_MAX, mistakes);
+    let stderr_max = fields.size("stderr_max", OUTPUT_MAX, mistakes);
+    let stdin = fields.word("stdin", &["arguments", "none"], mistakes);
+    fields.finish(mistakes);
+
+    let mut spec = Map::new();
+    put(&mut spec, "argv", argv);
+    put(&mut spec, "timeout_ms", timeout_ms);
+    put(&mut spec, "env", env);
+    put(&mut spec, "cwd", cwd);
+    put(&mut spec, "stdout_max", stdout_max);
+    put(&mut spec, "stderr_max", stderr_max);
+    put(&mut spec, "stdin", stdin);
+    let mut secrets = Map::new();
+    put(&mut secrets, "env", secret_env);
+    Some((RunnableKind::Command, spec, secrets))
+}
+
+fn read_http(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Option<Parts> {
+    let mut fields = Fields::open(value, pointer, mistakes)?;
+    let url = fields.text("url", mistakes);
+    if let Some(url) = url {
+        note(words::target(url), &fields, "url", mistakes);
+    }
+    let method = fields.word("method", &METHODS, mistakes);
+    let timeout_ms = fields.duration_ms("timeout", mistakes);
+    let headers = fields.text_map("headers", mistakes);
+    let secret_headers = fields.text_map("secret_headers", mistakes);
+    for (key, map) in [("headers", headers), ("secret_headers", secret_headers)] {
+        let pointer = fields.pointer_of(key);
+        check_map(map, &pointer, (words::header_name, words::header_value), mistakes);
+    }
+    refuse_references(headers, &fields.pointer_of("headers"), "secret_headers", mistakes);
+    let secret = fields.text_if_any("secret", mistakes);
+    if let Some(secret) = secret {
+        note(words::signing_secret(secret), &fields, "secret", mistakes);
+    }
+    let allow = fields.texts("allow", mistakes);
+    for (index, network) in allow.iter().flatten().enumerate() {
+        if let Err(expected) = words::network(network) {
+            let pointer = format!("{}/{index}", fields.pointer_of("allow"));
+            let message = format!("found `{network}`, expected {expected}");
+            mistakes.push(Mistake::value(pointer, message));
+        }
+    }
+    let cloudevents = fields.word("cloudevents", &CLOUDEVENTS, mistakes);
+    let response_max = fields.size("response_max", OUTPUT_MAX, mistakes);
+    fields.finish(mistakes);
+
+    let mut spec = Map::new();
+    put(&mut spec, "url", url);
+    put(&mut spec, "method", method);
+    put(&mut spec, "timeout_ms", timeout_ms);
+    put(&mut spec, "headers", headers);
+    put(&mut spec, "allow", allow);
+    put(&mut spec, "cloudevents", cloudevents);
+    put(&mut spec, "response_max", response_max);
+    let mut secrets = Map::new();
+    put(&mut secrets, "secret", secret);
+    put(&mut secrets, "headers", secret_headers);
+    Some((RunnableKind::Http, spec, secrets))
+}
+
+fn read_retry(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Option<Value> {
+    let mut fields = Fields::open(value, pointer, mistakes)?;
+    let attempts = fields.count("attempts", (1, 1000), mistakes);
+    let first = fields.duration_ms("first", mistakes);
+    let factor = fields.number("factor", (1.0, 100.0), mistakes);
+    let delay_max = fields.duration_ms("delay_max", mistakes);
+    let jitter = fields.number("jitter", (0.0, 1.0), mistakes);
+    fields.finish(mistakes);
+    let mut retry = Map::new();
+    put(&mut retry, "attempts_max", attempts);
+    put(&mut retry, "first_ms", first);
+    put(&mut retry, "factor", factor);
+    put(&mut retry, "delay_max_ms", delay_max);
+    put(&mut retry, "jitter", jitter);
+    Some(Value::Object(retry))
+}
+
+type Form = fn(&str) -> Result<(), String>;
+
+fn check_map(
+    map: Option<&Map<String, Value>>,
+    pointer: &str,
+    (name_form, value_form): (Form, Form),
+    mistakes: &mut Vec<Mistake>,
+) {
+    for (name, value) in map.into_iter().flatten() {
+        let pointer = pointer_join(pointer, name);
+        if let Err(expected) = name_form(name) {
+            let message = format!("found `{name}`, expected {expected}");
+            mistakes.push(Mistake { is_key: true, ..Mistake::value(pointer.clone(), message) });
+        }
+        if let Some(Err(expected)) = value.as_str().map(value_form) {
+            let message = format!("`{name}`: expected {expected}");
+            mistakes.push(Mistake::value(pointer, message));
+        }
+    }
+}
+
+/// A reference in a field that is kept in clear would put the secret it names there.
+fn refuse_references(
+    map: Option<&Map<String, Value>>,
+    pointer: &str,
+    secret_key: &str,
+    mistakes: &mut Vec<Mistake>,
+) {
+    for (name, value) in map.into_iter().flatten() {
+        if value.as_str().is_some_and(reference::is_reference) {
+            let message = format!("`{name}` names a secret, which belongs under `{secret_key}`");
+            mistakes.push(Mistake::value(pointer_join(pointer, name), message));
+        }
+    }
+}
+
+fn put<T: serde::Serialize>(map: &mut Map<String, Value>, key: &str, value: Option<T>) {
+    if let Some(value) = value {
+        map.insert(key.to_owned(), json!(value));
+    }
+}

@@ -1,0 +1,135 @@
+//! From a request and its reading to the rows that keep it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use trigger_plugin_abi::host::{Dispatched, Reply};
+
+use crate::clock::Millis;
+use crate::id::{EventId, RequestId};
+use crate::model::{Append, Delivery, NewEvent, NewRequest, RequestOutcome, Subscription, SubscriptionState};
+
+/// How long a service may repeat a delivery, where its provider does not say.
+const DELIVERY_WINDOW: Duration = Duration::from_secs(72 * 3600);
+/// Longer values are cut in the log.
+const VALUE_MAX: usize = 4096;
+
+/// Headers whose values never stand in the log.
+const MASKED: &[&str] = &["authorization", "cookie", "proxy-authorization", "set-cookie"];
+
+/// What arrived, with the time and the id it was given.
+pub struct Arrived {
+    /// New for each request.
+    pub id: RequestId,
+    /// When its body was whole.
+    pub at: Millis,
+    /// Method.
+    pub method: String,
+    /// Path, without the query.
+    pub path: String,
+    /// Query, without the question mark.
+    pub query: String,
+    /// All of them.
+    pub headers: HeaderMap,
+    /// As it was sent.
+    pub body: Bytes,
+}
+
+/// A request that was read: the rows to keep and the provider's reply.
+pub fn accepted(arrived: &Arrived, subscription: &Subscription, masked: &[String], dispatched: Dispatched) -> (Append, Option<Reply>) {
+    let paused = subscription.state == SubscriptionState::Paused;
+    let events: Vec<NewEvent> = match paused {
+        true => Vec::new(),
+        false => dispatched.events.into_iter().map(|event| NewEvent {
+            id: EventId::generate(arrived.at),
+            name: event.name,
+            payload: event.payload.map(Bytes::from),
+            occurred_at: event.occurred_at_ms.map(Millis),
+        }).collect(),
+    };
+    let outcome = match events.is_empty() {
+        true => RequestOutcome::Answered,
+        false => RequestOutcome::Accepted,
+    };
+    let window = dispatched.delivery_window_ms.map_or(DELIVERY_WINDOW, Duration::from_millis);
+    let delivery = dispatched.delivery_id.map(|id| Delivery {
+        id,
+        expires_at: arrived.at.plus(window),
+    });
+    let status = dispatched.reply.as_ref().map_or(200, |reply| reply.status);
+    let mut request = row(arrived, subscription, masked, outcome, status);
+    request.body = Some(arrived.body.clone());
+    request.reason = paused.then(|| "the subscription is paused".to_owned());
+    let append = Append {
+        request,
+        delivery,
+        events,
+    };
+    (append, dispatched.reply)
+}
+
+/// A request that was not genuine or not readable: one row without its body.
+pub fn refused(arrived: &Arrived, subscription: &Subscription, masked: &[String], status: u16, reason: String) -> Append {
+    let mut request = row(arrived, subscription, masked, RequestOutcome::Refused, status);
+    request.reason = Some(reason);
+    Append {
+        request,
+        delivery: None,
+        events: Vec::new(),
+    }
+}
+
+fn row(arrived: &Arrived, subscription: &Subscription, masked: &[String], outcome: RequestOutcome, status: u16) -> NewRequest {
+    NewRequest {
+        id: arrived.id.clone(),
+        workspace_id: subscription.workspace_id.clone(),
+        subscription_id: subscription.id.clone(),
+        provider: subscription.provider.clone(),
+        method: arrived.method.clone(),
+        path: arrived.path.clone(),
+        query: arrived.query.clone(),
+        headers: headers_text(&arrived.headers, masked),
+        body: None,
+        body_size: arrived.body.len() as u64,
+        received_at: arrived.at,
+        outcome,
+        status,
+        reason: None,
+    }
+}
+
+/// `[[name, value], …]` in the order of arrival, secrets masked, other bytes than text replaced.
+fn headers_text(headers: &HeaderMap, masked: &[String]) -> String {
+    let pairs: Vec<(&str, Cow<'_, str>)> = headers
+        .iter()
+        .map(|(name, value)| {
+            let name = name.as_str();
+            let secret = MASKED.contains(&name) || masked.iter().any(|other| other.eq_ignore_ascii_case(name));
+            let value = match secret {
+                true => Cow::Borrowed("[masked]"),
+                false => String::from_utf8_lossy(&value.as_bytes()[..value.len().min(VALUE_MAX)]),
+            };
+            (name, value)
+        })
+        .collect();
+    serde_json::to_string(&pairs).unwrap_or_else(|_| "[]".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn secret_headers_are_masked_and_odd_bytes_survive() {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", HeaderValue::from_static("Bearer abc"));
+        headers.insert("x-acme-token", HeaderValue::from_static("abc"));
+        headers.insert("x-odd", HeaderValue::from_bytes(b"a\xffb\"").expect("header bytes"));
+        expect_test::expect![[r#"[["authorization","[masked]"],["x-acme-token","[masked]"],["x-odd","a�b\""]]"#]]
+            .assert_eq(&headers_text(&headers, &["X-Acme-Token".to_owned()]));
+    }
+}

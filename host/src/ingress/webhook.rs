@@ -1,0 +1,254 @@
+//! One request at an endpoint, from its first byte to its answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Request as HttpRequest, Response, StatusCode, header};
+use axum::routing::any;
+use tokio::sync::{Notify, Semaphore};
+use trigger_plugin_abi::codes;
+use trigger_plugin_abi::host::{CallError, Dispatched, Request};
+
+use super::body::{self, BodyError};
+use super::opened::{OpenError, Opened, OpenedSubscriptions};
+use super::record::{self, Arrived};
+use super::answer;
+use crate::clock::Clock;
+use crate::id::{EndpointId, RequestId};
+use crate::metrics::Metrics;
+use crate::model::{Append, Appended};
+use crate::plugins::{Found, LiveProvider, Registry};
+use crate::store::Store;
+
+/// So many rows for refused requests may wait; a flood of them beyond that is counted only.
+const REFUSED_ROWS_MAX: usize = 64;
+
+/// What the endpoints need.
+pub struct Ingress {
+    registry: Registry,
+    opened: OpenedSubscriptions,
+    store: Store,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    events_wake: Arc<Notify>,
+    refused_rows: Arc<Semaphore>,
+}
+
+impl Ingress {
+    /// `events_wake` is told after each commit that holds events.
+    pub fn new(registry: Registry, store: Store, clock: Clock, public_url: String, metrics: Arc<Metrics>, events_wake: Arc<Notify>) -> Ingress {
+        Ingress {
+            opened: OpenedSubscriptions::new(store.clone(), public_url),
+            registry,
+            store,
+            clock,
+            metrics,
+            events_wake,
+            refused_rows: Arc::new(Semaphore::new(REFUSED_ROWS_MAX)),
+        }
+    }
+}
+
+/// The endpoints.
+pub fn router(ingress: Arc<Ingress>) -> Router {
+    Router::new()
+        .route("/webhooks/{provider}/{endpoint}", any(receive))
+        .with_state(ingress)
+}
+
+async fn receive(
+    State(ingress): State<Arc<Ingress>>,
+    Path((provider, endpoint)): Path<(String, String)>,
+    request: HttpRequest<Body>,
+) -> Response<Body> {
+    let response = ingress.answer(&provider, &endpoint, request).await;
+    ingress.metrics.request(&provider_label(&ingress, &provider), response.status().as_u16());
+    response
+}
+
+/// Names that senders make up are not kept apart.
+fn provider_label(ingress: &Ingress, provider: &str) -> String {
+    match ingress.registry.find(provider) {
+        Found::Unknown => "unknown".to_owned(),
+        Found::Live(_) | Found::Down => provider.to_owned(),
+    }
+}
+
+impl Ingress {
+    async fn answer(&self, provider: &str, endpoint: &str, request: HttpRequest<Body>) -> Response<Body> {
+        let live = match self.registry.find(provider) {
+            Found::Live(live) => live,
+            Found::Down => return answer::unavailable("the provider is not available at the moment"),
+            Found::Unknown => return not_found(),
+        };
+        if let Err(wait) = live.admit(Instant::now()) {
+            return answer::later(StatusCode::TOO_MANY_REQUESTS, "too many requests for this provider", wait);
+        }
+        let (parts, body) = request.into_parts();
+        let body = match body::read(body, announced(&parts.headers), live.limits.body_max).await {
+            Ok(body) => body,
+            Err(error) => return unreadable(&error),
+        };
+        let at = self.clock.now();
+        let arrived = Arrived {
+            id: RequestId::generate(at),
+            at,
+            method: parts.method.as_str().to_owned(),
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            headers: parts.headers,
+            body,
+        };
+        let found = match endpoint.parse::<EndpointId>() {
+            Ok(endpoint) => self.opened.find(&live, &endpoint).await,
+            Err(_) => Ok(None),
+        };
+        match found {
+            Ok(Some(opened)) => self.read(&live, opened, &arrived).await,
+            Ok(None) => {
+                live_request(&arrived, |request| live.dispatch_decoy(request));
+                not_found()
+            }
+            Err(error) => self.cannot_open(&live, &error),
+        }
+    }
+
+    async fn read(&self, live: &LiveProvider, opened: Arc<Opened>, arrived: &Arrived) -> Response<Body> {
+        let dispatched = live_request(arrived, |request| live.dispatch(&opened.handle, request));
+        match dispatched {
+            Ok(dispatched) => self.keep(live, &opened, arrived, dispatched).await,
+            Err(error) if error.code == codes::UNAUTHENTICATED => {
+                self.read_again(live, opened, arrived, error).await
+            }
+            Err(error) => self.refuse(live, &opened, arrived, &error),
+        }
+    }
+
+    /// The secret may have been changed a moment ago: one look at the row, and one more reading if
+    /// it did change.
+    async fn read_again(&self, live: &LiveProvider, before: Arc<Opened>, arrived: &Arrived, error: CallError) -> Response<Body> {
+        let endpoint = before.subscription.endpoint.clone();
+        let again = match self.opened.find_again(live, &endpoint, Arc::clone(&before)).await {
+            Ok(Some(again)) => again,
+            Ok(None) => return not_found(),
+            Err(error) => return self.cannot_open(live, &error),
+        };
+        if Arc::ptr_eq(&again, &before) {
+            return self.refuse(live, &before, arrived, &error);
+        }
+        match live_request(arrived, |request| live.dispatch(&again.handle, request)) {
+            Ok(dispatched) => self.keep(live, &again, arrived, dispatched).await,
+            Err(error) => self.refuse(live, &again, arrived, &error),
+        }
+    }
+
+    async fn keep(&self, live: &LiveProvider, opened: &Opened, arrived: &Arrived, dispatched: Dispatched) -> Response<Body> {
+        let masked = &live.facts.masked_headers;
+        let (append, reply) = record::accepted(arrived, &opened.subscription, masked, dispatched);
+        let carries_events = !append.events.is_empty();
+        match self.store.append(append).await {
+            Ok(Appended::Stored) => {
+                if carries_events {
+                    self.events_wake.notify_one();
+                }
+                match reply {
+                    Some(reply) => answer::reply(reply),
+                    None => answer::kept(arrived.id.as_str()),
+                }
+            }
+            Ok(Appended::Duplicate { request_id }) => match reply {
+                Some(reply) => answer::reply(reply),
+                None => answer::kept(request_id.as_str()),
+            },
+            Err(error) => {
+                tracing::error!(
+                    provider = &*live.name,
+                    subscription = %opened.subscription.id,
+                    request = %arrived.id,
+                    error = display_chain(&error),
+                    "a request could not be kept and was answered 503",
+                );
+                answer::unavailable("the request could not be kept: send it again")
+            }
+        }
+    }
+
+    fn refuse(&self, live: &LiveProvider, opened: &Opened, arrived: &Arrived, error: &CallError) -> Response<Body> {
+        let (response, status) = match error.code {
+            codes::UNAUTHENTICATED => (answer::problem(StatusCode::UNAUTHORIZED, "the request is not signed as it should be"), 401),
+            codes::INVALID_INPUT | codes::UNSUPPORTED => (answer::problem(StatusCode::BAD_REQUEST, "the request cannot be read"), 400),
+            _ => (answer::unavailable("the provider is not available at the moment"), 503),
+        };
+        let masked = &live.facts.masked_headers;
+        let row = record::refused(arrived, &opened.subscription, masked, status, error.message.clone());
+        self.keep_refused(row);
+        response
+    }
+
+    /// The row is written after the answer: a request that is not genuine waits for no commit.
+    fn keep_refused(&self, row: Append) {
+        let Ok(permit) = Arc::clone(&self.refused_rows).try_acquire_owned() else {
+            self.metrics.refused_row_dropped();
+            return;
+        };
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            if let Err(error) = store.append(row).await {
+                tracing::warn!(error = display_chain(&error), "the row of a refused request could not be kept");
+            }
+        });
+    }
+
+    fn cannot_open(&self, live: &LiveProvider, error: &OpenError) -> Response<Body> {
+        tracing::error!(provider = &*live.name, error = display_chain(error), "a subscription could not be opened");
+        answer::unavailable("the subscription is not available at the moment")
+    }
+}
+
+fn not_found() -> Response<Body> {
+    answer::problem(StatusCode::NOT_FOUND, "there is no such endpoint")
+}
+
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn unreadable(error: &BodyError) -> Response<Body> {
+    let status = match error {
+        BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        BodyError::Broken => StatusCode::BAD_REQUEST,
+    };
+    answer::cut_off(status, &error.to_string())
+}
+
+/// Lends the request to a call into the provider.
+fn live_request<T>(arrived: &Arrived, call: impl FnOnce(&Request<'_>) -> T) -> T {
+    let headers: Vec<(&str, &[u8])> = arrived
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
+    call(&Request {
+        method: &arrived.method,
+        path: &arrived.path,
+        query: &arrived.query,
+        headers: &headers,
+        body: &arrived.body,
+        received_at_ms: arrived.at.0,
+    })
+}
+
+fn display_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,78 @@
+//! Changes to what an operator makes, applied together or not at all, and the record of them.
+
+use serde_json::Value;
+
+use super::objects::{
+    NewRunnable, NewSubscription, NewTrigger, RunnableUpdate, SubscriptionUpdate, TriggerUpdate,
+};
+use super::words::{RunnableState, SubscriptionState};
+use crate::clock::Millis;
+use crate::id::{AuditId, RunnableId, SubscriptionId, TokenId, TriggerId, WorkspaceId};
+
+/// Who makes a change, and where: a change reaches only objects of this workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    pub workspace_id: WorkspaceId,
+    /// None: the host itself.
+    pub token_id: Option<TokenId>,
+}
+
+/// One change. They are made in the order given, so a trigger may name a runnable that an earlier
+/// change makes.
+#[derive(Clone, Debug)]
+pub enum Change {
+    CreateSubscription(NewSubscription),
+    UpdateSubscription(SubscriptionUpdate),
+    SetSubscriptionState {
+        id: SubscriptionId,
+        state: SubscriptionState,
+        reason: Option<String>,
+    },
+    /// A conflict while triggers use it.
+    DeleteSubscription(SubscriptionId),
+    CreateRunnable(NewRunnable),
+    UpdateRunnable(RunnableUpdate),
+    SetRunnableState {
+        id: RunnableId,
+        state: RunnableState,
+        reason: Option<String>,
+    },
+    /// A conflict while triggers use it. Its ready jobs are cancelled, its past stays.
+    DeleteRunnable(RunnableId),
+    CreateTrigger(NewTrigger),
+    UpdateTrigger(TriggerUpdate),
+    DeleteTrigger(TriggerId),
+}
+
+/// What one change did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The object: its id as text.
+    pub id: String,
+    pub kind: ChangedKind,
+}
+
+/// How a change changed its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangedKind {
+    Created,
+    Updated,
+    /// It already was as the change wanted it.
+    Unchanged,
+    Deleted,
+}
+
+/// An entry of the audit log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditEntry {
+    pub id: AuditId,
+    pub workspace_id: Option<WorkspaceId>,
+    pub token_id: Option<TokenId>,
+    /// `runnable.create` and the like.
+    pub action: String,
+    /// The id of the object.
+    pub object: String,
+    /// Never holds a secret.
+    pub detail: Value,
+    pub at: Millis,
+}

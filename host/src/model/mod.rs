@@ -1,0 +1,30 @@
+//! The rows of the store as plain data: what each table holds and what the writing functions take.
+
+mod words;
+
+mod objects;
+mod requests;
+
+mod events;
+mod jobs;
+
+mod changes;
+mod page;
+
+pub use changes::{Actor, AuditEntry, Change, Changed, ChangedKind};
+pub use events::{Event, EventFilter, HandledEvent, Handling, NewEvent, PendingEvent};
+pub use jobs::{
+    Attempt, ClaimedJob, Finished, Job, JobFilter, NewAttempt, NewJob, Next, ReadyRunnable,
+    Recovered, Replay,
+};
+pub use objects::{
+    NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Runnable, RunnableUpdate,
+    RunnableVersion, SecretsUpdate, Subscription, SubscriptionUpdate, Token, Trigger,
+    TriggerFilter, TriggerUpdate, Workspace,
+};
+pub use page::{Page, PageQuery};
+pub use requests::{Append, Appended, Delivery, NewRequest, Request, RequestFilter};
+pub use words::{
+    AttemptOutcome, EventState, JobCause, JobState, RequestOutcome, RunnableKind, RunnableState,
+    Scope, SubscriptionMode, SubscriptionState, UnknownWord,
+};

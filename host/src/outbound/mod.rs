@@ -1,0 +1,34 @@
+<<<<<<< HEAD
+//! Everything that leaves this host over HTTP goes through here: runnables and plugins alike.
+//!
+//! - [`address`]: what kind of address this is, and which kinds may be dialled.
+//! - [`policy`]: what one caller may reach.
+//! - [`resolver`]: names to addresses; one forbidden address refuses the name.
+//! - [`message`]: the request, the response, and what can go wrong.
+//! - [`client`]: [`Outbound`], which sends.
+//! - [`plain`]: the client commands' own way to their server.
+//!
+//! Promises: http and https only, no user info, no redirects, no proxy unless configured; what is
+//! dialled is exactly what was classified; the deadline covers the whole exchange, from the name's
+//! resolution to the last byte of the body; what is kept of a response is bounded; TLS is always
+//! verified. Not promised: that a permitted target is well-behaved; its answer is only bounded.
+
+pub mod address;
+pub mod policy;
+
+mod client;
+mod message;
+mod plain;
+mod resolver;
+
+pub use address::{Cidr, Class};
+pub use client::{Outbound, OutboundConfig, SetupError};
+pub use message::{BodyLimit, OutboundError, OutboundRequest, OutboundResponse};
+pub use plain::{PlainAnswer, PlainClient, PlainError, PlainRequest};
+pub use policy::{HostPort, Policy, Refusal};
+=======
+//! Everything that leaves this process over HTTP goes through here.
+//!
+//! - [`api_client`]: the client of our own API, which the command line uses.
+pub mod api_client;
+>>>>>>> edges

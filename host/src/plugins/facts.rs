@@ -1,0 +1,35 @@
+//! What the host needs of a declaration at each request, read out once when it is loaded.
+
+use trigger_plugin_api::declaration::{Declaration, FieldKind};
+use trigger_plugin_api::rules::vocabulary::Scheme;
+
+/// Facts of one declaration.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Names of the fields that hold secrets.
+    pub secret_fields: Vec<String>,
+    /// Headers that carry a secret as it is.
+    pub masked_headers: Vec<String>,
+    /// What the provider asks to reach: `host:port`, or `{name}` for a text of the manifest's config.
+    pub network: Vec<String>,
+    /// The declared events.
+    pub events: Vec<String>,
+}
+
+impl Facts {
+    /// Of this declaration.
+    pub fn of(declaration: &Declaration) -> Facts {
+        let fields = declaration.subscription_fields();
+        let secrets = fields.iter().filter(|(_, field)| field.kind == FieldKind::Secret);
+        let verify = declaration.rules.verify.as_ref();
+        let token = verify.filter(|verify| verify.scheme == Scheme::Token);
+        let network = declaration.native.get("permissions").and_then(|permissions| permissions.get("network"));
+        let places = network.and_then(serde_json::Value::as_array).into_iter().flatten();
+        Facts {
+            secret_fields: secrets.map(|(name, _)| (*name).to_owned()).collect(),
+            masked_headers: token.map(|verify| verify.header.clone()).into_iter().collect(),
+            network: places.filter_map(|place| place.as_str().map(str::to_owned)).collect(),
+            events: declaration.events.iter().map(|event| event.identity.name.clone()).collect(),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! A library on disk before anything of it runs: owner, mode, links, digest, ELF section.
+
+use std::fmt;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use trigger_plugin_abi::bundle::Bundle;
+use trigger_plugin_abi::host::{PreflightError, Section, preflight};
+use trigger_plugin_api::declaration::Declaration;
+
+/// The largest library that is read; a release build of a provider has about one megabyte.
+const LIBRARY_MAX: u64 = 256 << 20;
+
+/// A library's digest: SHA-256, printed in lower-case hex.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a library says of itself, read without running it.
+pub struct LibraryFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Every byte, read once: what is checked is what is loaded.
+    pub bytes: Vec<u8>,
+    /// Of `bytes`.
+    pub digest: Digest,
+    /// Its `.trigger_plugin` section.
+    pub section: Section,
+    /// The declaration that it embeds.
+    pub declaration: Declaration,
+    /// What the declaration's reader wondered at, with file and line.
+    pub warnings: Vec<String>,
+}
+
+/// Why a library is refused, in a sentence with the file, what was found, what was expected and
+/// what to do next.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}: {reason}", path.display())]
+pub struct Refusal {
+    /// Which file.
+    pub path: PathBuf,
+    /// One word for lists and metrics.
+    pub kind: &'static str,
+    /// The sentence.
+    pub reason: String,
+}
+
+impl LibraryFile {
+    /// Reads a library of the plugins folder and checks everything that can be checked without
+    /// running it.
+    pub fn read(folder: &Path, file_name: &str) -> Result<LibraryFile, Refusal> {
+        let path = folder.join(file_name);
+        check_place(folder, &path)?;
+        let library = LibraryFile::inspect(&path)?;
+        check_owner(&path)?;
+        Ok(library)
+    }
+
+    /// The same without the rules of the plugins folder: for `triggerd provider inspect FILE`.
+    pub fn inspect(path: &Path) -> Result<LibraryFile, Refusal> {
+        let refuse = |kind, reason: String| Refusal {
+            path: path.to_owned(),
+            kind,
+            reason,
+        };
+        let bytes = read_whole(path).map_err(|error| refuse("unreadable", error))?;
+        let section = preflight(&bytes).map_err(|error| refuse(kind(&error), error.to_string()))?;
+        let bundle = Bundle::parse(&section.bundle)
+            .map_err(|error| refuse("declaration", format!("the embedded declaration cannot be read: {error}")))?;
+        let loaded = Declaration::load(&bundle)
+            .map_err(|error| refuse("declaration", error.to_string()))?;
+        Ok(LibraryFile {
+            path: path.to_owned(),
+            digest: Digest::of(&bytes),
+            bytes,
+            section,
+            declaration: loaded.declaration,
+            warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// Holds the digest against the operator's pin.
+    pub fn check_pin(&self, pin: &str) -> Result<(), Refusal> {
+        let found = self.digest.to_string();
+        if found == pin {
+            return Ok(());
+        }
+        Err(Refusal {
+            path: self.path.clone(),
+            kind: "pin",
+            reason: format!(
+                "its SHA-256 is {found}, but the manifest pins {pin}: if you replaced the library \
+                 yourself, run `triggerd provider enable {}` to pin the new one",
+                self.declaration.identity.name,
+            ),
+        })
+    }
+}
+
+/// One word for lists and metrics.
+fn kind(error: &PreflightError) -> &'static str {
+    match error {
+        PreflightError::NotElf | PreflightError::NotShared { .. } | PreflightError::NotAPlugin => "not_a_plugin",
+        PreflightError::Truncated { .. } => "truncated",
+        PreflightError::Corrupted { .. } | PreflightError::DamagedSection { .. } => "corrupted",
+        PreflightError::WrongArchitecture { .. }
+        | PreflightError::WrongTarget { .. }
+        | PreflightError::CpuFeature { .. } => "wrong_target",
+        PreflightError::AbiMajor { .. } => "abi",
+        PreflightError::PanicAbort => "panic_abort",
+    }
+}
+
+fn read_whole(path: &Path) -> Result<Vec<u8>, String> {
+    let mut file = std::fs::File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
+    let metadata = file.metadata().map_err(|error| format!("cannot be read: {error}"))?;
+    if !metadata.is_file() {
+        return Err("is not a regular file: put the library itself there".into());
+    }
+    if metadata.len() > LIBRARY_MAX {
+        return Err(format!(
+            "has {} bytes, expected at most {LIBRARY_MAX}: build it with `--release` and strip it",
+            metadata.len()
+        ));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    file.read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    Ok(bytes)
+}
+
+/// A link may lead to another name in the same folder, never out of it.
+fn check_place(folder: &Path, path: &Path) -> Result<(), Refusal> {
+    let refuse = |kind, reason: String| Refusal {
+        path: path.to_owned(),
+        kind,
+        reason,
+    };
+    let resolve = |path: &Path| {
+        path.canonicalize()
+            .map_err(|error| refuse("unreadable", format!("cannot be opened: {error}")))
+    };
+    let target = resolve(path)?;
+    let folder = resolve(folder)?;
+    if target.parent() == Some(folder.as_path()) {
+        return Ok(());
+    }
+    Err(refuse(
+        "outside",
+        format!(
+            "is a link to {}, expected a file inside {}: copy the library there",
+            target.display(),
+            folder.display()
+        ),
+    ))
+}
+
+/// Whoever may write the file may run code as this host: that must be its own user or root alone.
+fn check_owner(path: &Path) -> Result<(), Refusal> {
+    let refuse = |reason: String| Refusal {
+        path: path.to_owned(),
+        kind: "writable",
+        reason,
+    };
+    let own = rustix::process::geteuid().as_raw();
+    let folder = path.parent().unwrap_or(Path::new("."));
+    for place in [path, folder] {
+        let metadata = std::fs::metadata(place)
+            .map_err(|error| refuse(format!("{} cannot be read: {error}", place.display())))?;
+        let shown = place.display();
+        if metadata.uid() != own && metadata.uid() != 0 {
+            return Err(refuse(format!(
+                "{shown} belongs to user {}, expected root or the user of this service ({own}): \
+                 run `chown {own} {shown}`",
+                metadata.uid()
+            )));
+        }
+        let others_write = metadata.mode() & 0o002 != 0;
+        let group_writes = metadata.mode() & 0o020 != 0 && metadata.gid() != rustix::process::getegid().as_raw();
+        if others_write || group_writes {
+            return Err(refuse(format!(
+                "{shown} has mode {:03o}, expected that only its owner may write: run `chmod go-w {shown}`",
+                metadata.mode() & 0o777
+            )));
+        }
+    }
+    Ok(())
+}

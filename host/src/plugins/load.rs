@@ -1,0 +1,269 @@
+//! Loading one library: private copy, probe in a child, open, create, decoy.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tracing::level_filters::LevelFilter;
+use trigger_plugin_abi::host::{Level, Library};
+
+use super::facts::Facts;
+use super::library_file::{Digest, LibraryFile};
+use super::live::{LiveProvider, Parts, ResolvedLimits};
+use super::manifest::Manifest;
+use super::probe::{ProbeError, Prober};
+use super::services::{Egress, Reach, Services};
+use crate::clock::{Clock, random};
+
+/// A dispatch that takes longer than this is named in the log, unless the manifest says otherwise.
+const DISPATCH_BUDGET: Duration = Duration::from_secs(1);
+/// The largest body that any service of this field sends is 25 MB.
+const BODY_MAX: usize = 25 << 20;
+
+/// Why a library that looked right could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The private copy could not be written.
+    #[error("the library cannot be copied to {}: {reason}", path.display())]
+    Copy {
+        /// The copy.
+        path: PathBuf,
+        /// The system's words.
+        reason: String,
+    },
+    /// A text of the manifest's `config` names a variable that is not set.
+    #[error("`config.{key}` names ${{{variable}}}, which is not set: set it where the host is started")]
+    MissingVariable {
+        /// Where.
+        key: String,
+        /// Which.
+        variable: String,
+    },
+    /// The child did not like it.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// It could not be opened here, after it could in the child.
+    #[error("{0}")]
+    Open(String),
+    /// The provider refused what the manifest configures.
+    #[error("the provider refused to start: {0}")]
+    Create(String),
+}
+
+impl LoadError {
+    /// One word for lists and metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            LoadError::Copy { .. } => "copy",
+            LoadError::MissingVariable { .. } => "config",
+            LoadError::Probe(ProbeError::Start(_)) => "probe",
+            LoadError::Probe(ProbeError::Died(_)) => "crashed",
+            LoadError::Probe(ProbeError::Hung) => "hung",
+            LoadError::Probe(ProbeError::Refused(_)) | LoadError::Open(_) => "refused",
+            LoadError::Create(_) => "create",
+        }
+    }
+}
+
+/// Opens a provider's way to the outside.
+pub type EgressFactory = Arc<dyn Fn(&Reach) -> Box<dyn Egress> + Send + Sync>;
+
+/// Loads libraries into this process, each once per load, and never unloads one.
+pub struct Loader {
+    cache: PathBuf,
+    prober: Prober,
+    clock: Clock,
+    egress: EgressFactory,
+    generations: AtomicU64,
+    bytes_mapped: AtomicU64,
+}
+
+impl Loader {
+    /// Keeps private copies in `cache` (made with mode 0700); copies of earlier runs are removed.
+    pub fn open(cache: &Path, prober: Prober, clock: Clock, egress: EgressFactory) -> Result<Loader, LoadError> {
+        let copy_error = |error: std::io::Error| LoadError::Copy {
+            path: cache.to_owned(),
+            reason: error.to_string(),
+        };
+        if cache.exists() {
+            std::fs::remove_dir_all(cache).map_err(copy_error)?;
+        }
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(cache)
+            .map_err(copy_error)?;
+        Ok(Loader {
+            cache: cache.to_owned(),
+            prober,
+            clock,
+            egress,
+            generations: AtomicU64::new(0),
+            bytes_mapped: AtomicU64::new(0),
+        })
+    }
+
+    /// How many libraries were loaded since the start. Each keeps its memory for good.
+    pub fn loads(&self) -> u64 {
+        self.generations.load(Ordering::Relaxed)
+    }
+
+    /// The size of all libraries loaded since the start, in bytes.
+    pub fn bytes_mapped(&self) -> u64 {
+        self.bytes_mapped.load(Ordering::Relaxed)
+    }
+
+    /// Loads a checked library as its manifest says.
+    pub async fn load(&self, library: LibraryFile, manifest: &Manifest) -> Result<LiveProvider, LoadError> {
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
+        let setup = setup(manifest)?;
+        let copy = self.copy(&library, generation)?;
+        if let Err(error) = self.prober.probe(&copy, &setup).await {
+            let _ = std::fs::remove_file(&copy);
+            return Err(error.into());
+        }
+        let size = library.bytes.len() as u64;
+        let digest = library.digest;
+        let facts = Facts::of(&library.declaration);
+        drop(library);
+        let reach = reach(&facts, manifest);
+        let services = Services::new(
+            &manifest.provider,
+            self.clock.clone(),
+            (self.egress)(&reach),
+        );
+        let opened = Library::open(&copy).map_err(|error| LoadError::Open(error.to_string()))?;
+        self.bytes_mapped.fetch_add(size, Ordering::Relaxed);
+        let provider = opened
+            .create(Arc::new(services), &setup)
+            .map_err(|error| LoadError::Create(error.message))?;
+        let decoy = provider
+            .open_subscription(&decoy(&facts))
+            .map_err(|error| LoadError::Create(error.message))?;
+        Ok(LiveProvider::assemble(Parts {
+            name: manifest.provider.as_str().into(),
+            generation,
+            digest,
+            facts,
+            limits: limits(manifest),
+            provider,
+            decoy,
+        }))
+    }
+
+    /// Writes the very bytes that were checked to a file of their own: opening the same path or
+    /// inode again would give an older library back.
+    fn copy(&self, library: &LibraryFile, generation: u64) -> Result<PathBuf, LoadError> {
+        let path = self.cache.join(format!("{}-{generation}.so", library.digest));
+        let write = || -> std::io::Result<()> {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o500)
+                .open(&path)?;
+            file.write_all(&library.bytes)
+        };
+        match write() {
+            Ok(()) => Ok(path),
+            Err(error) => Err(LoadError::Copy {
+                path,
+                reason: error.to_string(),
+            }),
+        }
+    }
+}
+
+/// Digest of everything that decides what a load does: a change of it is a reason to load again.
+pub fn fingerprint(library: Digest, manifest: &Manifest) -> Digest {
+    let manifest = serde_json::to_string(manifest).unwrap_or_default();
+    Digest::of(format!("{library} {manifest}").as_bytes())
+}
+
+fn setup(manifest: &Manifest) -> Result<String, LoadError> {
+    let mut config = serde_json::Map::new();
+    for (key, value) in &manifest.config {
+        config.insert(key.clone(), expand(key, value)?);
+    }
+    Ok(serde_json::json!({ "config": config }).to_string())
+}
+
+/// Texts that are wholly `${NAME}` are taken from the environment.
+fn expand(key: &str, value: &serde_json::Value) -> Result<serde_json::Value, LoadError> {
+    let variable = value
+        .as_str()
+        .and_then(|text| text.strip_prefix("${"))
+        .and_then(|text| text.strip_suffix('}'));
+    let Some(variable) = variable else {
+        return Ok(value.clone());
+    };
+    match std::env::var(variable) {
+        Ok(text) => Ok(text.into()),
+        Err(_) => Err(LoadError::MissingVariable {
+            key: key.to_owned(),
+            variable: variable.to_owned(),
+        }),
+    }
+}
+
+/// What the declaration asks for, narrowed by the manifest; `{name}` stands for a text of `config`.
+fn reach(facts: &Facts, manifest: &Manifest) -> Reach {
+    let mut hosts: Vec<String> = facts
+        .network
+        .iter()
+        .map(|place| {
+            let name = place.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            let configured = name.and_then(|name| manifest.config.get(name)).and_then(|v| v.as_str());
+            configured.map_or_else(|| place.clone(), str::to_owned)
+        })
+        .collect();
+    let Some(permissions) = &manifest.permissions else {
+        return Reach { hosts, allow: Vec::new() };
+    };
+    if let Some(network) = &permissions.network {
+        hosts.retain(|place| network.contains(place));
+    }
+    Reach {
+        hosts,
+        allow: permissions.allow.clone(),
+    }
+}
+
+fn limits(manifest: &Manifest) -> ResolvedLimits {
+    ResolvedLimits {
+        dispatch_budget: manifest.limits.dispatch_timeout.unwrap_or(DISPATCH_BUDGET),
+        body_max: manifest.limits.body_max.unwrap_or(BODY_MAX),
+        rate: manifest.limits.rate,
+    }
+}
+
+/// A subscription with random texts in all its secret fields.
+fn decoy(facts: &Facts) -> String {
+    let mut secrets = serde_json::Map::new();
+    for name in &facts.secret_fields {
+        let mut bytes = [0u8; 32];
+        random(&mut bytes);
+        secrets.insert(name.clone(), hex::encode(bytes).into());
+    }
+    serde_json::json!({
+        "id": "decoy",
+        "endpoint_url": "",
+        "parameters": {},
+        "properties": {},
+        "secrets": secrets,
+    })
+    .to_string()
+}
+
+pub(super) fn log_level() -> Level {
+    match LevelFilter::current() {
+        LevelFilter::OFF | LevelFilter::ERROR => Level::Error,
+        LevelFilter::WARN => Level::Warn,
+        LevelFilter::INFO => Level::Info,
+        LevelFilter::DEBUG => Level::Debug,
+        LevelFilter::TRACE => Level::Trace,
+    }
+}

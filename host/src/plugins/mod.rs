@@ -1,0 +1,39 @@
+//! Providers: from files in two folders to libraries that serve.
+//!
+//! ```text
+//!  plugins/*.so ──► library_file ──► probe ──► load ──► live ──► registry ──► ingress, events, api
+//!                   runs nothing     child     copy,    calls,   who serves
+//!  manifests/*.yaml ► manifest                 dlopen   counted
+//!                        └────────── reconcile: one pass a second ──────────┘
+//! ```
+//!
+//! Promises: a file that is refused leaves the older load serving and says why; a swap takes
+//! nothing away from calls in flight; a library is loaded only after a child process survived it,
+//! from a private copy of the very bytes that were checked; a provider that panics five times
+//! within a minute is left alone. Not promised: memory of replaced libraries is not given back,
+//! and a library in this process that crashes or loops after its probe takes the host with it:
+//! in-process libraries are trusted as much as the host.
+
+pub mod manifest;
+
+pub mod library_file;
+
+pub mod probe;
+
+pub mod services;
+
+mod facts;
+
+mod health;
+
+pub mod live;
+
+pub mod load;
+
+mod reconcile;
+
+pub mod registry;
+
+pub use library_file::{LibraryFile, Refusal};
+pub use live::LiveProvider;
+pub use registry::{Folders, Found, ProviderRow, ProviderState, Registry};

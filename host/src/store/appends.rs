@@ -1,0 +1,312 @@
+//! The way in: a request, its delivery id and its events, in one commit with all others that wait.
+//!
+//! Who owns a delivery id is decided by the row in `deliveries`: the request that made it, until it
+//! expires. All others are duplicates, also those that stand in the same batch. An append that is
+//! repeated finds itself as the owner and its rows in place, so nothing happens twice.
+
+use std::collections::HashMap;
+
+use sqlx::AnyConnection;
+
+use super::body::Stored;
+use super::open::Backend;
+use super::rows::{ManyRows, chunks};
+use super::sql::{FromRow, Row, Statement};
+use super::writer::{Write, Written};
+use super::{Store, StoreError};
+use crate::clock::Millis;
+use crate::id::RequestId;
+use crate::model::{Append, Appended, Delivery, NewEvent, NewRequest, RequestOutcome};
+
+impl Store {
+    /// Keeps a request and its events; resolves after the commit is synced. Repeating it is harmless.
+    pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+        let packed = PackedAppend::pack(append).await;
+        match self
+            .writer
+            .write("append a request", Write::Append(packed))
+            .await?
+        {
+            Written::Append(appended) => Ok(appended),
+            _ => unreachable!("invariant: an append is answered with `Appended`"),
+        }
+    }
+}
+
+/// An append with its bytes as they are stored.
+pub(super) struct PackedAppend {
+    request: NewRequest,
+    body: Stored,
+    delivery: Option<Delivery>,
+    events: Vec<(NewEvent, Stored)>,
+}
+
+impl PackedAppend {
+    async fn pack(append: Append) -> PackedAppend {
+        let Append {
+            mut request,
+            delivery,
+            events,
+        } = append;
+        let body = Stored::pack(request.body.take()).await;
+        let mut packed = Vec::with_capacity(events.len());
+        for mut event in events {
+            let payload = Stored::pack(event.payload.take()).await;
+            packed.push((event, payload));
+        }
+        PackedAppend {
+            request,
+            body,
+            delivery,
+            events: packed,
+        }
+    }
+
+    /// How many bytes of body, payloads and headers it holds.
+    pub(super) fn size(&self) -> usize {
+        let payloads: usize = self
+            .events
+            .iter()
+            .map(|(_, payload)| payload.len() + 256)
+            .sum();
+        self.body.len() + payloads + self.request.headers.len()
+    }
+
+    fn delivery_key(&self) -> Option<(&str, &str)> {
+        let delivery = self.delivery.as_ref()?;
+        Some((self.request.subscription_id.as_str(), &delivery.id))
+    }
+}
+
+/// Inserts the rows; one answer for each append, in their order.
+pub(super) async fn insert(
+    connection: &mut AnyConnection,
+    backend: Backend,
+    appends: &[&PackedAppend],
+    now: Millis,
+) -> Result<Vec<Appended>, StoreError> {
+    if appends.is_empty() {
+        return Ok(Vec::new());
+    }
+    let owners = claim_deliveries(connection, backend, appends, now).await?;
+    let appended: Vec<Appended> = appends
+        .iter()
+        .map(|append| {
+            let owner = append.delivery_key().and_then(|key| owners.get(&key));
+            match owner {
+                Some(owner) if owner != append.request.id.as_str() => Appended::Duplicate {
+                    request_id: owner
+                        .parse()
+                        .expect("invariant: `deliveries.request_id` holds request ids"),
+                },
+                _ => Appended::Stored,
+            }
+        })
+        .collect();
+    let rows: Vec<(&PackedAppend, &Appended)> = appends.iter().copied().zip(&appended).collect();
+    insert_requests(connection, backend, &rows).await?;
+    insert_events(connection, backend, &rows).await?;
+    Ok(appended)
+}
+
+static CLAIM_DELIVERIES: ManyRows = ManyRows::new(
+    "insert into deliveries (subscription_id, delivery_id, request_id, expires_at) values ",
+    "(?, ?, ?, ?)",
+    " on conflict (subscription_id, delivery_id) do update \
+     set request_id = excluded.request_id, expires_at = excluded.expires_at \
+     where deliveries.expires_at <= ?",
+);
+
+static SELECT_OWNERS: ManyRows = ManyRows::new(
+    "with wanted (subscription_id, delivery_id) as (values ",
+    "(?, ?)",
+    ") select d.subscription_id, d.delivery_id, d.request_id \
+     from wanted w cross join deliveries d \
+     where d.subscription_id = w.subscription_id and d.delivery_id = w.delivery_id",
+);
+
+/// Which request owns each delivery id of this batch.
+async fn claim_deliveries<'a>(
+    connection: &mut AnyConnection,
+    backend: Backend,
+    appends: &[&'a PackedAppend],
+    now: Millis,
+) -> Result<HashMap<(&'a str, &'a str), String>, StoreError> {
+    let mut owners = HashMap::new();
+    let mut claims = Vec::new();
+    for append in appends {
+        let (Some(key), Some(delivery)) = (append.delivery_key(), &append.delivery) else {
+            continue;
+        };
+        // The first of equal ones in this batch asks for it.
+        owners.entry(key).or_insert_with(|| {
+            claims.push((key, &append.request.id, delivery.expires_at));
+            append.request.id.as_str().to_owned()
+        });
+    }
+    for chunk in chunks(&claims) {
+        let mut claim = Statement::composed(
+            "claim delivery ids",
+            CLAIM_DELIVERIES.text(backend, chunk.len()),
+        );
+        for ((subscription, delivery), request, expires_at) in chunk {
+            claim.push(*subscription);
+            claim.push(*delivery);
+            claim.push(*request);
+            claim.push(*expires_at);
+        }
+        let claimed = claim.bind(now).run(connection).await?;
+        if claimed == chunk.len() as u64 {
+            continue;
+        }
+        let mut select = Statement::composed(
+            "find the owners of delivery ids",
+            SELECT_OWNERS.text(backend, chunk.len()),
+        );
+        for ((subscription, delivery), _, _) in chunk {
+            select.push(*subscription);
+            select.push(*delivery);
+        }
+        let rows: Vec<OwnerRow> = select.all(connection).await?;
+        for (key, ..) in chunk {
+            let is_owned =
+                |row: &&OwnerRow| (row.subscription_id.as_str(), row.delivery_id.as_str()) == *key;
+            if let Some(row) = rows.iter().find(is_owned) {
+                owners.insert(*key, row.request_id.as_str().to_owned());
+            }
+        }
+    }
+    Ok(owners)
+}
+
+struct OwnerRow {
+    subscription_id: String,
+    delivery_id: String,
+    request_id: RequestId,
+}
+
+impl FromRow for OwnerRow {
+    fn from_row(row: &Row<'_>) -> Result<OwnerRow, StoreError> {
+        Ok(OwnerRow {
+            subscription_id: row.text("subscription_id")?,
+            delivery_id: row.text("delivery_id")?,
+            request_id: row.parsed("request_id")?,
+        })
+    }
+}
+
+static INSERT_REQUESTS: ManyRows = ManyRows::new(
+    "insert into requests (id, workspace_id, subscription_id, provider, method, path, query, \
+     headers, body, encoding, body_size, received_at, outcome, status, reason, delivery_id, events) \
+     values ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    " on conflict (id) do nothing",
+);
+
+async fn insert_requests(
+    connection: &mut AnyConnection,
+    backend: Backend,
+    rows: &[(&PackedAppend, &Appended)],
+) -> Result<(), StoreError> {
+    for chunk in chunks(rows) {
+        let mut insert = Statement::composed(
+            "insert requests",
+            INSERT_REQUESTS.text(backend, chunk.len()),
+        );
+        for (append, appended) in chunk {
+            push_request(&mut insert, append, appended);
+        }
+        insert.run(connection).await?;
+    }
+    Ok(())
+}
+
+fn push_request(insert: &mut Statement, append: &PackedAppend, appended: &Appended) {
+    let request = &append.request;
+    insert.push(&request.id);
+    insert.push(&request.workspace_id);
+    insert.push(&request.subscription_id);
+    insert.push(&request.provider);
+    insert.push(&request.method);
+    insert.push(&request.path);
+    insert.push(&request.query);
+    insert.push(&request.headers);
+    match appended {
+        Appended::Stored => {
+            insert.push(append.body.bytes.clone());
+            insert.push(append.body.encoding);
+        }
+        // The first one holds the body.
+        Appended::Duplicate { .. } => {
+            insert.push(None::<Vec<u8>>);
+            insert.push(Stored::NOTHING.encoding);
+        }
+    }
+    insert.push(i64::try_from(request.body_size).unwrap_or(i64::MAX));
+    insert.push(request.received_at);
+    match appended {
+        Appended::Stored => insert.push(request.outcome),
+        Appended::Duplicate { .. } => insert.push(RequestOutcome::Duplicate),
+    }
+    insert.push(request.status);
+    match appended {
+        Appended::Stored => insert.push(&request.reason),
+        Appended::Duplicate { request_id } => {
+            insert.push(format!("this delivery came before, as {request_id}"));
+        }
+    }
+    insert.push(
+        append
+            .delivery
+            .as_ref()
+            .map(|delivery| delivery.id.as_str()),
+    );
+    insert.push(match appended {
+        Appended::Stored => i64::try_from(append.events.len()).unwrap_or(i64::MAX),
+        Appended::Duplicate { .. } => 0,
+    });
+}
+
+static INSERT_EVENTS: ManyRows = ManyRows::new(
+    "insert into events (id, workspace_id, subscription_id, request_id, ordinal, provider, name, \
+     payload, encoding, occurred_at, received_at, state, reason, matched, tries, due_at, handled_at) \
+     values ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', null, 0, 0, ?, null)",
+    " on conflict (id) do nothing",
+);
+
+async fn insert_events(
+    connection: &mut AnyConnection,
+    backend: Backend,
+    rows: &[(&PackedAppend, &Appended)],
+) -> Result<(), StoreError> {
+    let stored = rows
+        .iter()
+        .filter(|(_, appended)| **appended == Appended::Stored);
+    let events: Vec<(&NewRequest, u32, &NewEvent, &Stored)> = stored
+        .flat_map(|(append, _)| {
+            let numbered = (0u32..).zip(&append.events);
+            numbered.map(|(ordinal, (event, payload))| (&append.request, ordinal, event, payload))
+        })
+        .collect();
+    for chunk in chunks(&events) {
+        let mut insert =
+            Statement::composed("insert events", INSERT_EVENTS.text(backend, chunk.len()));
+        for (request, ordinal, event, payload) in chunk {
+            insert.push(&event.id);
+            insert.push(&request.workspace_id);
+            insert.push(&request.subscription_id);
+            insert.push(&request.id);
+            insert.push(*ordinal);
+            insert.push(&request.provider);
+            insert.push(&event.name);
+            insert.push(payload.bytes.clone());
+            insert.push(payload.encoding);
+            insert.push(event.occurred_at);
+            insert.push(request.received_at);
+            insert.push(request.received_at);
+        }
+        insert.run(connection).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! The end of attempts: each is written once, and moves its job on only while its fence holds.
+
+use std::collections::HashSet;
+
+use sqlx::AnyConnection;
+
+use super::open::Backend;
+use super::rows::{ManyRows, chunks};
+use super::sql::{FromRow, Row, Statement, Text};
+use super::writer::{Write, Written};
+use super::{Store, StoreError};
+use crate::id::JobId;
+use crate::model::{Attempt, Finished, JobState, Next};
+
+impl Store {
+    /// Records attempts and moves their jobs on, in one commit with all others that wait. Tells for
+    /// each whether its fence still held; if not, nothing of it was kept. Repeating it is harmless.
+    pub async fn finish_attempts(&self, finished: Vec<Finished>) -> Result<Vec<bool>, StoreError> {
+        match self
+            .writer
+            .write("record attempts", Write::Finish(finished))
+            .await?
+        {
+            Written::Finish(held) => Ok(held),
+            _ => unreachable!("invariant: a finish is answered with what held"),
+        }
+    }
+
+    /// All attempts of a job, in their order.
+    pub async fn list_attempts(&self, job: &JobId) -> Result<Vec<Attempt>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Statement::new(
+            "list attempts",
+            "select id, job_id, number, fence, host_id, started_at, finished_at, outcome, exit_code, \
+             signal, http_status, stdout, stderr, result, error from attempts \
+             where job_id = $1 order by fence",
+        )
+        .bind(job)
+        .all(&mut connection)
+        .await
+    }
+}
+
+/// How many bytes it holds.
+pub(super) fn size(finished: &Finished) -> usize {
+    let attempt = &finished.attempt;
+    let parts = [&attempt.stdout, &attempt.stderr, &attempt.result];
+    parts
+        .iter()
+        .filter_map(|part| part.as_ref())
+        .map(bytes::Bytes::len)
+        .sum::<usize>()
+        + 512
+}
+
+static MOVE_JOBS: ManyRows = ManyRows::new(
+    "with ended (id, fence, state, due_at, result, error, finished_at) as (values ",
+    "(?, ?, ?, ?, ?, ?, ?)",
+    ") update jobs set state = ended.state, due_at = coalesce(ended.due_at, jobs.due_at), \
+     lease_owner = null, lease_expires_at = null, result = ended.result, error = ended.error, \
+     finished_at = ended.finished_at \
+     from ended where jobs.id = ended.id and jobs.fence = ended.fence and jobs.state = 'running' \
+     returning jobs.id, jobs.fence",
+);
+
+static INSERT_ATTEMPTS: ManyRows = ManyRows::new(
+    "insert into attempts (id, job_id, number, fence, host_id, started_at, finished_at, outcome, \
+     exit_code, signal, http_status, stdout, stderr, result, error) values ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    " on conflict do nothing",
+);
+
+static FIND_ATTEMPTS: ManyRows =
+    ManyRows::new("select id as text from attempts where id in (", "?", ")");
+
+/// Moves the jobs whose fence holds and inserts their attempts. One answer for each, in their order.
+pub(super) async fn finish(
+    connection: &mut AnyConnection,
+    backend: Backend,
+    finished: &[&Finished],
+) -> Result<Vec<bool>, StoreError> {
+    let mut moved = HashSet::with_capacity(finished.len());
+    for chunk in chunks(finished) {
+        let mut update = Statement::composed("move jobs on", MOVE_JOBS.text(backend, chunk.len()));
+        for end in chunk {
+            push_move(&mut update, end);
+        }
+        let rows: Vec<MovedRow> = update.all(connection).await?;
+        moved.extend(rows.into_iter().map(|row| (row.id, row.fence)));
+    }
+    let has_moved = |end: &Finished| moved.contains(&(end.job_id.clone(), end.fence));
+    let (held, late): (Vec<&Finished>, Vec<&Finished>) =
+        finished.iter().partition(|end| has_moved(end));
+    insert_attempts(connection, backend, &held).await?;
+    // Late, or the repetition of what was committed already?
+    let recorded = find_attempts(connection, backend, &late).await?;
+    Ok(finished
+        .iter()
+        .map(|end| has_moved(end) || recorded.contains(end.attempt.id.as_str()))
+        .collect())
+}
+
+struct MovedRow {
+    id: JobId,
+    fence: i64,
+}
+
+impl FromRow for MovedRow {
+    fn from_row(row: &Row<'_>) -> Result<MovedRow, StoreError> {
+        Ok(MovedRow {
+            id: row.parsed("id")?,
+            fence: row.int("fence")?,
+        })
+    }
+}
+
+fn push_move(update: &mut Statement, end: &Finished) {
+    let (state, due_at) = match end.next {
+        Next::Done => (JobState::Done, None),
+        Next::Retry { due_at } => (JobState::Ready, Some(due_at)),
+        Next::Dead => (JobState::Dead, None),
+    };
+    update.push(&end.job_id);
+    update.push(end.fence);
+    update.push(state);
+    update.push(due_at);
+    match end.next {
+        Next::Done => {
+            update.push(&end.attempt.result);
+            update.push(None::<String>);
+        }
+        Next::Retry { .. } | Next::Dead => {
+            update.push(None::<Vec<u8>>);
+            update.push(&end.attempt.error);
+        }
+    }
+    update.push(state.is_final().then_some(end.attempt.finished_at));
+}
+
+async fn insert_attempts(
+    connection: &mut AnyConnection,
+    backend: Backend,
+    finished: &[&Finished],
+) -> Result<(), StoreError> {
+    for chunk in chunks(finished) {
+        let mut insert = Statement::composed(
+            "insert attempts",
+            INSERT_ATTEMPTS.text(backend, chunk.len()),
+        );
+        for end in chunk {
+            let attempt = &end.attempt;
+            insert.push(&attempt.id);
+            insert.push(&end.job_id);
+            insert.push(attempt.number);
+            insert.push(end.fence);
+            insert.push(&attempt.host_id);
+            insert.push(attempt.started_at);
+            insert.push(attempt.finished_at);
+            insert.push(attempt.outcome);
+            insert.push(attempt.exit_code);
+            insert.push(attempt.signal);
+            insert.push(attempt.http_status.map(i64::from));
+            insert.push(&attempt.stdout);
+            insert.push(&attempt.stderr);
+            insert.push(&attempt.result);
+            insert.push(&attempt.error);
+        }
+        insert.run(connection).await?;
+    }
+    Ok(())
+}
+
+async fn find_attempts(
+    connection: &mut AnyConnection,
+    backend: Backend,
+    finished: &[&Finished],
+) -> Result<HashSet<String>, StoreError> {
+    let mut found = HashSet::new();
+    for chunk in chunks(finished) {
+        let mut select =
+            Statement::composed("find attempts", FIND_ATTEMPTS.text(backend, chunk.len()));
+        for end in chunk {
+            select.push(&end.attempt.id);
+        }
+        let ids: Vec<Text> = select.all(connection).await?;
+        found.extend(ids.into_iter().map(|id| id.0));
+    }
+    Ok(found)
+}
+
+impl FromRow for Attempt {
+    fn from_row(row: &Row<'_>) -> Result<Attempt, StoreError> {
+        Ok(Attempt {
+            id: row.parsed("id")?,
+            job_id: row.parsed("job_id")?,
+            number: row.number("number")?,
+            fence: row.int("fence")?,
+            host_id: row.parsed("host_id")?,
+            started_at: row.millis("started_at")?,
+            finished_at: row.millis("finished_at")?,
+            outcome: row.parsed("outcome")?,
+            exit_code: row.int_opt("exit_code")?,
+            signal: row.int_opt("signal")?,
+            http_status: row.number_opt("http_status")?,
+            stdout: row.bytes_opt("stdout")?.map(Into::into),
+            stderr: row.bytes_opt("stderr")?.map(Into::into),
+            result: row.bytes_opt("result")?.map(Into::into),
+            error: row.text_opt("error")?,
+        })
+    }
+}

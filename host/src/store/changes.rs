@@ -1,0 +1,251 @@
+//! Changes to what an operator makes: all of a list or none, each with its audit entry.
+
+use serde_json::json;
+use sqlx::AnyConnection;
+
+use super::database::commit;
+use super::select::Select;
+use super::sql::{FromRow, Row, Statement, Text};
+use super::{Store, StoreError};
+use crate::clock::Millis;
+use crate::id::{AuditId, WorkspaceId};
+use crate::model::{Actor, AuditEntry, Change, Changed, ChangedKind, Page, PageQuery};
+use crate::seal::KeyRing;
+use crate::secret::Secret;
+
+impl Store {
+    /// Makes the changes in their order, in one commit. The first that cannot be made undoes all.
+    pub async fn apply(
+        &self,
+        actor: &Actor,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Changed>, StoreError> {
+        let mut transaction = self.database.write().await?;
+        let mut edit = Edit {
+            connection: &mut transaction,
+            for_update: self.database.for_update(),
+            keys: &self.keys,
+            actor,
+            now: self.clock.now(),
+        };
+        let mut changed = Vec::with_capacity(changes.len());
+        for change in &changes {
+            changed.push(edit.make(change).await?);
+        }
+        commit(transaction).await?;
+        Ok(changed)
+    }
+
+    /// Notes something that is not a change of an object (a key rotation, a provider enabled).
+    pub async fn insert_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        let mut connection = self.database.writer().await?;
+        insert_entry(&mut connection, &entry).await
+    }
+
+    /// Newest first; no workspace: entries of the whole instance.
+    pub async fn list_audit(
+        &self,
+        workspace: Option<&WorkspaceId>,
+        page: &PageQuery,
+    ) -> Result<Page<AuditEntry>, StoreError> {
+        let mut connection = self.database.read().await?;
+        let select = Select::new(
+            "list the audit log",
+            "select id, workspace_id, token_id, action, object, detail, at from audit_log",
+        );
+        match workspace {
+            Some(workspace) => select.and_value("workspace_id =", workspace.clone()),
+            None => select.and("workspace_id is null"),
+        }
+        .page(&mut connection, page, |entry: &AuditEntry| {
+            entry.id.as_str()
+        })
+        .await
+    }
+}
+
+/// A transaction of changes.
+pub(super) struct Edit<'a> {
+    pub(super) connection: &'a mut AnyConnection,
+    for_update: &'static str,
+    pub(super) keys: &'a KeyRing,
+    pub(super) actor: &'a Actor,
+    pub(super) now: Millis,
+}
+
+impl Edit<'_> {
+    async fn make(&mut self, change: &Change) -> Result<Changed, StoreError> {
+        let kind = match change {
+            Change::CreateSubscription(new) => self.create_subscription(new).await,
+            Change::UpdateSubscription(update) => self.update_subscription(update).await,
+            Change::SetSubscriptionState { id, state, reason } => {
+                self.set_subscription_state(id, *state, reason.as_deref())
+                    .await
+            }
+            Change::DeleteSubscription(id) => self.delete_subscription(id).await,
+            Change::CreateRunnable(new) => self.create_runnable(new).await,
+            Change::UpdateRunnable(update) => self.update_runnable(update).await,
+            Change::SetRunnableState { id, state, reason } => {
+                self.change_runnable_state(id, *state, reason.as_deref())
+                    .await
+            }
+            Change::DeleteRunnable(id) => self.delete_runnable(id).await,
+            Change::CreateTrigger(new) => self.create_trigger(new).await,
+            Change::UpdateTrigger(update) => self.update_trigger(update).await,
+            Change::DeleteTrigger(id) => self.delete_trigger(id).await,
+        }?;
+        let described = Described::of(change);
+        if kind != ChangedKind::Unchanged {
+            let entry = AuditEntry {
+                id: AuditId::generate(self.now),
+                workspace_id: Some(self.actor.workspace_id.clone()),
+                token_id: self.actor.token_id.clone(),
+                action: described.action.to_owned(),
+                object: described.object.clone(),
+                detail: described.detail,
+                at: self.now,
+            };
+            insert_entry(self.connection, &entry).await?;
+        }
+        Ok(Changed {
+            id: described.object,
+            kind,
+        })
+    }
+
+    /// The name of an object of the actor's workspace; its row is held until the commit.
+    pub(super) async fn find_name(
+        &mut self,
+        select: &'static str,
+        id: &str,
+    ) -> Result<String, StoreError> {
+        let name: Option<Text> =
+            Statement::composed("find an object", format!("{select}{}", self.for_update))
+                .bind(id)
+                .bind(&self.actor.workspace_id)
+                .one(self.connection)
+                .await?;
+        name.map(|name| name.0)
+            .ok_or_else(|| StoreError::NotFound(format!("there is no {id} in this workspace")))
+    }
+
+    pub(super) fn check_workspace(&self, workspace: &WorkspaceId) -> Result<(), StoreError> {
+        if *workspace == self.actor.workspace_id {
+            return Ok(());
+        }
+        Err(StoreError::NotFound(format!(
+            "{workspace} is not the workspace of this change"
+        )))
+    }
+
+    pub(super) fn check_unused(
+        &self,
+        kind: &str,
+        name: &str,
+        users: &[Text],
+    ) -> Result<(), StoreError> {
+        if users.is_empty() {
+            return Ok(());
+        }
+        let users: Vec<&str> = users.iter().map(|user| user.0.as_str()).collect();
+        Err(StoreError::Conflict(format!(
+            "the {kind} `{name}` is used by triggers ({}): delete those first",
+            users.join(", ")
+        )))
+    }
+
+    pub(super) fn seal(&self, place: &str, secret: Option<&Secret<String>>) -> Option<Vec<u8>> {
+        secret.map(|secret| self.keys.seal(place, secret.expose().as_bytes()))
+    }
+}
+
+/// A change in the words of the audit log.
+struct Described {
+    action: &'static str,
+    object: String,
+    detail: serde_json::Value,
+}
+
+impl Described {
+    fn of(change: &Change) -> Described {
+        let (action, object, detail) = match change {
+            Change::CreateSubscription(new) => (
+                "subscription.create",
+                new.id.as_str(),
+                json!({"name": new.name, "provider": new.provider}),
+            ),
+            Change::UpdateSubscription(update) => {
+                ("subscription.update", update.id.as_str(), json!({}))
+            }
+            Change::SetSubscriptionState { id, state, reason } => (
+                "subscription.state",
+                id.as_str(),
+                json!({"state": state, "reason": reason}),
+            ),
+            Change::DeleteSubscription(id) => ("subscription.delete", id.as_str(), json!({})),
+            Change::CreateRunnable(new) => (
+                "runnable.create",
+                new.id.as_str(),
+                json!({"path": new.path}),
+            ),
+            Change::UpdateRunnable(update) => ("runnable.update", update.id.as_str(), json!({})),
+            Change::SetRunnableState { id, state, reason } => (
+                "runnable.state",
+                id.as_str(),
+                json!({"state": state, "reason": reason}),
+            ),
+            Change::DeleteRunnable(id) => ("runnable.delete", id.as_str(), json!({})),
+            Change::CreateTrigger(new) => (
+                "trigger.create",
+                new.id.as_str(),
+                json!({"name": new.name, "event": new.event}),
+            ),
+            Change::UpdateTrigger(update) => (
+                "trigger.update",
+                update.id.as_str(),
+                json!({"event": update.event}),
+            ),
+            Change::DeleteTrigger(id) => ("trigger.delete", id.as_str(), json!({})),
+        };
+        Described {
+            action,
+            object: object.to_owned(),
+            detail,
+        }
+    }
+}
+
+async fn insert_entry(
+    connection: &mut AnyConnection,
+    entry: &AuditEntry,
+) -> Result<(), StoreError> {
+    Statement::new(
+        "insert an audit entry",
+        "insert into audit_log (id, workspace_id, token_id, action, object, detail, at) \
+         values ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(&entry.id)
+    .bind(&entry.workspace_id)
+    .bind(&entry.token_id)
+    .bind(&entry.action)
+    .bind(&entry.object)
+    .bind(entry.detail.to_string())
+    .bind(entry.at)
+    .run(connection)
+    .await
+    .map(|_| ())
+}
+
+impl FromRow for AuditEntry {
+    fn from_row(row: &Row<'_>) -> Result<AuditEntry, StoreError> {
+        Ok(AuditEntry {
+            id: row.parsed("id")?,
+            workspace_id: row.parsed_opt("workspace_id")?,
+            token_id: row.parsed_opt("token_id")?,
+            action: row.text("action")?,
+            object: row.text("object")?,
+            detail: row.json("detail")?,
+            at: row.millis("at")?,
+        })
+    }
+}

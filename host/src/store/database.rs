@@ -1,0 +1,183 @@
+//! The connections: one text for two databases, so both are reached through `sqlx::Any`.
+//!
+//! SQLite has one connection that writes and a few that read. PostgreSQL has one pool for both, and
+//! only a primary is accepted: what a replica shows may be old.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, Row, Transaction};
+
+use super::open::{Backend, DatabaseConfig};
+use super::{StoreError, sqlite};
+
+pub(super) struct Database {
+    pub(super) backend: Backend,
+    readers: AnyPool,
+    writers: AnyPool,
+    /// Held for as long as the store is open.
+    _lock: Option<File>,
+}
+
+impl Database {
+    pub(super) async fn connect(config: &DatabaseConfig) -> Result<Database, StoreError> {
+        sqlx::any::install_default_drivers();
+        let url = config.url.expose();
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return connect_postgres(config).await;
+        }
+        match url.strip_prefix("sqlite:") {
+            Some(path) => connect_sqlite(path, config).await,
+            None => Err(StoreError::Refused(
+                "the database's address is not understood: expected `sqlite:PATH` or `postgres://USER@HOST/NAME`"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// A connection for reading.
+    pub(super) async fn read(&self) -> Result<PoolConnection<Any>, StoreError> {
+        self.readers
+            .acquire()
+            .await
+            .map_err(|error| StoreError::of("reach the database", error))
+    }
+
+    /// A transaction for writing. Dropped without a commit, it never was.
+    pub(super) async fn write(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let begin = match self.backend {
+            // Takes the write lock at once, so that it cannot fail in the middle.
+            Backend::Sqlite => "begin immediate",
+            Backend::Postgres => "begin",
+        };
+        self.writers
+            .begin_with(begin)
+            .await
+            .map_err(|error| StoreError::of("begin a transaction", error))
+    }
+
+    /// The writing connection without a transaction.
+    pub(super) async fn writer(&self) -> Result<PoolConnection<Any>, StoreError> {
+        self.writers
+            .acquire()
+            .await
+            .map_err(|error| StoreError::of("reach the database", error))
+    }
+
+    pub(super) fn reader_pool(&self) -> &AnyPool {
+        &self.readers
+    }
+
+    pub(super) fn writer_pool(&self) -> &AnyPool {
+        &self.writers
+    }
+
+    /// What is locked by another host is passed over; SQLite has no other host.
+    pub(super) fn skip_locked(&self) -> &'static str {
+        match self.backend {
+            Backend::Sqlite => "",
+            Backend::Postgres => " for update skip locked",
+        }
+    }
+
+    /// What is read is held until the commit; SQLite's one writer holds everything.
+    pub(super) fn for_update(&self) -> &'static str {
+        match self.backend {
+            Backend::Sqlite => "",
+            Backend::Postgres => " for update",
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}
+
+/// Makes a transaction's changes lasting.
+pub(super) async fn commit(transaction: Transaction<'static, Any>) -> Result<(), StoreError> {
+    transaction
+        .commit()
+        .await
+        .map_err(|error| StoreError::of("commit", error))
+}
+
+async fn connect_sqlite(path: &str, config: &DatabaseConfig) -> Result<Database, StoreError> {
+    let file = sqlite::DatabaseFile::claim(path)?;
+    let options: AnyConnectOptions = parse(&file.url())?;
+    let pool = || {
+        AnyPoolOptions::new()
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(Duration::from_secs(5))
+            .after_connect(|connection, _| Box::pin(sqlite::prepare_connection(connection)))
+    };
+    // The writer first: it makes the file, whose page size and journal the others then find.
+    let writers = pool()
+        .min_connections(1)
+        .max_connections(1)
+        .connect_with(options.clone())
+        .await
+        .map_err(|error| {
+            refused(
+                &format!("the database {} cannot be opened", file.path.display()),
+                &error,
+            )
+        })?;
+    let readers = pool()
+        .max_connections(config.connections_max.max(1))
+        .connect_lazy_with(options);
+    Ok(Database {
+        backend: Backend::Sqlite,
+        readers,
+        writers,
+        _lock: Some(file.lock),
+    })
+}
+
+async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreError> {
+    let options: AnyConnectOptions = parse(config.url.expose())?;
+    let pool = AnyPoolOptions::new()
+        .max_connections(config.connections_max.max(2))
+        .acquire_timeout(Duration::from_secs(2))
+        .after_connect(|connection, _| Box::pin(accept_primary(connection)))
+        .connect_with(options)
+        .await
+        .map_err(|error| refused("the PostgreSQL database cannot be reached", &error))?;
+    Ok(Database {
+        backend: Backend::Postgres,
+        readers: pool.clone(),
+        writers: pool,
+        _lock: None,
+    })
+}
+
+async fn accept_primary(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let row = connection
+        .fetch_one("select case when pg_is_in_recovery() then 1 else 0 end")
+        .await?;
+    match row.try_get::<i32, _>(0)? {
+        0 => Ok(()),
+        _ => Err(sqlx::Error::Protocol(
+            "this server is a replica, a primary is needed".to_owned(),
+        )),
+    }
+}
+
+/// The address may hold a password, so what is wrong with it is not repeated.
+fn parse(url: &str) -> Result<AnyConnectOptions, StoreError> {
+    url.parse::<AnyConnectOptions>()
+        .map(ConnectOptions::disable_statement_logging)
+        .map_err(|_| StoreError::Refused("the database's address is not a URL".to_owned()))
+}
+
+fn refused(what: &str, error: &sqlx::Error) -> StoreError {
+    StoreError::Refused(format!("{what}: {error}"))
+}
+
+/// Shared by the store and its background tasks.
+pub(super) type SharedDatabase = Arc<Database>;

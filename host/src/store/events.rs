@@ -1,0 +1,197 @@
+//! Events: those that wait to be matched, and reading the log.
+
+use bytes::Bytes;
+use sqlx::AnyConnection;
+
+use super::body::unpack;
+use super::open::Backend;
+use super::requests::Packed;
+use super::rows::{ManyRows, chunks};
+use super::select::Select;
+use super::sql::{FromRow, Row, Statement, Time};
+use super::{Store, StoreError};
+use crate::clock::Millis;
+use crate::id::{EventId, WorkspaceId};
+use crate::model::{Event, EventFilter, Page, PageQuery, PendingEvent};
+
+const SELECT: &str = "select id, workspace_id, subscription_id, request_id, ordinal, provider, \
+    name, occurred_at, received_at, state, reason, matched, tries, due_at, handled_at from events";
+
+impl Store {
+    /// Up to `limit` events that are due, oldest first, with their payloads.
+    pub async fn pending_events(
+        &self,
+        now: Millis,
+        limit: u32,
+    ) -> Result<Vec<PendingEvent>, StoreError> {
+        let mut connection = self.database.read().await?;
+        let rows: Vec<PendingRow> = Statement::new(
+            "read pending events",
+            "select e.id, e.workspace_id, e.subscription_id, e.request_id, e.ordinal, e.provider, \
+             e.name, e.occurred_at, e.received_at, e.state, e.reason, e.matched, e.tries, e.due_at, \
+             e.handled_at, coalesce(e.payload, r.body) as bytes, \
+             case when e.payload is null then r.encoding else e.encoding end as encoding \
+             from events e left join requests r on r.id = e.request_id and e.payload is null \
+             where e.state = 'pending' and e.due_at <= $1 order by e.due_at, e.id limit $2",
+        )
+        .bind(now)
+        .bind(limit)
+        .all(&mut connection)
+        .await?;
+        Ok(rows.into_iter().map(|row| row.0).collect())
+    }
+
+    /// When the next pending event is due that is not due yet.
+    pub async fn next_event_due(&self, now: Millis) -> Result<Option<Millis>, StoreError> {
+        let mut connection = self.database.read().await?;
+        let next: Option<Time> = Statement::new(
+            "find the next event",
+            "select min(due_at) as at from events where state = 'pending' and due_at > $1",
+        )
+        .bind(now)
+        .one(&mut connection)
+        .await?;
+        Ok(next.and_then(|next| next.0))
+    }
+
+    /// An event of this workspace.
+    pub async fn event(
+        &self,
+        workspace: &WorkspaceId,
+        id: &EventId,
+    ) -> Result<Option<Event>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Statement::composed(
+            "read an event",
+            format!("{SELECT} where workspace_id = $1 and id = $2"),
+        )
+        .bind(workspace)
+        .bind(id)
+        .one(&mut connection)
+        .await
+    }
+
+    /// Its payload: its own or the body of its request.
+    pub async fn event_payload(&self, id: &EventId) -> Result<Option<Bytes>, StoreError> {
+        let mut connection = self.database.read().await?;
+        let payload: Option<Packed> = Statement::new(
+            "read an event's payload",
+            "select coalesce(e.payload, r.body) as bytes, \
+             case when e.payload is null and r.encoding is not null \
+             then r.encoding else e.encoding end as encoding \
+             from events e left join requests r on r.id = e.request_id and e.payload is null \
+             where e.id = $1",
+        )
+        .bind(id)
+        .one(&mut connection)
+        .await?;
+        payload.map_or(Ok(None), Packed::unpacked)
+    }
+
+    /// Newest first.
+    pub async fn list_events(
+        &self,
+        workspace: &WorkspaceId,
+        filter: &EventFilter,
+        page: &PageQuery,
+    ) -> Result<Page<Event>, StoreError> {
+        let mut select = Select::new("list events", SELECT)
+            .and_value("workspace_id =", workspace.clone())
+            .and_some("subscription_id =", filter.subscription_id.clone())
+            .and_some("request_id =", filter.request_id.clone())
+            .and_some("name =", filter.name.clone())
+            .and_some("state =", filter.state);
+        match filter.matched {
+            Some(true) => select = select.and("matched > 0"),
+            Some(false) => select = select.and("matched = 0"),
+            None => {}
+        }
+        let mut connection = self.database.read().await?;
+        select
+            .page(&mut connection, page, |event: &Event| event.id.as_str())
+            .await
+    }
+}
+
+impl FromRow for Event {
+    fn from_row(row: &Row<'_>) -> Result<Event, StoreError> {
+        Ok(Event {
+            id: row.parsed("id")?,
+            workspace_id: row.parsed("workspace_id")?,
+            subscription_id: row.parsed("subscription_id")?,
+            request_id: row.parsed_opt("request_id")?,
+            ordinal: row.number("ordinal")?,
+            provider: row.text("provider")?,
+            name: row.text("name")?,
+            occurred_at: row.millis_opt("occurred_at")?,
+            received_at: row.millis("received_at")?,
+            state: row.parsed("state")?,
+            reason: row.text_opt("reason")?,
+            matched: row.number("matched")?,
+            tries: row.number("tries")?,
+            due_at: row.millis("due_at")?,
+            handled_at: row.millis_opt("handled_at")?,
+        })
+    }
+}
+
+struct PendingRow(PendingEvent);
+
+impl FromRow for PendingRow {
+    fn from_row(row: &Row<'_>) -> Result<PendingRow, StoreError> {
+        let encoding = row.text_opt("encoding")?;
+        let payload = match row.bytes_opt("bytes")? {
+            Some(bytes) => unpack(bytes, encoding.as_deref().unwrap_or("plain"))?,
+            None => Bytes::new(),
+        };
+        Ok(PendingRow(PendingEvent {
+            event: Event::from_row(row)?,
+            payload,
+        }))
+    }
+}
+
+static SELECT_PAYLOADS: ManyRows = ManyRows::new(
+    "select e.id, coalesce(e.payload, r.body) as bytes, \
+     case when e.payload is null and r.encoding is not null \
+     then r.encoding else e.encoding end as encoding \
+     from events e left join requests r on r.id = e.request_id and e.payload is null \
+     where e.id in (",
+    "?",
+    ")",
+);
+
+/// The payloads of several events.
+pub(super) async fn payloads(
+    connection: &mut AnyConnection,
+    backend: Backend,
+    ids: &[&EventId],
+) -> Result<Vec<(EventId, Bytes)>, StoreError> {
+    let mut payloads = Vec::with_capacity(ids.len());
+    for chunk in chunks(ids) {
+        let mut select = Statement::composed(
+            "read the payloads of events",
+            SELECT_PAYLOADS.text(backend, chunk.len()),
+        );
+        for id in chunk {
+            select.push(*id);
+        }
+        let rows: Vec<PayloadRow> = select.all(connection).await?;
+        payloads.extend(rows.into_iter().map(|row| (row.id, row.payload)));
+    }
+    Ok(payloads)
+}
+
+struct PayloadRow {
+    id: EventId,
+    payload: Bytes,
+}
+
+impl FromRow for PayloadRow {
+    fn from_row(row: &Row<'_>) -> Result<PayloadRow, StoreError> {
+        Ok(PayloadRow {
+            id: row.parsed("id")?,
+            payload: Packed::from_row(row)?.unpacked()?.unwrap_or_default(),
+        })
+    }
+}

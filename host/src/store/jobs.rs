@@ -1,0 +1,263 @@
+//! Jobs: making, replaying, cancelling and reading them.
+
+use bytes::Bytes;
+use sqlx::AnyConnection;
+
+use super::body::Stored;
+use super::database::commit;
+use super::open::Backend;
+use super::requests::Packed;
+use super::rows::{ManyRows, chunks};
+use super::select::Select;
+use super::sql::{FromRow, Row, Statement};
+use super::{Store, StoreError};
+use crate::id::{JobId, WorkspaceId};
+use crate::model::{Job, JobFilter, JobState, NewJob, Page, PageQuery, Replay};
+
+/// The columns of a [`Job`].
+macro_rules! job_columns {
+    () => {
+        "id, workspace_id, cause, event_id, trigger_id, runnable_id, version_id, state, \
+         attempts_made, attempts_max, due_at, lease_owner, lease_expires_at, fence, result, error, \
+         origin_job_id, created_at, started_at, finished_at"
+    };
+}
+pub(super) use job_columns;
+
+const SELECT: &str = concat!("select ", job_columns!(), " from jobs");
+
+impl Store {
+    /// Makes a job that no event caused.
+    pub async fn insert_job(&self, mut job: NewJob) -> Result<(), StoreError> {
+        let arguments = Stored::pack(job.arguments.take()).await;
+        let packed = PackedJob { job, arguments };
+        let mut transaction = self.database.write().await?;
+        insert_jobs(&mut transaction, self.database.backend, &[&packed]).await?;
+        commit(transaction).await
+    }
+
+    /// Makes a new job with the arguments of an earlier one, which it names as its origin.
+    pub async fn replay_job(
+        &self,
+        workspace: &WorkspaceId,
+        origin: &JobId,
+        replay: Replay,
+    ) -> Result<Job, StoreError> {
+        let mut transaction = self.database.write().await?;
+        find(&mut transaction, workspace, origin).await?;
+        let now = self.clock.now();
+        let made = Statement::new(
+            "replay a job",
+            "insert into jobs (id, workspace_id, cause, event_id, trigger_id, runnable_id, \
+             version_id, arguments, encoding, state, attempts_made, attempts_max, due_at, fence, \
+             origin_job_id, created_at) \
+             select $1, j.workspace_id, 'replay', j.event_id, j.trigger_id, v.runnable_id, v.id, \
+             j.arguments, j.encoding, 'ready', 0, $2, $3, 0, j.id, $4 \
+             from jobs j cross join runnable_versions v \
+             where j.id = $5 and v.id = $6 and v.runnable_id = j.runnable_id \
+             and (j.arguments is not null or exists (select 1 from events e where e.id = j.event_id))",
+        )
+        .bind(&replay.id)
+        .bind(replay.attempts_max)
+        .bind(now)
+        .bind(now)
+        .bind(origin)
+        .bind(&replay.version_id)
+        .run(&mut transaction)
+        .await?;
+        if made == 0 {
+            return Err(StoreError::Conflict(format!(
+                "{origin} cannot be replayed: its event is no longer kept, or {} is not a version of its runnable",
+                replay.version_id
+            )));
+        }
+        let job = find(&mut transaction, workspace, &replay.id).await?;
+        commit(transaction).await?;
+        Ok(job)
+    }
+
+    /// Cancels a job that is ready or running; the attempt of a running one comes home too late.
+    /// A conflict if it already ended.
+    pub async fn cancel_job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Job, StoreError> {
+        let mut transaction = self.database.write().await?;
+        let job = find(&mut transaction, workspace, id).await?;
+        if job.state.is_final() {
+            return Err(StoreError::Conflict(format!(
+                "{id} is already {}",
+                job.state
+            )));
+        }
+        let cancelled = Statement::new(
+            "cancel a job",
+            "update jobs set state = 'cancelled', lease_owner = null, lease_expires_at = null, \
+             finished_at = $1 where id = $2 and state in ('ready', 'running')",
+        )
+        .bind(self.clock.now())
+        .bind(id)
+        .run(&mut transaction)
+        .await?;
+        if cancelled == 0 {
+            return Err(StoreError::Conflict(format!("{id} has just ended")));
+        }
+        let job = find(&mut transaction, workspace, id).await?;
+        commit(transaction).await?;
+        Ok(job)
+    }
+
+    /// A job of this workspace.
+    pub async fn job(
+        &self,
+        workspace: &WorkspaceId,
+        id: &JobId,
+    ) -> Result<Option<Job>, StoreError> {
+        let mut connection = self.database.read().await?;
+        select(&mut connection, workspace, id).await
+    }
+
+    /// Its arguments: its own or the payload of its event.
+    pub async fn job_arguments(&self, id: &JobId) -> Result<Option<Bytes>, StoreError> {
+        let mut connection = self.database.read().await?;
+        let arguments: Option<Packed> = Statement::new(
+            "read a job's arguments",
+            "select coalesce(j.arguments, e.payload, r.body) as bytes, \
+             case when j.arguments is not null then j.encoding \
+             when e.payload is not null then e.encoding \
+             when r.body is not null then r.encoding else 'plain' end as encoding \
+             from jobs j left join events e on e.id = j.event_id \
+             left join requests r on r.id = e.request_id where j.id = $1",
+        )
+        .bind(id)
+        .one(&mut connection)
+        .await?;
+        arguments.map_or(Ok(None), Packed::unpacked)
+    }
+
+    /// Newest first.
+    pub async fn list_jobs(
+        &self,
+        workspace: &WorkspaceId,
+        filter: &JobFilter,
+        page: &PageQuery,
+    ) -> Result<Page<Job>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Select::new("list jobs", SELECT)
+            .and_value("workspace_id =", workspace.clone())
+            .and_some("state =", filter.state)
+            .and_some("cause =", filter.cause)
+            .and_some("runnable_id =", filter.runnable_id.clone())
+            .and_some("trigger_id =", filter.trigger_id.clone())
+            .and_some("event_id =", filter.event_id.clone())
+            .page(&mut connection, page, |job: &Job| job.id.as_str())
+            .await
+    }
+
+    /// How many jobs of the instance are in a state, for the metrics; finished ones are not counted.
+    pub async fn count_jobs(&self, state: JobState) -> Result<u64, StoreError> {
+        let text = match state {
+            JobState::Ready => "select count(*) as n from jobs where state = 'ready'",
+            JobState::Running => "select count(*) as n from jobs where state = 'running'",
+            _ => return Ok(0),
+        };
+        let mut connection = self.database.read().await?;
+        let count: Option<super::sql::Number> = Statement::new("count jobs", text)
+            .one(&mut connection)
+            .await?;
+        Ok(count.map_or(0, |count| count.0.unsigned_abs()))
+    }
+}
+
+async fn select(
+    connection: &mut AnyConnection,
+    workspace: &WorkspaceId,
+    id: &JobId,
+) -> Result<Option<Job>, StoreError> {
+    Statement::new(
+        "read a job",
+        concat!(
+            "select ",
+            job_columns!(),
+            " from jobs where workspace_id = $1 and id = $2"
+        ),
+    )
+    .bind(workspace)
+    .bind(id)
+    .one(connection)
+    .await
+}
+
+async fn find(
+    connection: &mut AnyConnection,
+    workspace: &WorkspaceId,
+    id: &JobId,
+) -> Result<Job, StoreError> {
+    select(connection, workspace, id)
+        .await?
+        .ok_or_else(|| StoreError::NotFound(format!("there is no {id} in this workspace")))
+}
+
+/// A job to be made with its bytes as they are stored.
+pub(super) struct PackedJob {
+    pub(super) job: NewJob,
+    pub(super) arguments: Stored,
+}
+
+static INSERT_JOBS: ManyRows = ManyRows::new(
+    "insert into jobs (id, workspace_id, cause, event_id, trigger_id, runnable_id, version_id, \
+     arguments, encoding, state, attempts_made, attempts_max, due_at, fence, created_at) values ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, 'ready', 0, ?, ?, 0, ?)",
+    " on conflict do nothing",
+);
+
+/// Inserts those that are not there yet.
+pub(super) async fn insert_jobs(
+    connection: &mut AnyConnection,
+    backend: Backend,
+    jobs: &[&PackedJob],
+) -> Result<(), StoreError> {
+    for chunk in chunks(jobs) {
+        let mut insert = Statement::composed("insert jobs", INSERT_JOBS.text(backend, chunk.len()));
+        for PackedJob { job, arguments } in chunk {
+            insert.push(&job.id);
+            insert.push(&job.workspace_id);
+            insert.push(job.cause);
+            insert.push(&job.event_id);
+            insert.push(&job.trigger_id);
+            insert.push(&job.runnable_id);
+            insert.push(&job.version_id);
+            insert.push(arguments.bytes.clone());
+            insert.push(arguments.encoding);
+            insert.push(job.attempts_max);
+            insert.push(job.due_at);
+            insert.push(job.created_at);
+        }
+        insert.run(connection).await?;
+    }
+    Ok(())
+}
+
+impl FromRow for Job {
+    fn from_row(row: &Row<'_>) -> Result<Job, StoreError> {
+        Ok(Job {
+            id: row.parsed("id")?,
+            workspace_id: row.parsed("workspace_id")?,
+            cause: row.parsed("cause")?,
+            event_id: row.parsed_opt("event_id")?,
+            trigger_id: row.parsed_opt("trigger_id")?,
+            runnable_id: row.parsed("runnable_id")?,
+            version_id: row.parsed("version_id")?,
+            state: row.parsed("state")?,
+            attempts_made: row.number("attempts_made")?,
+            attempts_max: row.number("attempts_max")?,
+            due_at: row.millis("due_at")?,
+            lease_owner: row.parsed_opt("lease_owner")?,
+            lease_expires_at: row.millis_opt("lease_expires_at")?,
+            fence: row.int("fence")?,
+            result: row.bytes_opt("result")?.map(Bytes::from),
+            error: row.text_opt("error")?,
+            origin_job_id: row.parsed_opt("origin_job_id")?,
+            created_at: row.millis("created_at")?,
+            started_at: row.millis_opt("started_at")?,
+            finished_at: row.millis_opt("finished_at")?,
+        })
+    }
+}

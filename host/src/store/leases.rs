@@ -1,0 +1,342 @@
+//! Running jobs: claims with lease and fence, and what becomes of those whose host went away.
+//!
+//! A claim gives a job to one host until the lease ends, and raises its fence. Whoever comes home
+//! with an older fence is told so and changes nothing.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use sqlx::AnyConnection;
+
+use super::database::commit;
+use super::events;
+use super::jobs::job_columns;
+use super::open::Backend;
+use super::requests::Packed;
+use super::sql::{FromRow, Row, Statement, Time};
+use super::writer::{Write, Written};
+use super::{Store, StoreError};
+use crate::clock::Millis;
+use crate::id::{AttemptId, EventId, HostId, JobId, RunnableId};
+use crate::model::{ClaimedJob, Job, JobState, ReadyRunnable, Recovered};
+
+/// The error of an attempt whose host went away.
+const LOST: &str = "the host that ran it went away";
+
+/// Runnables that have ready jobs, found by stepping through the index from one to the next, so that
+/// a million waiting jobs of one runnable cost as much as one.
+macro_rules! waiting_runnables {
+    () => {
+        "with recursive waiting (runnable_id) as (\
+         select (select j.runnable_id from jobs j where j.state = 'ready' \
+         order by j.runnable_id limit 1) \
+         union all \
+         select (select j.runnable_id from jobs j where j.state = 'ready' \
+         and j.runnable_id > w.runnable_id order by j.runnable_id limit 1) \
+         from waiting w where w.runnable_id is not null)"
+    };
+}
+/// What is to be claimed, by whom and until when.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub runnable_id: RunnableId,
+    pub owner: HostId,
+    pub now: Millis,
+    pub lease_until: Millis,
+    pub limit: u32,
+}
+
+impl Store {
+    /// Enabled runnables that have a job which is due.
+    pub async fn runnables_with_ready_jobs(
+        &self,
+        now: Millis,
+    ) -> Result<Vec<ReadyRunnable>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Statement::new(
+            "find runnables with ready jobs",
+            concat!(
+                waiting_runnables!(),
+                " select r.id, r.workspace_id, r.version_id \
+                 from waiting w join runnables r on r.id = w.runnable_id \
+                 where r.state = 'enabled' and exists (select 1 from jobs j \
+                 where j.runnable_id = r.id and j.state = 'ready' and j.due_at <= $1)"
+            ),
+        )
+        .bind(now)
+        .all(&mut connection)
+        .await
+    }
+
+    /// When the next ready job of an enabled runnable is due that is not due yet.
+    pub async fn next_job_due(&self, now: Millis) -> Result<Option<Millis>, StoreError> {
+        let mut connection = self.database.read().await?;
+        let next: Option<Time> = Statement::new(
+            "find the next job",
+            concat!(
+                waiting_runnables!(),
+                " select min((select min(j.due_at) from jobs j \
+                 where j.runnable_id = r.id and j.state = 'ready' and j.due_at > $1)) as at \
+                 from waiting w join runnables r on r.id = w.runnable_id \
+                 where r.state = 'enabled'"
+            ),
+        )
+        .bind(now)
+        .one(&mut connection)
+        .await?;
+        Ok(next.and_then(|next| next.0))
+    }
+
+    /// Claims up to `limit` due jobs of one runnable, oldest first. Each claim raises the fence and
+    /// counts as an attempt.
+    pub async fn claim_jobs(&self, claim: Claim) -> Result<Vec<ClaimedJob>, StoreError> {
+        let held = match self.writer.write("claim jobs", Write::Claim(claim)).await? {
+            Written::Claim(held) => held,
+            _ => unreachable!("invariant: a claim is answered with jobs"),
+        };
+        if held.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut connection = self.database.read().await?;
+        with_arguments(&mut connection, self.database.backend, held).await
+    }
+
+    /// Moves all leases of this host; returns how many it still holds.
+    pub async fn extend_leases(&self, owner: &HostId, until: Millis) -> Result<u64, StoreError> {
+        let mut connection = self.database.writer().await?;
+        Statement::new(
+            "extend leases",
+            "update jobs set lease_expires_at = $1 where state = 'running' and lease_owner = $2",
+        )
+        .bind(until)
+        .bind(owner)
+        .run(&mut connection)
+        .await
+    }
+
+    /// Gives claimed jobs back unrun: ready at `due_at`, the attempt not counted.
+    /// What this host no longer holds is left alone.
+    pub async fn release_jobs(
+        &self,
+        jobs: Vec<(JobId, i64)>,
+        due_at: Millis,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.database.write().await?;
+        for (job, fence) in &jobs {
+            Statement::new(
+                "release a job",
+                "update jobs set state = 'ready', due_at = $1, attempts_made = attempts_made - 1, \
+                 lease_owner = null, lease_expires_at = null \
+                 where id = $2 and fence = $3 and state = 'running'",
+            )
+            .bind(due_at)
+            .bind(job)
+            .bind(*fence)
+            .run(&mut transaction)
+            .await?;
+        }
+        commit(transaction).await
+    }
+
+    /// Jobs whose lease ran out: a `lost` attempt, and ready again or dead. At most 500 in one go.
+    pub async fn recover_jobs(&self, now: Millis) -> Result<Vec<Recovered>, StoreError> {
+        let select = Statement::composed(
+            "find lost jobs",
+            format!(
+                "select {} from jobs where state = 'running' and lease_expires_at <= $1 \
+                 order by lease_expires_at limit 500{}",
+                job_columns!(),
+                self.database.skip_locked()
+            ),
+        );
+        self.recover(select.bind(now), now).await
+    }
+
+    /// The same at start for what an earlier run of this host held, without waiting for the leases.
+    /// On SQLite that is every running job, since only one host opens the file.
+    pub async fn recover_own_jobs(
+        &self,
+        owner: &HostId,
+        now: Millis,
+    ) -> Result<Vec<Recovered>, StoreError> {
+        let mut recovered = Vec::new();
+        loop {
+            let select = match self.database.backend {
+                Backend::Sqlite => Statement::new(
+                    "find lost jobs",
+                    concat!(
+                        "select ",
+                        job_columns!(),
+                        " from jobs where state = 'running' limit 500"
+                    ),
+                ),
+                Backend::Postgres => Statement::new(
+                    "find lost jobs",
+                    concat!(
+                        "select ",
+                        job_columns!(),
+                        " from jobs where state = 'running' and lease_owner = $1 \
+                         limit 500 for update skip locked"
+                    ),
+                )
+                .bind(owner),
+            };
+            let step = self.recover(select, now).await?;
+            if step.is_empty() {
+                return Ok(recovered);
+            }
+            recovered.extend(step);
+        }
+    }
+
+    async fn recover(&self, select: Statement, now: Millis) -> Result<Vec<Recovered>, StoreError> {
+        let mut transaction = self.database.write().await?;
+        let lost: Vec<Job> = select.all(&mut transaction).await?;
+        let mut recovered = Vec::with_capacity(lost.len());
+        for job in lost {
+            insert_lost_attempt(&mut transaction, &job, now).await?;
+            recovered.push(give_back_lost(&mut transaction, job, now).await?);
+        }
+        commit(transaction).await?;
+        Ok(recovered)
+    }
+}
+
+/// Claims due jobs of one runnable.
+pub(super) async fn claim(
+    connection: &mut AnyConnection,
+    skip_locked: &'static str,
+    claim: &Claim,
+) -> Result<Vec<HeldJob>, StoreError> {
+    let mut held: Vec<HeldJob> = Statement::composed(
+        "claim jobs",
+        format!(
+            "update jobs set state = 'running', lease_owner = $1, lease_expires_at = $2, \
+             fence = fence + 1, attempts_made = attempts_made + 1, started_at = $3 \
+             where id in (select id from jobs where runnable_id = $4 and state = 'ready' \
+             and due_at <= $5 order by due_at, id limit $6{skip_locked}) \
+             returning {}, arguments as bytes, encoding",
+            job_columns!()
+        ),
+    )
+    .bind(&claim.owner)
+    .bind(claim.lease_until)
+    .bind(claim.now)
+    .bind(&claim.runnable_id)
+    .bind(claim.now)
+    .bind(claim.limit)
+    .all(connection)
+    .await?;
+    held.sort_by(|a, b| (a.job.due_at, &a.job.id).cmp(&(b.job.due_at, &b.job.id)));
+    Ok(held)
+}
+
+/// A claimed job with the arguments of its own row.
+pub(super) struct HeldJob {
+    job: Job,
+    arguments: Packed,
+}
+
+impl FromRow for HeldJob {
+    fn from_row(row: &Row<'_>) -> Result<HeldJob, StoreError> {
+        Ok(HeldJob {
+            job: Job::from_row(row)?,
+            arguments: Packed::from_row(row)?,
+        })
+    }
+}
+
+/// Those without arguments of their own get the payload of their event.
+async fn with_arguments(
+    connection: &mut AnyConnection,
+    backend: Backend,
+    held: Vec<HeldJob>,
+) -> Result<Vec<ClaimedJob>, StoreError> {
+    let mut events: Vec<&EventId> = held
+        .iter()
+        .filter(|held| held.arguments.is_absent())
+        .filter_map(|held| held.job.event_id.as_ref())
+        .collect();
+    events.sort_unstable();
+    events.dedup();
+    let payloads: HashMap<EventId, Bytes> = events::payloads(connection, backend, &events)
+        .await?
+        .into_iter()
+        .collect();
+    held.into_iter()
+        .map(|HeldJob { job, arguments }| {
+            let arguments = match arguments.unpacked()? {
+                Some(arguments) => arguments,
+                None => job
+                    .event_id
+                    .as_ref()
+                    .and_then(|id| payloads.get(id).cloned())
+                    .unwrap_or_default(),
+            };
+            Ok(ClaimedJob { job, arguments })
+        })
+        .collect()
+}
+
+async fn insert_lost_attempt(
+    connection: &mut AnyConnection,
+    job: &Job,
+    now: Millis,
+) -> Result<(), StoreError> {
+    Statement::new(
+        "insert a lost attempt",
+        "insert into attempts (id, job_id, number, fence, host_id, started_at, finished_at, outcome, \
+         error) values ($1, $2, $3, $4, $5, $6, $7, 'lost', $8) on conflict do nothing",
+    )
+    .bind(&AttemptId::generate(now))
+    .bind(&job.id)
+    .bind(job.attempts_made)
+    .bind(job.fence)
+    .bind(&job.lease_owner)
+    .bind(job.started_at.unwrap_or(now))
+    .bind(now)
+    .bind(LOST)
+    .run(connection)
+    .await
+    .map(|_| ())
+}
+
+async fn give_back_lost(
+    connection: &mut AnyConnection,
+    job: Job,
+    now: Millis,
+) -> Result<Recovered, StoreError> {
+    let state = if job.attempts_made >= job.attempts_max {
+        JobState::Dead
+    } else {
+        JobState::Ready
+    };
+    Statement::new(
+        "give back a lost job",
+        "update jobs set state = $1, due_at = $2, lease_owner = null, lease_expires_at = null, \
+         error = $3, finished_at = $4 where id = $5 and fence = $6 and state = 'running'",
+    )
+    .bind(state)
+    .bind(now)
+    .bind(LOST)
+    .bind(state.is_final().then_some(now))
+    .bind(&job.id)
+    .bind(job.fence)
+    .run(connection)
+    .await?;
+    Ok(Recovered {
+        job_id: job.id,
+        runnable_id: job.runnable_id,
+        state,
+    })
+}
+
+impl FromRow for ReadyRunnable {
+    fn from_row(row: &Row<'_>) -> Result<ReadyRunnable, StoreError> {
+        Ok(ReadyRunnable {
+            runnable_id: row.parsed("id")?,
+            workspace_id: row.parsed("workspace_id")?,
+            version_id: row.parsed("version_id")?,
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! The tables of both databases, made step by step. The same numbers and names stand in both folders.
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+
+use super::StoreError;
+use super::database::Database;
+use super::open::Backend;
+
+macro_rules! migrations {
+    ($folder:literal: $($number:literal $name:literal),*) => {
+        vec![$(Migration::new(
+            $number,
+            $name.into(),
+            MigrationType::Simple,
+            include_str!(concat!("../../../migrations/", $folder, "/", $name, ".sql")).into_sql_str(),
+            false,
+        )),*]
+    };
+}
+
+fn of(backend: Backend) -> Migrator {
+    Migrator::with_migrations(match backend {
+        Backend::Sqlite => migrations!("sqlite": 1 "0001_base"),
+        Backend::Postgres => migrations!("postgres": 1 "0001_base"),
+    })
+}
+
+/// Brings the tables to the newest form.
+pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
+    let mut connection = database.writer().await?;
+    let done = of(database.backend).run(&mut *connection).await;
+    done.map_err(|error| match error {
+        MigrateError::VersionMissing(number) => StoreError::Refused(format!(
+            "the database was made by a newer triggerd (it has step {number}): use that version or a newer one"
+        )),
+        MigrateError::VersionMismatch(number) => StoreError::Refused(format!(
+            "the database's step {number} differs from the one this triggerd knows: use the version that made it"
+        )),
+        other => StoreError::Refused(format!("the database's tables cannot be made: {other}")),
+    })
+}

@@ -1,0 +1,53 @@
+//! The store: everything that outlives the process, in SQLite or PostgreSQL.
+//!
+//! ```text
+//!  append ─┐                     ┌► requests, deliveries, events
+//!  handle ─┤  bounded   one      ├► events handled, their jobs
+//!  claim  ─┼─ queue ──► writer ──┼► jobs running, leased and fenced
+//!  finish ─┘            (group   └► jobs done │ ready again │ dead, their attempts
+//!                        commit)
+//!  apply, tokens, keys, trimming ──► a transaction of their own
+//!  lists, pages, lookups ──────────► reading connections
+//! ```
+//!
+//! Promised: a write that returned `Ok` is committed and synced. A write that is repeated with the
+//! same ids changes nothing the second time, so whoever got no answer may ask again. An unreachable
+//! or full database is [`StoreError::Unavailable`] within seconds and works again without a restart
+//! when the cause is gone. Not promised: that a job runs only once.
+//!
+//! SQL stands only here, one text for both databases wherever both accept it; what differs is a
+//! fragment that [`database`] hands out.
+
+mod error;
+mod open;
+
+mod appends;
+mod events;
+mod handling;
+mod jobs;
+mod leases;
+
+mod attempts;
+mod requests;
+
+mod changes;
+mod keys;
+mod retention;
+mod runnables;
+mod subscriptions;
+mod tenants;
+mod triggers;
+
+mod body;
+mod database;
+mod migrations;
+mod rows;
+mod select;
+mod sql;
+mod sqlite;
+mod writer;
+
+pub use error::{Cause, StoreError};
+pub use keys::Rotation;
+pub use leases::Claim;
+pub use open::{Backend, DatabaseConfig, Store};

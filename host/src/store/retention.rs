@@ -1,0 +1,171 @@
+//! Trimming what is old, in steps, so that no step holds the database for long. Each returns how
+//! many rows it deleted; fewer than `limit` means that nothing more is to be done now.
+//!
+//! Ids begin with the time, so what is old is found by them and no index is kept for it. Nothing that
+//! waits or runs is trimmed, nor what it needs: a request stays while an event has its payload
+//! there, an event while an unfinished job does.
+
+use super::database::commit;
+use super::sql::{Bind, Statement};
+use super::{Store, StoreError};
+use crate::clock::Millis;
+use crate::id::{AuditId, EventId, RequestId};
+
+impl Store {
+    /// Requests received before, unless an event still has its payload there.
+    pub async fn trim_requests(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        self.trim(
+            "trim requests",
+            "delete from requests where id in (select r.id from requests r where r.id < $1 \
+             and not exists (select 1 from events e where e.request_id = r.id) \
+             order by r.id limit $2)",
+            floor(RequestId::PREFIX, before),
+            limit,
+        )
+        .await
+    }
+
+    /// Events received before that are not pending, unless an unfinished job needs their payload.
+    pub async fn trim_events(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        self.trim(
+            "trim events",
+            "delete from events where id in (select e.id from events e where e.id < $1 \
+             and e.state <> 'pending' and not exists (select 1 from jobs j \
+             where j.event_id = e.id and j.state in ('ready', 'running')) \
+             order by e.id limit $2)",
+            floor(EventId::PREFIX, before),
+            limit,
+        )
+        .await
+    }
+
+    /// Jobs finished before, with their attempts.
+    pub async fn trim_jobs(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        let mut transaction = self.database.write().await?;
+        // The same rows for both statements: nothing finished changes its time.
+        Statement::new(
+            "trim the attempts of jobs",
+            "delete from attempts where job_id in (select id from jobs where finished_at < $1 \
+             order by finished_at, id limit $2)",
+        )
+        .bind(before)
+        .bind(limit)
+        .run(&mut transaction)
+        .await?;
+        let trimmed = Statement::new(
+            "trim jobs",
+            "delete from jobs where id in (select id from jobs where finished_at < $1 \
+             order by finished_at, id limit $2)",
+        )
+        .bind(before)
+        .bind(limit)
+        .run(&mut transaction)
+        .await?;
+        commit(transaction).await?;
+        Ok(trimmed)
+    }
+
+    /// Attempts finished before whose job is finished too.
+    pub async fn trim_attempts(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        self.trim(
+            "trim attempts",
+            "delete from attempts where id in (select a.id from attempts a \
+             join jobs j on j.id = a.job_id where j.finished_at < $1 \
+             order by j.finished_at, a.id limit $2)",
+            before,
+            limit,
+        )
+        .await
+    }
+
+    /// Delivery ids whose window is over.
+    pub async fn trim_deliveries(&self, now: Millis, limit: u32) -> Result<u64, StoreError> {
+        self.trim(
+            "trim delivery ids",
+            "delete from deliveries where (subscription_id, delivery_id) in \
+             (select subscription_id, delivery_id from deliveries where expires_at <= $1 \
+             order by expires_at limit $2)",
+            now,
+            limit,
+        )
+        .await
+    }
+
+    /// Audit entries before.
+    pub async fn trim_audit(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        self.trim(
+            "trim the audit log",
+            "delete from audit_log where id in (select id from audit_log where id < $1 \
+             order by id limit $2)",
+            floor(AuditId::PREFIX, before),
+            limit,
+        )
+        .await
+    }
+
+    /// Runnables deleted before that no job names any more, with their versions.
+    pub async fn trim_runnables(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        const OLD: &str = "select r.id from runnables r where r.deleted_at < $1 \
+            and not exists (select 1 from jobs j where j.runnable_id = r.id) \
+            order by r.id limit $2";
+        let mut transaction = self.database.write().await?;
+        Statement::composed(
+            "trim the versions of runnables",
+            format!("delete from runnable_versions where runnable_id in ({OLD})"),
+        )
+        .bind(before)
+        .bind(limit)
+        .run(&mut transaction)
+        .await?;
+        let trimmed = Statement::composed(
+            "trim runnables",
+            format!("delete from runnables where id in ({OLD})"),
+        )
+        .bind(before)
+        .bind(limit)
+        .run(&mut transaction)
+        .await?;
+        commit(transaction).await?;
+        Ok(trimmed)
+    }
+
+    async fn trim(
+        &self,
+        operation: &'static str,
+        text: &'static str,
+        before: impl Bind,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let mut connection = self.database.writer().await?;
+        Statement::new(operation, text)
+            .bind(before)
+            .bind(limit)
+            .run(&mut connection)
+            .await
+    }
+}
+
+/// The beginning that all ids made at `at` or later sort after: the time in ten letters, as in
+/// [`crate::id`].
+fn floor(prefix: &str, at: Millis) -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let time = at.0.max(0).unsigned_abs() & 0xffff_ffff_ffff;
+    let letters = (0..10)
+        .rev()
+        .map(|place| char::from(ALPHABET[(time >> (place * 5)) as usize & 31]));
+    format!("{prefix}_{}", letters.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_made_earlier_sort_before_the_floor_and_others_after() {
+        let at = Millis(1_700_000_000_000);
+        let floor = floor(EventId::PREFIX, at);
+        assert!(EventId::generate(Millis(at.0 - 1)).as_str() < floor.as_str());
+        assert!(EventId::generate(at).as_str() > floor.as_str());
+        assert!(EventId::generate(Millis(at.0 + 1)).as_str() > floor.as_str());
+    }
+}

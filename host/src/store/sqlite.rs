@@ -1,0 +1,163 @@
+//! What only SQLite needs: its file, its lock, its settings and its checkpoints.
+//!
+//! Commits append to the write-ahead log and sync it; carrying the log over into the database file
+//! is done by [`run_checkpoints`] beside them. A busy log never becomes empty by itself, so when it
+//! has grown long the last few pages are carried over between two commits, after which the log
+//! begins anew.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sqlx::AnyConnection;
+use sqlx::{Executor, Row};
+use tokio::sync::Notify;
+
+use super::StoreError;
+use super::database::SharedDatabase;
+
+/// Larger pages than the usual 4096 bytes keep most bodies on few pages.
+const SETTINGS: &str = "
+    pragma page_size = 8192;
+    pragma journal_mode = wal;
+    pragma synchronous = full;
+    pragma foreign_keys = on;
+    pragma busy_timeout = 5000;
+    pragma wal_autocheckpoint = 0;
+    pragma journal_size_limit = 67108864;
+    pragma temp_store = memory;
+    pragma cache_size = -16384;
+";
+
+/// A checkpoint beside the commits begins after this much was written,
+const CHECKPOINT_AFTER: u64 = 8 << 20;
+/// and one between two commits when the log was not begun anew for this much.
+const RESTART_AFTER: u64 = 64 << 20;
+
+/// A database file that this process alone has open.
+pub(super) struct DatabaseFile {
+    pub(super) path: PathBuf,
+    pub(super) lock: File,
+}
+
+impl DatabaseFile {
+    /// Makes the file if it is not there, readable by this user only, and locks it.
+    pub(super) fn claim(path: &str) -> Result<DatabaseFile, StoreError> {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let path = path.split('?').next().unwrap_or(path);
+        let path = std::path::absolute(path)
+            .map_err(|error| StoreError::Refused(format!("the database {path}: {error}")))?;
+        let refused = |error: std::io::Error| {
+            StoreError::Refused(format!(
+                "the database {} cannot be opened: {error}",
+                path.display()
+            ))
+        };
+        open_private(&path).map_err(refused)?;
+        let mut lock_path = path.clone().into_os_string();
+        lock_path.push(".lock");
+        let lock = open_private(Path::new(&lock_path)).map_err(refused)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(DatabaseFile { path, lock }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Refused(format!(
+                "the database {} is in use by another triggerd: stop that one first, or use PostgreSQL for several hosts on one database",
+                path.display()
+            ))),
+            Err(TryLockError::Error(error)) => Err(refused(error)),
+        }
+    }
+
+    /// The address for the driver, with what would end a path escaped.
+    pub(super) fn url(&self) -> String {
+        let path = self.path.to_string_lossy();
+        let mut url = String::from("sqlite:");
+        for letter in path.chars() {
+            match letter {
+                '%' => url.push_str("%25"),
+                '?' => url.push_str("%3F"),
+                '#' => url.push_str("%23"),
+                _ => url.push(letter),
+            }
+        }
+        url.push_str("?mode=rwc");
+        url
+    }
+}
+
+fn open_private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Settings of a new connection.
+pub(super) async fn prepare_connection(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    connection
+        .execute(sqlx::raw_sql(SETTINGS))
+        .await
+        .map(|_| ())
+}
+
+/// How much was committed since the last checkpoints.
+#[derive(Default)]
+pub(super) struct LogGrowth {
+    since_checkpoint: AtomicU64,
+    since_restart: AtomicU64,
+    wake: Notify,
+}
+
+impl LogGrowth {
+    /// Notes a commit of about this many bytes.
+    pub(super) fn grew(&self, bytes: u64) {
+        self.since_restart.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.since_checkpoint.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes >= CHECKPOINT_AFTER {
+            self.wake.notify_one();
+        }
+    }
+}
+
+/// Runs checkpoints until the store is closed.
+pub(super) async fn run_checkpoints(database: SharedDatabase, growth: std::sync::Arc<LogGrowth>) {
+    loop {
+        growth.wake.notified().await;
+        growth.since_checkpoint.store(0, Ordering::Relaxed);
+        if let Err(error) = checkpoint(&database, &growth).await {
+            if matches!(error, sqlx::Error::PoolClosed) {
+                return;
+            }
+            tracing::warn!(%error, "checkpoint failed, the next commit asks for another");
+        }
+    }
+}
+
+async fn checkpoint(database: &SharedDatabase, growth: &LogGrowth) -> Result<(), sqlx::Error> {
+    let complete = {
+        let mut reader = database.reader_pool().acquire().await?;
+        carry_over(&mut reader).await?
+    };
+    if complete {
+        growth.since_restart.store(0, Ordering::Relaxed);
+    } else if growth.since_restart.load(Ordering::Relaxed) >= RESTART_AFTER {
+        // Holding the writer, nothing is added meanwhile, and little is left to carry over.
+        let mut writer = database.writer_pool().acquire().await?;
+        if carry_over(&mut writer).await? {
+            growth.since_restart.store(0, Ordering::Relaxed);
+        }
+    }
+    Ok(())
+}
+
+/// A passive checkpoint; true if the whole log is in the database file now.
+async fn carry_over(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    let row = connection
+        .fetch_one("pragma wal_checkpoint(passive)")
+        .await?;
+    let (log, carried): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+    Ok(log == carried)
+}

@@ -1,0 +1,234 @@
+//! Workspaces and tokens.
+
+use super::database::commit;
+use super::sql::{FromRow, Row, Statement};
+use super::{Store, StoreError};
+use crate::clock::Millis;
+use crate::id::{TokenId, WorkspaceId};
+use crate::model::{NewToken, Scope, Token, Workspace};
+
+macro_rules! select_tokens {
+    () => {
+        "select id, workspace_id, name, scopes, created_at, expires_at, last_used_at, revoked_at \
+         from tokens"
+    };
+}
+
+impl Store {
+    /// Makes a workspace; a conflict if the name is taken.
+    pub async fn insert_workspace(&self, name: &str) -> Result<Workspace, StoreError> {
+        let now = self.clock.now();
+        let workspace = Workspace {
+            id: WorkspaceId::generate(now),
+            name: name.to_owned(),
+            created_at: now,
+        };
+        let mut connection = self.database.writer().await?;
+        let made = Statement::new(
+            "insert a workspace",
+            "insert into workspaces (id, name, created_at) values ($1, $2, $3) \
+             on conflict (name) do nothing",
+        )
+        .bind(&workspace.id)
+        .bind(name)
+        .bind(now)
+        .run(&mut connection)
+        .await?;
+        match made {
+            0 => Err(StoreError::Conflict(format!(
+                "there is a workspace `{name}` already"
+            ))),
+            _ => Ok(workspace),
+        }
+    }
+
+    /// The workspace of this name, made if it is not there.
+    pub async fn ensure_workspace(&self, name: &str) -> Result<Workspace, StoreError> {
+        if let Some(workspace) = self.workspace_by_name(name).await? {
+            return Ok(workspace);
+        }
+        match self.insert_workspace(name).await {
+            Err(error) if error.is_conflict() => self
+                .workspace_by_name(name)
+                .await?
+                .ok_or_else(|| StoreError::NotFound(format!("there is no workspace `{name}`"))),
+            made => made,
+        }
+    }
+
+    /// By its name.
+    pub async fn workspace_by_name(&self, name: &str) -> Result<Option<Workspace>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Statement::new(
+            "read a workspace",
+            "select id, name, created_at from workspaces where name = $1",
+        )
+        .bind(name)
+        .one(&mut connection)
+        .await
+    }
+
+    /// All of them, by name.
+    pub async fn list_workspaces(&self) -> Result<Vec<Workspace>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Statement::new(
+            "list workspaces",
+            "select id, name, created_at from workspaces order by name",
+        )
+        .all(&mut connection)
+        .await
+    }
+
+    /// Deletes a workspace; a conflict while it holds subscriptions, runnables or tokens.
+    pub async fn delete_workspace(&self, id: &WorkspaceId) -> Result<(), StoreError> {
+        let mut connection = self.database.writer().await?;
+        let deleted = Statement::new("delete a workspace", "delete from workspaces where id = $1")
+            .bind(id)
+            .run(&mut connection)
+            .await
+            .map_err(|error| match error {
+                StoreError::Conflict(_) => StoreError::Conflict(format!(
+                    "{id} still holds subscriptions, runnables, triggers or tokens: delete those first"
+                )),
+                other => other,
+            })?;
+        match deleted {
+            0 => Err(StoreError::NotFound(format!("there is no workspace {id}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps a token.
+    pub async fn insert_token(&self, token: NewToken) -> Result<Token, StoreError> {
+        let now = self.clock.now();
+        let scopes: Vec<&str> = token.scopes.iter().map(|scope| scope.as_str()).collect();
+        let mut connection = self.database.writer().await?;
+        Statement::new(
+            "insert a token",
+            "insert into tokens (id, workspace_id, name, hash, scopes, created_at, expires_at) \
+             values ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(&token.id)
+        .bind(&token.workspace_id)
+        .bind(&token.name)
+        .bind(token.hash.as_slice())
+        .bind(scopes.join(" "))
+        .bind(now)
+        .bind(token.expires_at)
+        .run(&mut connection)
+        .await?;
+        Ok(Token {
+            id: token.id,
+            workspace_id: token.workspace_id,
+            name: token.name,
+            scopes: token.scopes,
+            created_at: now,
+            expires_at: token.expires_at,
+            last_used_at: None,
+            revoked_at: None,
+        })
+    }
+
+    /// The token with this SHA-256, also if it is revoked or expired.
+    pub async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<Token>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Statement::new(
+            "read a token",
+            concat!(select_tokens!(), " where hash = $1"),
+        )
+        .bind(hash.as_slice())
+        .one(&mut connection)
+        .await
+    }
+
+    /// All tokens, or those of one workspace, newest first.
+    pub async fn list_tokens(
+        &self,
+        workspace: Option<&WorkspaceId>,
+    ) -> Result<Vec<Token>, StoreError> {
+        let mut connection = self.database.read().await?;
+        match workspace {
+            Some(workspace) => Statement::new(
+                "list tokens",
+                concat!(
+                    select_tokens!(),
+                    " where workspace_id = $1 order by id desc"
+                ),
+            )
+            .bind(workspace),
+            None => Statement::new(
+                "list tokens",
+                concat!(select_tokens!(), " order by id desc"),
+            ),
+        }
+        .all(&mut connection)
+        .await
+    }
+
+    /// Revokes a token; absent or already revoked: not found.
+    pub async fn revoke_token(&self, id: &TokenId) -> Result<(), StoreError> {
+        let mut connection = self.database.writer().await?;
+        let revoked = Statement::new(
+            "revoke a token",
+            "update tokens set revoked_at = $1 where id = $2 and revoked_at is null",
+        )
+        .bind(self.clock.now())
+        .bind(id)
+        .run(&mut connection)
+        .await?;
+        match revoked {
+            0 => Err(StoreError::NotFound(format!(
+                "there is no token {id} that could be revoked"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes when tokens were last used; call it now and then, not with each request.
+    pub async fn touch_tokens(&self, used: Vec<(TokenId, Millis)>) -> Result<(), StoreError> {
+        let mut transaction = self.database.write().await?;
+        for (id, at) in &used {
+            Statement::new(
+                "note the use of a token",
+                "update tokens set last_used_at = $1 \
+                 where id = $2 and (last_used_at is null or last_used_at < $3)",
+            )
+            .bind(*at)
+            .bind(id)
+            .bind(*at)
+            .run(&mut transaction)
+            .await?;
+        }
+        commit(transaction).await
+    }
+}
+
+impl FromRow for Workspace {
+    fn from_row(row: &Row<'_>) -> Result<Workspace, StoreError> {
+        Ok(Workspace {
+            id: row.parsed("id")?,
+            name: row.text("name")?,
+            created_at: row.millis("created_at")?,
+        })
+    }
+}
+
+impl FromRow for Token {
+    fn from_row(row: &Row<'_>) -> Result<Token, StoreError> {
+        let scopes: Result<Vec<Scope>, _> = row
+            .text("scopes")?
+            .split_ascii_whitespace()
+            .map(str::parse)
+            .collect();
+        Ok(Token {
+            id: row.parsed("id")?,
+            workspace_id: row.parsed_opt("workspace_id")?,
+            name: row.text("name")?,
+            scopes: scopes.map_err(|error| StoreError::corrupt("scopes", error))?,
+            created_at: row.millis("created_at")?,
+            expires_at: row.millis_opt("expires_at")?,
+            last_used_at: row.millis_opt("last_used_at")?,
+            revoked_at: row.millis_opt("revoked_at")?,
+        })
+    }
+}

@@ -1,0 +1,345 @@
+//! A whole host for a test: a process of its own with its own folders, ended and removed with it.
+#![allow(dead_code, reason = "each test file uses its own part of the harness")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::Value;
+use sha2::Sha256;
+
+/// Nothing that a test waits for takes longer; a machine under load is given time.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at a thing that is waited for.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The secret of the genuine samples.
+pub const SECRET: &str = "corpus-secret";
+
+/// How a host is started.
+#[derive(Default)]
+pub struct Options {
+    /// Settings as `TRIGGERD_…` variables.
+    pub variables: Vec<(String, String)>,
+    /// Starts without any provider library.
+    pub no_plugins: bool,
+    /// Starts without the manifest of the provider.
+    pub no_manifests: bool,
+}
+
+/// A running host.
+pub struct Host {
+    pub folder: tempfile::TempDir,
+    pub url: String,
+    pub token: String,
+    options: Options,
+    child: Option<Child>,
+    client: reqwest::Client,
+}
+
+impl Host {
+    /// With the provider library and its manifest, on SQLite.
+    pub async fn start() -> Host {
+        Host::start_with(Options::default()).await
+    }
+
+    /// As told.
+    pub async fn start_with(options: Options) -> Host {
+        let folder = tempfile::Builder::new().prefix("triggerd-test-").tempdir().expect("a folder");
+        for name in ["plugins", "manifests", "commands", "data"] {
+            fs::create_dir(folder.path().join(name)).expect("a folder");
+        }
+        if !options.no_plugins {
+            place(&provider_library(), &folder.path().join("plugins/libprovider_github.so"));
+        }
+        if !options.no_plugins && !options.no_manifests {
+            fs::copy(root().join("manifests/github.yaml"), folder.path().join("manifests/github.yaml")).expect("the manifest");
+        }
+        let mut host = Host {
+            folder,
+            url: String::new(),
+            token: String::new(),
+            options,
+            child: None,
+            client: client(),
+        };
+        host.resume().await;
+        host
+    }
+
+    /// Starts the process (again) over the same folders and waits until it serves.
+    pub async fn resume(&mut self) {
+        let data = self.path("data");
+        let _ = fs::remove_file(data.join("server.json"));
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).expect("a log");
+        let child = Command::new(env!("CARGO_BIN_EXE_triggerd"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(&data)
+            .arg("--plugins")
+            .arg(self.path("plugins"))
+            .arg("--manifests")
+            .arg(self.path("manifests"))
+            .arg("--command-dir")
+            .arg(self.path("commands"))
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .envs(self.options.variables.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .spawn()
+            .expect("the host starts");
+        self.child = Some(child);
+        let server = self.wait_for("the server's address", || {
+            let text = fs::read_to_string(data.join("server.json")).ok()?;
+            serde_json::from_str::<Value>(&text).ok()
+        });
+        self.url = server["url"].as_str().expect("an address").to_owned();
+        self.token = fs::read_to_string(data.join("admin.token")).expect("the first token").trim().to_owned();
+        let client = self.client.clone();
+        let ready = format!("{}/readyz", self.url);
+        self.until("the host is ready", async || {
+            let response = client.get(&ready).send().await.ok()?;
+            response.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// A path in the host's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Ends the process as a power loss would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Asks the process to end, and waits for it. Returns whether it ended by itself with success.
+    pub fn terminate(&mut self) -> bool {
+        let Some(mut child) = self.child.take() else { return false };
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+        let status = self.wait_for("the host's end", || child.try_wait().expect("a status"));
+        status.success()
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a running host").id()
+    }
+
+    /// Everything that the host wrote to its log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Writes an executable script into the allowed folder.
+    pub fn script(&self, name: &str, text: &str) {
+        let path = self.path("commands").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("a script");
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+    }
+
+    /// Runs a client command against this host.
+    pub fn cli(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_triggerd"))
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("TRIGGERD_URL", &self.url)
+            .env("TRIGGERD_TOKEN", &self.token)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the client runs")
+    }
+
+    /// The same, and it must work; returns what it printed.
+    pub fn cli_ok(&self, arguments: &[&str]) -> String {
+        let output = self.cli(arguments);
+        assert!(
+            output.status.success(),
+            "triggerd {arguments:?} failed:\n{}{}\nhost log:\n{}",
+            text(&output.stdout),
+            text(&output.stderr),
+            self.log(),
+        );
+        text(&output.stdout)
+    }
+
+    /// Applies a document, which must work; returns the endpoint's address by subscription name.
+    pub fn apply(&self, document: &str) -> Value {
+        let path = self.path("document.yaml");
+        fs::write(&path, document).expect("a document");
+        let printed = self.cli_ok(&["apply", "-f", path.to_str().expect("a path"), "--json"]);
+        serde_json::from_str(&printed).expect("one JSON document")
+    }
+
+    /// The address of a subscription's endpoint, on the address that the host serves on now.
+    pub async fn endpoint(&self, name: &str) -> String {
+        let list = self.get("/api/v1/workspaces/default/subscriptions").await;
+        let found = list["items"].as_array().and_then(|items| items.iter().find(|item| item["name"] == name));
+        let url = found.expect("the subscription")["endpoint_url"].as_str().expect("an address");
+        let path = &url[url.find("/webhooks/").expect("an endpoint")..];
+        format!("{}{path}", self.url)
+    }
+
+    /// Reads from the API.
+    pub async fn get(&self, path: &str) -> Value {
+        let response = self.request(reqwest::Method::GET, path).send().await.expect("an answer");
+        let status = response.status();
+        let text = response.text().await.expect("a body");
+        assert!(status.is_success(), "GET {path}: {status} {text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// The items of a list of the default workspace.
+    pub async fn items(&self, list: &str) -> Vec<Value> {
+        let page = self.get(&format!("/api/v1/workspaces/default/{list}")).await;
+        page["items"].as_array().expect("items").clone()
+    }
+
+    /// Every item of a list of the default workspace, page after page.
+    pub async fn all_items(&self, list: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.get(&format!("/api/v1/workspaces/default/{list}?limit=500{cursor}")).await;
+            items.extend(page["items"].as_array().expect("items").iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return items,
+            }
+        }
+    }
+
+    /// A request to the API with the admin token.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
+    }
+
+    /// Without a token.
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// Waits until a list of the default workspace has an item like this; returns it.
+    pub async fn item(&self, list: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let what = format!("an item of {list}");
+        self.until(&what, async || self.items(list).await.into_iter().find(|item| is_it(item))).await
+    }
+
+    /// Looks again and again until there is something.
+    pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        let start = Instant::now();
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            assert!(start.elapsed() < PATIENCE, "{what} did not come; host log:\n{}", self.log());
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        let start = Instant::now();
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            assert!(start.elapsed() < PATIENCE, "{what} did not come; host log:\n{}", self.log());
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A signed delivery, as the service sends it.
+pub struct Delivery<'a> {
+    pub event: &'a str,
+    pub id: &'a str,
+    pub body: &'a [u8],
+}
+
+impl Delivery<'_> {
+    /// Sends it with a signature of this secret.
+    pub async fn send(&self, endpoint: &str, secret: &str) -> reqwest::Result<reqwest::Response> {
+        self.request(endpoint).header("X-Hub-Signature-256", signature(secret, self.body)).send().await
+    }
+
+    /// The request without a signature.
+    pub fn request(&self, endpoint: &str) -> reqwest::RequestBuilder {
+        client()
+            .post(endpoint)
+            .header("Content-Type", "application/json")
+            .header("X-GitHub-Event", self.event)
+            .header("X-GitHub-Delivery", self.id)
+            .body(self.body.to_vec())
+    }
+}
+
+/// `sha256=` and the HMAC in hex.
+pub fn signature(secret: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key length");
+    mac.update(body);
+    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+/// A genuine push to `refs/heads/<branch>`.
+pub fn push(branch: &str) -> Vec<u8> {
+    let sample = include_str!("../fixtures/push.json");
+    let mut value: Value = serde_json::from_str(sample).expect("the sample");
+    value["ref"] = format!("refs/heads/{branch}").into();
+    serde_json::to_vec(&value).expect("JSON")
+}
+
+/// A client that follows nothing and keeps nothing.
+pub fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(60))
+        .build()
+        .expect("a client")
+}
+
+/// Moves a library into place whole, as an operator should.
+pub fn place(library: &Path, to: &Path) {
+    let beside = to.with_extension("new");
+    fs::copy(library, &beside).expect("a library");
+    fs::set_permissions(&beside, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+    fs::rename(&beside, to).expect("moved");
+}
+
+/// The workspace.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+/// Where cargo put what it built.
+pub fn target() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_triggerd")).parent().expect("the target folder").to_owned()
+}
+
+/// The provider that the tests use.
+pub fn provider_library() -> PathBuf {
+    let library = target().join("libprovider_github.so");
+    assert!(library.exists(), "{} is not built: run `cargo build --workspace` first", library.display());
+    library
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -7,6 +7,8 @@ use crate::support::{is_refused, outcome, post, provider, spec, subscription};
 
 const SLACK_BODY: &str = "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
 
+type HeaderList = Vec<(String, Vec<u8>)>;
+
 /// One service's rule with one genuine request.
 struct Case {
     name: &'static str,
@@ -288,7 +290,7 @@ fn one_bit_off_in_body_proof_or_secret_is_refused() {
 fn a_header_missing_empty_doubled_or_truncated_is_refused() {
     for case in CASES {
         let declared = case.declared();
-        let refused = |change: fn(&mut Vec<(String, Vec<u8>)>, usize)| {
+        let refused = |change: fn(&mut HeaderList, usize)| {
             for header in 0..case.headers.len() {
                 let mut request = case.request();
                 change(&mut request.headers, header);

@@ -18,6 +18,7 @@ pub mod provider;
 pub mod rules;
 pub mod samples;
 pub mod signature;
+pub mod testkit;
 
 pub use error::{Error, ErrorCode, Result};
 

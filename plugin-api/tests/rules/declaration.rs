@@ -306,7 +306,7 @@ fn what_is_no_declaration_is_refused_with_its_place() {
         "provider.yaml:2:10: events lists `gone.yaml`, and there is no such file",
     );
     assert_eq!(mistakes(&[("a.txt", "")]), "provider.yaml: is missing");
-    assert!(mistakes(&[("provider.yaml", "identity: {name: [")]).starts_with("provider.yaml:1:"));
+    assert!(mistakes(&[("provider.yaml", "identity: {name: [")]).contains(": this is not YAML: "));
     assert_eq!(
         mistakes(&[
             ("provider.yaml", "identity: {name: a}"),

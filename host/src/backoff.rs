@@ -47,7 +47,7 @@ pub struct PolicyError {
 
 impl RetryPolicy {
     /// The most attempts a job may be given.
-    pub const ATTEMPTS_CEILING: u32 = 100;
+    pub const ATTEMPTS_CEILING: u32 = 1000;
     /// The longest wait that may be asked for: 30 days.
     pub const DELAY_CEILING_MS: u64 = 30 * 24 * 3_600_000;
 
@@ -58,7 +58,7 @@ impl RetryPolicy {
                 "attempts_max",
                 self.attempts_max.to_string(),
                 (1..=Self::ATTEMPTS_CEILING).contains(&self.attempts_max),
-                "1 to 100",
+                "1 to 1000",
             ),
             (
                 "first_ms",

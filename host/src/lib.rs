@@ -23,9 +23,15 @@ pub mod store;
 
 // 2: what happens
 pub mod documents;
+pub mod events;
+pub mod jobs;
+pub mod runnables;
 pub mod tokens;
 
 // 3: the edges
 pub mod api;
 pub mod cli;
 pub mod ingress;
+
+// 4: everything put together
+pub mod app;

@@ -1,1 +1,41 @@
-fn main() {}
+//! The program: the server, its probe, and the client commands.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use triggerd::cli::{Arguments, Command, Failure};
+use triggerd::{app, cli, plugins};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::ProbeLibrary { library } => ExitCode::from(plugins::probe::run_probe(&library)),
+        Command::Serve(flags) => end(serve(&flags.layers())),
+        command => end(client(command)),
+    }
+}
+
+fn serve(layers: &triggerd::config::Layers) -> Result<(), Failure> {
+    let config = triggerd::config::load(layers).map_err(|error| Failure::of(&error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::of(&error))?;
+    runtime.block_on(app::serve(config)).map_err(|error| Failure::of(&error))
+}
+
+fn client(command: Command) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::of(&error))?;
+    runtime.block_on(cli::run(command))
+}
+
+fn end(ended: Result<(), Failure>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("triggerd: {}", failure.message);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,165 +1,247 @@
-//! Counters and gauges in the text form that Prometheus reads.
+//! What is counted and measured, as Prometheus reads it. Plain atomics: counting costs one addition
+//! and takes no lock, and the sets of labels are closed, so that no request can add a time series.
 
+use std::fmt::Write;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+/// Only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RequestLabels {
-    provider: String,
-    status: u16,
+impl Counter {
+    /// One more.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// `amount` more.
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// How many until now.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: &'static str,
+/// How much there is now.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    /// Sets it.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// More, or less with a negative amount.
+    pub fn add(&self, amount: i64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// As it is now.
+    pub fn value(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct StateLabels {
-    state: &'static str,
+/// One counter for each word of a closed set.
+#[derive(Debug)]
+pub struct Counters<const N: usize> {
+    words: [&'static str; N],
+    counters: [Counter; N],
 }
 
-/// Everything that is counted. Names begin with `triggerd_`.
+impl<const N: usize> Counters<N> {
+    fn of(words: [&'static str; N]) -> Self {
+        Counters { words, counters: std::array::from_fn(|_| Counter::default()) }
+    }
+
+    /// One more of this word; a word that is not in the set is not counted.
+    pub fn increment(&self, word: &str) {
+        self.add(word, 1);
+    }
+
+    /// `amount` more of this word.
+    pub fn add(&self, word: &str, amount: u64) {
+        if let Some(at) = self.words.iter().position(|other| *other == word) {
+            self.counters[at].add(amount);
+        }
+    }
+
+    /// How many of this word until now.
+    pub fn value(&self, word: &str) -> u64 {
+        let at = self.words.iter().position(|other| *other == word);
+        at.map_or(0, |at| self.counters[at].value())
+    }
+}
+
+/// Upper bounds of the buckets, in microseconds.
+const BOUNDS_US: [u64; 12] = [
+    250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000,
+];
+
+/// How long something took.
+#[derive(Debug, Default)]
+pub struct Latency {
+    buckets: [AtomicU64; BOUNDS_US.len()],
+    count: AtomicU64,
+    sum_us: AtomicU64,
+}
+
+impl Latency {
+    /// It took this long once more.
+    pub fn observe(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        if let Some(at) = BOUNDS_US.iter().position(|bound| us <= *bound) {
+            self.buckets[at].fetch_add(1, Ordering::Relaxed);
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.sum_us.fetch_add(us, Ordering::Relaxed);
+    }
+}
+
+/// Everything that is counted and measured.
+#[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
-    requests: Family<RequestLabels, Counter>,
-    refused_rows_dropped: Counter,
-    events_matched: Counter,
-    jobs_created: Counter,
-    attempts: Family<OutcomeLabels, Counter>,
-    attempt_seconds: Histogram,
-    jobs: Family<StateLabels, Gauge>,
-    plugin_loads: Gauge,
-    plugin_bytes: Gauge,
+    /// Webhook requests by what became of them; `unknown` named no endpoint, `unavailable` was
+    /// answered 503.
+    pub requests: Counters<7>,
+    /// Events taken into the log.
+    pub events: Counter,
+    /// Events by what matching made of them.
+    pub events_handled: Counters<3>,
+    /// Jobs made, by cause.
+    pub jobs: Counters<5>,
+    /// Jobs that ended, by state.
+    pub jobs_ended: Counters<3>,
+    /// Jobs that wait for their time or for a place.
+    pub jobs_ready: Gauge,
+    /// Jobs that this host runs now.
+    pub jobs_running: Gauge,
+    /// Attempts by outcome.
+    pub attempts: Counters<5>,
+    /// From handing a write over to its synced commit.
+    pub commit_latency: Latency,
+    /// A webhook request from its last byte to its answer.
+    pub request_latency: Latency,
+    /// An attempt from its start to its end.
+    pub attempt_latency: Latency,
+    /// Provider libraries loaded, by whether it worked.
+    pub plugin_loads: Counters<2>,
+    /// Memory that reloads left behind, in bytes: a library is never closed.
+    pub plugin_leaked_bytes: Gauge,
+    /// Calls of the API by the class of their status.
+    pub api_calls: Counters<4>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        Metrics::new()
+        Metrics {
+            requests: Counters::of([
+                "accepted", "duplicate", "refused", "answered", "unknown", "too_large", "unavailable",
+            ]),
+            events: Counter::default(),
+            events_handled: Counters::of(["matched", "unmatched", "failed"]),
+            jobs: Counters::of(["event", "webhook", "schedule", "replay", "test"]),
+            jobs_ended: Counters::of(["done", "dead", "cancelled"]),
+            jobs_ready: Gauge::default(),
+            jobs_running: Gauge::default(),
+            attempts: Counters::of(["ok", "failed", "timeout", "refused", "lost"]),
+            commit_latency: Latency::default(),
+            request_latency: Latency::default(),
+            attempt_latency: Latency::default(),
+            plugin_loads: Counters::of(["ok", "failed"]),
+            plugin_leaked_bytes: Gauge::default(),
+            api_calls: Counters::of(["2xx", "3xx", "4xx", "5xx"]),
+        }
     }
 }
 
 impl Metrics {
-    /// All at zero.
-    pub fn new() -> Metrics {
-        let mut registry = Registry::with_prefix("triggerd");
-        let requests = Family::default();
-        registry.register(
-            "requests",
-            "Requests at endpoints by provider and status",
-            requests.clone(),
-        );
-        let refused_rows_dropped = Counter::default();
-        registry.register(
-            "refused_rows_dropped",
-            "Refused requests that were counted but not logged, because too many came at once",
-            refused_rows_dropped.clone(),
-        );
-        let events_matched = Counter::default();
-        registry.register(
-            "events_matched",
-            "Events that went through matching",
-            events_matched.clone(),
-        );
-        let jobs_created = Counter::default();
-        registry.register(
-            "jobs_created",
-            "Jobs that events fired",
-            jobs_created.clone(),
-        );
-        let attempts = Family::default();
-        registry.register("attempts", "Attempts by outcome", attempts.clone());
-        let attempt_seconds = Histogram::new(exponential_buckets(0.001, 4.0, 10));
-        registry.register_with_unit(
-            "attempt_duration",
-            "Time of attempts",
-            Unit::Seconds,
-            attempt_seconds.clone(),
-        );
-        let jobs = Family::default();
-        registry.register("jobs", "Jobs that are not finished, by state", jobs.clone());
-        let plugin_loads = Gauge::default();
-        registry.register(
-            "plugin_loads",
-            "Libraries loaded since the start; none is given back",
-            plugin_loads.clone(),
-        );
-        let plugin_bytes = Gauge::default();
-        registry.register_with_unit(
-            "plugin_size",
-            "Size of the libraries loaded since the start",
-            Unit::Bytes,
-            plugin_bytes.clone(),
-        );
-        Metrics {
-            registry,
-            requests,
-            refused_rows_dropped,
-            events_matched,
-            jobs_created,
-            attempts,
-            attempt_seconds,
-            jobs,
-            plugin_loads,
-            plugin_bytes,
+    /// The text format of Prometheus, version 0.0.4.
+    pub fn render(&self) -> String {
+        let mut page = Rendered::default();
+        page.counters("requests", "outcome", "Webhook requests.", &self.requests);
+        page.counter("events", "Events taken into the log.", &self.events);
+        let help = "Events by what matching made of them.";
+        page.counters("events_handled", "outcome", help, &self.events_handled);
+        page.counters("jobs_created", "cause", "Jobs made.", &self.jobs);
+        page.counters("jobs_ended", "state", "Jobs that ended.", &self.jobs_ended);
+        page.gauge("jobs_ready", "Jobs that wait.", &self.jobs_ready);
+        page.gauge("jobs_running", "Jobs that run here.", &self.jobs_running);
+        page.counters("attempts", "outcome", "Attempts that ended.", &self.attempts);
+        let help = "From handing a write over to its synced commit.";
+        page.latency("commit_seconds", help, &self.commit_latency);
+        let help = "Webhook requests from their last byte to their answer.";
+        page.latency("request_seconds", help, &self.request_latency);
+        page.latency("attempt_seconds", "Attempts.", &self.attempt_latency);
+        page.counters("plugin_loads", "outcome", "Provider libraries loaded.", &self.plugin_loads);
+        let help = "Memory that replaced provider libraries still hold.";
+        page.gauge("plugin_leaked_bytes", help, &self.plugin_leaked_bytes);
+        page.counters("api_calls", "status", "Calls of the API.", &self.api_calls);
+        page.0
+    }
+}
+
+#[derive(Default)]
+struct Rendered(String);
+
+impl Rendered {
+    fn counter(&mut self, name: &str, help: &str, counter: &Counter) {
+        self.head(&format!("{name}_total"), "counter", help);
+        self.line(&format!("{name}_total"), &counter.value().to_string());
+    }
+
+    fn counters<const N: usize>(
+        &mut self,
+        name: &str,
+        label: &str,
+        help: &str,
+        counters: &Counters<N>,
+    ) {
+        self.head(&format!("{name}_total"), "counter", help);
+        for (word, counter) in counters.words.iter().zip(&counters.counters) {
+            let series = format!("{name}_total{{{label}=\"{word}\"}}");
+            self.line(&series, &counter.value().to_string());
         }
     }
 
-    /// A request at an endpoint was answered.
-    pub fn request(&self, provider: &str, status: u16) {
-        let labels = RequestLabels {
-            provider: provider.to_owned(),
-            status,
-        };
-        self.requests.get_or_create(&labels).inc();
+    fn gauge(&mut self, name: &str, help: &str, gauge: &Gauge) {
+        self.head(name, "gauge", help);
+        self.line(name, &gauge.value().to_string());
     }
 
-    /// The row of a refused request was left out.
-    pub fn refused_row_dropped(&self) {
-        self.refused_rows_dropped.inc();
+    fn latency(&mut self, name: &str, help: &str, latency: &Latency) {
+        self.head(name, "histogram", help);
+        let mut below = 0;
+        for (bound, bucket) in BOUNDS_US.iter().zip(&latency.buckets) {
+            below += bucket.load(Ordering::Relaxed);
+            let series = format!("{name}_bucket{{le=\"{}\"}}", seconds(*bound));
+            self.line(&series, &below.to_string());
+        }
+        // Read after the buckets, and never below them: the parts are counted one after another.
+        let count = latency.count.load(Ordering::Relaxed).max(below);
+        self.line(&format!("{name}_bucket{{le=\"+Inf\"}}"), &count.to_string());
+        self.line(&format!("{name}_sum"), &seconds(latency.sum_us.load(Ordering::Relaxed)));
+        self.line(&format!("{name}_count"), &count.to_string());
     }
 
-    /// So many events were matched and made so many jobs.
-    pub fn matched(&self, events: usize, jobs: usize) {
-        self.events_matched.inc_by(events as u64);
-        self.jobs_created.inc_by(jobs as u64);
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "# HELP triggerd_{name} {help}\n# TYPE triggerd_{name} {kind}");
     }
 
-    /// An attempt ended.
-    pub fn attempt(&self, outcome: &'static str, took: Duration) {
-        self.attempts
-            .get_or_create(&OutcomeLabels { outcome })
-            .inc();
-        self.attempt_seconds.observe(took.as_secs_f64());
+    fn line(&mut self, series: &str, value: &str) {
+        let _ = writeln!(self.0, "triggerd_{series} {value}");
     }
+}
 
-    /// How many jobs are in a state now.
-    pub fn jobs(&self, state: &'static str, count: i64) {
-        self.jobs.get_or_create(&StateLabels { state }).set(count);
-    }
-
-    /// Libraries loaded since the start and their size in bytes.
-    pub fn plugins(&self, loads: u64, bytes: u64) {
-        self.plugin_loads
-            .set(i64::try_from(loads).unwrap_or(i64::MAX));
-        self.plugin_bytes
-            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
-
-    /// The whole text, in the OpenMetrics form.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a text cannot fail.
-        let _ = encode(&mut text, &self.registry);
-        text
-    }
+fn seconds(us: u64) -> String {
+    let text = format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
@@ -167,19 +249,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_counted_stands_in_the_text() {
-        let metrics = Metrics::new();
-        metrics.request("acme", 401);
-        metrics.request("acme", 401);
-        metrics.attempt("ok", Duration::from_millis(3));
-        let text = metrics.text();
-        assert!(
-            text.contains("triggerd_requests_total{provider=\"acme\",status=\"401\"} 2"),
-            "{text}"
-        );
-        assert!(
-            text.contains("triggerd_attempts_total{outcome=\"ok\"} 1"),
-            "{text}"
-        );
+    fn what_was_counted_is_rendered() {
+        let metrics = Metrics::default();
+        metrics.requests.increment("accepted");
+        metrics.requests.increment("no such word");
+        metrics.commit_latency.observe(Duration::from_micros(700));
+        metrics.commit_latency.observe(Duration::from_secs(60));
+        let page = metrics.render();
+        for line in [
+            "triggerd_requests_total{outcome=\"accepted\"} 1",
+            "triggerd_requests_total{outcome=\"refused\"} 0",
+            "triggerd_commit_seconds_bucket{le=\"0.0005\"} 0",
+            "triggerd_commit_seconds_bucket{le=\"0.001\"} 1",
+            "triggerd_commit_seconds_bucket{le=\"5\"} 1",
+            "triggerd_commit_seconds_bucket{le=\"+Inf\"} 2",
+            "triggerd_commit_seconds_sum 60.0007",
+            "# TYPE triggerd_commit_seconds histogram",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} is missing in:\n{page}");
+        }
+    }
+
+    #[test]
+    fn every_series_has_its_type_and_a_number() {
+        for line in Metrics::default().render().lines().filter(|line| !line.starts_with('#')) {
+            let (series, value) = line.rsplit_once(' ').expect("two parts");
+            assert!(series.starts_with("triggerd_"), "{line}");
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+        }
     }
 }

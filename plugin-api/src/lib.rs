@@ -9,14 +9,15 @@ mod export;
 #[doc(hidden)]
 pub mod glue;
 pub mod host;
-mod log;
 pub mod http_file;
+mod log;
 pub mod messages;
 pub mod prelude;
 pub mod provider;
 pub mod rules;
 pub mod samples;
 pub mod signature;
+pub mod testkit;
 
 pub use error::{Error, ErrorCode, Result};
 

@@ -52,14 +52,14 @@ pub trait Dispatch: Provider {
         self.declared().dispatch(subscription, request)
     }
 
-    /// For a service that posts everything to one address: the key that finds the subscription.
+    /// For a service that posts everything to one address: the key that finds the subscription, as
+    /// the declaration's `route` says.
     /// Called before `dispatch`, on a request that nobody has verified yet.
     ///
     /// # Errors
     /// As of [`Dispatch::dispatch`].
     fn route(&self, request: &Request<'_>) -> Result<Option<String>> {
-        let _ = request;
-        Ok(None)
+        self.declared().route(request)
     }
 }
 

@@ -8,8 +8,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::problem::Problem;
+use super::providers::ProviderState;
 use super::state::ApiState;
-use crate::plugins::ProviderState;
+
 
 /// That the process lives.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,7 +45,7 @@ pub async fn readyz(State(state): State<ApiState>) -> Result<Json<Readiness>, Pr
         return Err(Problem::unavailable("the database does not answer"));
     }
     let rows = state.providers().list();
-    let loaded = rows.iter().filter(|row| row.state == ProviderState::Live);
+    let loaded = rows.iter().filter(|row| row.state == ProviderState::Loaded);
     Ok(Json(Readiness {
         status: "ready",
         providers_loaded: loaded.count(),

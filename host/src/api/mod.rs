@@ -34,6 +34,6 @@ mod triggers;
 mod workspaces;
 
 pub use problem::Problem;
-pub use providers::{Providers, SampleOrder, SampleRequest};
+pub use providers::{ProviderRow, ProviderState, Providers, SampleOrder, SampleRequest};
 pub use routes::{openapi, router};
 pub use state::{ApiState, ApiStateParts, Changed};

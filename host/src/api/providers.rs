@@ -11,15 +11,13 @@ use super::access::{Holder, InstanceAdmin, Named, Read};
 use super::page::Listed;
 use super::problem::Problem;
 use super::state::ApiState;
-use super::subscriptions::time;
 use crate::documents::{Catalog, CatalogError, SubscriptionDraft};
 use crate::id::{AuditId, SubscriptionId};
 use crate::model::AuditEntry;
-use crate::plugins::{ProviderRow, ProviderState};
 
 /// The provider registry, as far as the API concerns it.
 pub trait Providers: Catalog + Send + Sync + 'static {
-    /// Every provider: live, refused, disabled, discovered.
+    /// Every provider: loaded, refused, disabled, discovered.
     fn list(&self) -> Vec<ProviderRow>;
 
     /// Whether every enabled provider was tried once, so that traffic can be taken.
@@ -40,60 +38,63 @@ pub trait Providers: Catalog + Send + Sync + 'static {
 }
 
 /// A provider as it is now.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ProviderView {
-    /// The provider's name, or the file's where no name can be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ProviderRow {
     pub name: String,
-    /// live, discovered, disabled, refused, missing or quarantined.
-    #[schema(value_type = String)]
     pub state: ProviderState,
-    /// Whether some load of it serves, also while a newer library is refused.
-    pub serving: bool,
-    /// One word for what is wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
-    /// The sentence for it, and what to do.
+    /// Why it is in this state, and what to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What it calls itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Of the library.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The contract version that it was built against.
-    pub abi: Option<String>,
-    /// The compiler that built it.
-    pub compiler: Option<String>,
-    /// The file in the plugins folder.
+    /// The file name of the library or declaration.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub library: Option<String>,
-    /// The SHA-256 of that file.
+    /// Its SHA-256.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// The names of its events.
     pub events: Vec<String>,
+    /// One word for what is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// The version of the contract that it was built against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abi: Option<String>,
+    /// What built it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compiler: Option<String>,
+    /// Whether some load of it serves, also while a newer library is refused.
+    pub serving: bool,
     /// When the load that serves was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub loaded_at: Option<String>,
-    /// How often it was loaded since the start.
+    /// How often it was loaded since the start; a replaced library keeps its memory.
     pub loads: u64,
-    /// What the declaration's reader wondered at.
+    /// What its declaration left open.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-impl From<ProviderRow> for ProviderView {
-    fn from(row: ProviderRow) -> ProviderView {
-        ProviderView {
-            name: row.name,
-            state: row.state,
-            serving: row.serving,
-            problem: row.problem,
-            message: row.message,
-            version: row.version,
-            abi: row.abi,
-            compiler: row.compiler,
-            library: row.library,
-            sha256: row.digest,
-            events: row.events,
-            loaded_at: row.loaded_at.map(time),
-            loads: row.loads,
-            warnings: row.warnings,
-        }
-    }
+/// How a provider is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderState {
+    /// It works.
+    Loaded,
+    /// Its library is there; no manifest enables it.
+    #[default]
+    Discovered,
+    /// Its manifest disables it.
+    Disabled,
+    /// It cannot be loaded; an earlier library may still serve.
+    Refused,
+    /// It panicked too often and is left alone.
+    Quarantined,
 }
 
 /// Which sample is wanted, for which subscription.
@@ -118,59 +119,52 @@ pub struct SampleRequest {
 
 /// Every provider, by name.
 #[utoipa::path(get, path = "/api/v1/providers", tag = "providers",
-    responses((status = 200, body = Listed<ProviderView>)))]
+    responses((status = 200, body = Listed<ProviderRow>)))]
 pub async fn list_providers(
     State(state): State<ApiState>,
     _: Holder<Read>,
-) -> Json<Listed<ProviderView>> {
+) -> Json<Listed<ProviderRow>> {
     let mut rows = state.providers().list();
     rows.sort_by(|a, b| a.name.cmp(&b.name));
-    Json(Listed::whole(
-        rows.into_iter().map(ProviderView::from).collect(),
-    ))
+    Json(Listed::whole(rows))
 }
 
 /// One provider.
 #[utoipa::path(get, path = "/api/v1/providers/{provider}", tag = "providers",
-    params(("provider" = String, Path)), responses((status = 200, body = ProviderView)))]
+    params(("provider" = String, Path)), responses((status = 200, body = ProviderRow)))]
 pub async fn show_provider(
     State(state): State<ApiState>,
     _: Holder<Read>,
     Named(name): Named,
-) -> Result<Json<ProviderView>, Problem> {
-    let row = state
-        .providers()
-        .list()
-        .into_iter()
-        .find(|row| row.name == name);
-    row.map(|row| Json(row.into()))
-        .ok_or_else(|| Problem::not_found(format!("there is no provider `{name}`")))
+) -> Result<Json<ProviderRow>, Problem> {
+    let row = state.providers().list().into_iter().find(|row| row.name == name);
+    row.map(Json).ok_or_else(|| Problem::not_found(format!("there is no provider `{name}`")))
 }
 
 /// Enables a provider, pinned to its library as it is now.
 #[utoipa::path(post, path = "/api/v1/providers/{provider}/enable", tag = "providers",
-    params(("provider" = String, Path)), responses((status = 200, body = ProviderView)))]
+    params(("provider" = String, Path)), responses((status = 200, body = ProviderRow)))]
 pub async fn enable_provider(
     State(state): State<ApiState>,
     admin: InstanceAdmin,
     Named(name): Named,
-) -> Result<Json<ProviderView>, Problem> {
+) -> Result<Json<ProviderRow>, Problem> {
     let row = state.providers().enable(&name).await?;
     note(&state, &admin, "provider.enable", &row).await?;
-    Ok(Json(row.into()))
+    Ok(Json(row))
 }
 
 /// Disables a provider; its subscriptions are answered 503 until it is enabled again.
 #[utoipa::path(post, path = "/api/v1/providers/{provider}/disable", tag = "providers",
-    params(("provider" = String, Path)), responses((status = 200, body = ProviderView)))]
+    params(("provider" = String, Path)), responses((status = 200, body = ProviderRow)))]
 pub async fn disable_provider(
     State(state): State<ApiState>,
     admin: InstanceAdmin,
     Named(name): Named,
-) -> Result<Json<ProviderView>, Problem> {
+) -> Result<Json<ProviderRow>, Problem> {
     let row = state.providers().disable(&name).await?;
     note(&state, &admin, "provider.disable", &row).await?;
-    Ok(Json(row.into()))
+    Ok(Json(row))
 }
 
 async fn note(
@@ -186,7 +180,7 @@ async fn note(
         token_id: Some(admin.caller.token_id.clone()),
         action: action.to_owned(),
         object: row.name.clone(),
-        detail: json!({ "sha256": row.digest }),
+        detail: json!({ "sha256": row.sha256 }),
         at,
     };
     Ok(state.store().insert_audit(entry).await?)

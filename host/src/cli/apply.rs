@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::args::ApplyArgs;
+use super::arguments::ApplyArgs;
 use super::connection::Connection;
 use super::document_file::DocumentFile;
-use super::error::CliError;
+use super::failure::CliError;
 use super::output::{faint, print_json, text};
 use super::table::{Cell, Table, one_line};
 use crate::documents::Mistake;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::args::ClientArgs;
-use super::error::CliError;
+use super::arguments::ClientArgs;
+use super::failure::CliError;
 use crate::config::server_file::ServerFile;
 use crate::outbound::api_client::ApiClient;
 use crate::secret::Secret;
@@ -22,7 +22,10 @@ pub struct Connection {
 impl Connection {
     /// Finds server and token.
     pub fn open(args: &ClientArgs) -> Result<Connection, CliError> {
-        Connection::open_from(args, &PLACES.map(PathBuf::from))
+        match &args.data {
+            Some(data) => Connection::open_from(args, std::slice::from_ref(data)),
+            None => Connection::open_from(args, &PLACES.map(PathBuf::from)),
+        }
     }
 
     fn open_from(args: &ClientArgs, places: &[PathBuf]) -> Result<Connection, CliError> {
@@ -98,6 +101,7 @@ mod tests {
             url: url.map(str::to_owned),
             token: None,
             workspace: None,
+            data: None,
             json: false,
         }
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::error::CliError;
+use super::failure::CliError;
 use crate::documents::Mistake;
 use crate::reference;
 use crate::yaml::{Located, pointer_join};

@@ -1,8 +1,8 @@
 //! `triggerd events`.
 
-use super::args::{EventsArgs, ShowCommand};
+use super::arguments::{EventsArgs, ShowCommand};
 use super::connection::Connection;
-use super::error::CliError;
+use super::failure::CliError;
 use super::jobs::given;
 use super::output::{
     faint, items, local_time, print_block, print_facts, print_json, print_next, text,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::error::CliError;
+use super::failure::CliError;
 use super::output::{print_facts, print_json};
 use super::table::one_line;
 use crate::plugins::LibraryFile;

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::args::{KeyArgs, KeyCommand, TokenArgs, TokenCommand, WorkspaceArgs, WorkspaceCommand};
+use super::arguments::{KeyArgs, KeyCommand, TokenArgs, TokenCommand, WorkspaceArgs, WorkspaceCommand};
 use super::connection::Connection;
-use super::error::CliError;
+use super::failure::CliError;
 use super::output::{counted, faint, items, local_time, print_json, text};
 use super::table::{Cell, Table};
 

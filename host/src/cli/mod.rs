@@ -1,22 +1,27 @@
-//! The command line. `serve` and `check` are only read here and started by `main`; the others are
-//! clients of the API.
+//! The command line. `serve` and the probe are only read here and started by `main`; the others are
+//! run here, most of them as clients of the API.
 //!
-//! - [`args`]: every command and its flags. [`serve_args`]: those that become settings.
+//! - [`arguments`]: every command and its flags. [`serve`]: those that become settings.
 //! - [`connection`]: which server is meant, and with which token.
 //! - [`document_file`]: a document's YAML, its references followed, mistakes shown by line.
 //! - [`output`], [`table`]: for people in tables, for scripts one JSON document.
 //! - The others: one file for each kind of object.
 //!
-//! Exit codes: 0 it worked, 1 it did not, 2 the command line itself was wrong.
-mod args;
+//! Promises: a command that did not do what it says ends with a code other than 0 (1, or 2 if the
+//! command line itself was wrong) and says why on standard error; standard output holds the answer
+//! alone.
+
+mod arguments;
+mod serve;
+
 mod connection;
-mod error;
+mod failure;
 mod output;
 mod run;
-mod serve_args;
 mod table;
 
 mod apply;
+mod check;
 mod document_file;
 mod events;
 mod inspect;
@@ -27,6 +32,7 @@ mod providers;
 mod requests;
 mod send;
 
-pub use args::{Cli, ClientCommand, Command, ProbeArgs};
+pub use arguments::{Arguments, Command};
+pub use failure::Failure;
 pub use run::run;
-pub use serve_args::ServeArgs;
+pub use serve::Serve;

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::args::ListArgs;
+use super::arguments::ListArgs;
 use super::connection::Connection;
-use super::error::CliError;
+use super::failure::CliError;
 use super::jobs::given;
 use super::output::{faint, items, local_time, print_json, print_next, text};
 use super::table::{Cell, Table};

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::args::{ProviderArgs, ProviderCommand};
+use super::arguments::{ProviderArgs, ProviderCommand};
 use super::connection::Connection;
-use super::error::CliError;
+use super::failure::CliError;
 use super::output::{faint, items, print_json, text};
 use super::table::{Cell, Table};
 
@@ -40,7 +40,7 @@ async fn list(connection: &Connection, json: bool) -> Result<(), CliError> {
     for row in items(&found) {
         let events = row["events"].as_array().map_or(0, Vec::len);
         let state = text(row, "state");
-        let serves = state != "live" && row["serving"] == true;
+        let serves = state != "loaded" && row["serving"] == true;
         table.row(vec![
             Cell::plain(text(row, "name")),
             Cell::state(state),

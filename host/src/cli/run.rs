@@ -1,19 +1,18 @@
-//! Runs a client command and tells how it ended.
+//! Runs one command.
 
-use std::process::ExitCode;
-
-use super::args::{ClientCommand, ProviderCommand};
-use super::error::CliError;
-use super::{apply, events, inspect, instance, jobs, objects, providers, requests, send};
+use super::arguments::{ClientCommand, Command, ProviderCommand};
+use super::failure::{CliError, Failure};
+use super::{apply, check, events, inspect, instance, jobs, objects, providers, requests, send};
 use crate::config::SETTINGS_TEXT;
 
-/// Runs the command; what went wrong is on standard error.
-pub async fn run(command: ClientCommand) -> ExitCode {
-    match dispatch(command).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}", error.text());
-            ExitCode::FAILURE
+/// Runs any command but `serve` and the probe; prints its answer on standard output.
+pub async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Check(flags) => check::run(&flags).map_err(Failure::from),
+        Command::Client(command) => dispatch(command).await.map_err(Failure::from),
+        Command::Serve(_) | Command::ProbeLibrary { .. } => {
+            let message = "this command is started by the program itself".to_owned();
+            Err(Failure { message })
         }
     }
 }

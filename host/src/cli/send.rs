@@ -10,9 +10,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use url::Url;
 
-use super::args::SendArgs;
+use super::arguments::SendArgs;
 use super::connection::Connection;
-use super::error::CliError;
+use super::failure::CliError;
 use super::output::{counted, faint, print_json, text};
 use super::table::one_line;
 use crate::outbound::api_client::{ApiClient, ApiError, Posted};

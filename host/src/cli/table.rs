@@ -38,7 +38,7 @@ impl Cell {
     /// A state or outcome, in its colour.
     pub fn state(text: &str) -> Cell {
         let paint = match text {
-            "done" | "ok" | "active" | "enabled" | "live" | "handled" | "accepted" | "created" => {
+            "done" | "ok" | "active" | "enabled" | "loaded" | "handled" | "accepted" | "created" => {
                 Paint::Good
             }
             "ready" | "running" | "pending" | "answered" | "updated" | "discovered" => Paint::Busy,

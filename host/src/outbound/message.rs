@@ -151,12 +151,14 @@ impl OutboundRequest {
         })
     }
 
+    /// Whether only the connection may set this header.
+    pub fn is_of_the_connection(name: &HeaderName) -> bool {
+        Self::OF_THE_CONNECTION.contains(&name.as_str())
+    }
+
     /// Refuses headers that only the connection may set.
     pub fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
-        match headers
-            .keys()
-            .find(|name| Self::OF_THE_CONNECTION.contains(&name.as_str()))
-        {
+        match headers.keys().find(|name| Self::is_of_the_connection(name)) {
             Some(name) => Err(Refusal::Header(name.to_string())),
             None => Ok(()),
         }

@@ -21,8 +21,6 @@ use crate::clock::{Clock, random};
 
 /// A dispatch that takes longer than this is named in the log, unless the manifest says otherwise.
 const DISPATCH_BUDGET: Duration = Duration::from_secs(1);
-/// The largest body that any service of this field sends is 25 MB.
-const BODY_MAX: usize = 25 << 20;
 
 /// Why a library that looked right could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +34,7 @@ pub enum LoadError {
         reason: String,
     },
     /// A text of the manifest's `config` names a variable that is not set.
-    #[error(
-        "`config.{key}` names ${{{variable}}}, which is not set: set it where the host is started"
-    )]
+    #[error("`config.{key}` names ${{{variable}}}, which is not set: set it where the host is started")]
     MissingVariable {
         /// Where.
         key: String,
@@ -80,18 +76,15 @@ pub struct Loader {
     prober: Prober,
     clock: Clock,
     egress: EgressFactory,
+    body_max: usize,
     generations: AtomicU64,
     bytes_mapped: AtomicU64,
 }
 
 impl Loader {
     /// Keeps private copies in `cache` (made with mode 0700); copies of earlier runs are removed.
-    pub fn open(
-        cache: &Path,
-        prober: Prober,
-        clock: Clock,
-        egress: EgressFactory,
-    ) -> Result<Loader, LoadError> {
+    /// `body_max` in bytes is for manifests that do not say.
+    pub fn open(cache: &Path, prober: Prober, clock: Clock, egress: EgressFactory, body_max: usize) -> Result<Loader, LoadError> {
         let copy_error = |error: std::io::Error| LoadError::Copy {
             path: cache.to_owned(),
             reason: error.to_string(),
@@ -109,6 +102,7 @@ impl Loader {
             prober,
             clock,
             egress,
+            body_max,
             generations: AtomicU64::new(0),
             bytes_mapped: AtomicU64::new(0),
         })
@@ -125,11 +119,7 @@ impl Loader {
     }
 
     /// Loads a checked library as its manifest says.
-    pub async fn load(
-        &self,
-        library: LibraryFile,
-        manifest: &Manifest,
-    ) -> Result<LiveProvider, LoadError> {
+    pub async fn load(&self, library: LibraryFile, manifest: &Manifest) -> Result<LiveProvider, LoadError> {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let setup = setup(manifest)?;
         let copy = self.copy(&library, generation)?;
@@ -160,7 +150,7 @@ impl Loader {
             generation,
             digest,
             facts,
-            limits: limits(manifest),
+            limits: limits(manifest, self.body_max),
             provider,
             decoy,
         }))
@@ -169,9 +159,7 @@ impl Loader {
     /// Writes the very bytes that were checked to a file of their own: opening the same path or
     /// inode again would give an older library back.
     fn copy(&self, library: &LibraryFile, generation: u64) -> Result<PathBuf, LoadError> {
-        let path = self
-            .cache
-            .join(format!("{}-{generation}.so", library.digest));
+        let path = self.cache.join(format!("{}-{generation}.so", library.digest));
         let write = || -> std::io::Result<()> {
             let mut file = OpenOptions::new()
                 .write(true)
@@ -228,20 +216,13 @@ fn reach(facts: &Facts, manifest: &Manifest) -> Reach {
         .network
         .iter()
         .map(|place| {
-            let name = place
-                .strip_prefix('{')
-                .and_then(|rest| rest.strip_suffix('}'));
-            let configured = name
-                .and_then(|name| manifest.config.get(name))
-                .and_then(|v| v.as_str());
+            let name = place.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            let configured = name.and_then(|name| manifest.config.get(name)).and_then(|v| v.as_str());
             configured.map_or_else(|| place.clone(), str::to_owned)
         })
         .collect();
     let Some(permissions) = &manifest.permissions else {
-        return Reach {
-            hosts,
-            allow: Vec::new(),
-        };
+        return Reach { hosts, allow: Vec::new() };
     };
     if let Some(network) = &permissions.network {
         hosts.retain(|place| network.contains(place));
@@ -252,10 +233,10 @@ fn reach(facts: &Facts, manifest: &Manifest) -> Reach {
     }
 }
 
-fn limits(manifest: &Manifest) -> ResolvedLimits {
+fn limits(manifest: &Manifest, body_max: usize) -> ResolvedLimits {
     ResolvedLimits {
         dispatch_budget: manifest.limits.dispatch_timeout.unwrap_or(DISPATCH_BUDGET),
-        body_max: manifest.limits.body_max.unwrap_or(BODY_MAX),
+        body_max: manifest.limits.body_max.unwrap_or(body_max),
         rate: manifest.limits.rate,
     }
 }

@@ -31,6 +31,7 @@ pub(super) struct Seen {
 struct Library {
     digest: Digest,
     name: String,
+    label: String,
     version: String,
     abi: String,
     compiler: String,
@@ -67,20 +68,12 @@ impl Seen {
 pub(super) async fn reconcile(inner: &Inner) {
     let mut seen = inner.seen.lock().await;
     // Reading folders is quick and the pass has a task of its own.
-    scan(
-        &inner.folders.plugins,
-        "so",
-        &mut seen.libraries,
-        |folder, name| {
-            LibraryFile::read(folder, name).map(|library| Arc::new(Library::of(&library)))
-        },
-    );
-    scan(
-        &inner.folders.manifests,
-        "yaml",
-        &mut seen.manifests,
-        |folder, name| Manifest::read(&folder.join(name)),
-    );
+    scan(&inner.folders.plugins, "so", &mut seen.libraries, |folder, name| {
+        LibraryFile::read(folder, name).map(|library| Arc::new(Library::of(&library)))
+    });
+    scan(&inner.folders.manifests, "yaml", &mut seen.manifests, |folder, name| {
+        Manifest::read(&folder.join(name))
+    });
     if inner.auto_enable {
         enable_discovered(inner, &mut seen);
     }
@@ -106,18 +99,14 @@ pub(super) async fn reconcile(inner: &Inner) {
         };
         let load = seen.loads.entry(name.to_owned()).or_default();
         let library_name = manifest.library.clone().unwrap_or_default();
-        let library = seen
-            .libraries
-            .get(&library_name)
-            .map(|(_, library)| library);
+        let library = seen.libraries.get(&library_name).map(|(_, library)| library);
         let old = before.get(name).cloned().flatten();
         if !manifest.enabled {
             load.serving = None;
             load.tried = None;
-            rows.insert(
-                name.to_owned(),
-                row(manifest, library, load, ProviderState::Disabled),
-            );
+            rows.insert(name.to_owned(), row(manifest, library, load, ProviderState::Disabled));
+            // Its services may send again later: nothing is refused for good.
+            serving.insert(name.into(), None);
             continue;
         }
         let live = bring_in_line(inner, manifest, library, load, old).await;
@@ -179,12 +168,7 @@ async fn bring_in_line(
             Some(Arc::new(live))
         }
         Err((problem, retry)) => {
-            tracing::warn!(
-                provider = manifest.provider,
-                kind = problem.0,
-                "the provider is refused: {}",
-                problem.1
-            );
+            tracing::warn!(provider = manifest.provider, kind = problem.0, "the provider is refused: {}", problem.1);
             load.problem = Some(problem);
             load.tried = (!retry).then_some(wanted);
             old
@@ -213,10 +197,7 @@ async fn load_now(
         return Err((("name".to_owned(), message), false));
     }
     inner.loader.load(library, manifest).await.map_err(|error| {
-        let retry = matches!(
-            error,
-            LoadError::Copy { .. } | LoadError::Probe(ProbeError::Start(_))
-        );
+        let retry = matches!(error, LoadError::Copy { .. } | LoadError::Probe(ProbeError::Start(_)));
         (error.into(), retry)
     })
 }
@@ -232,18 +213,12 @@ fn enable_discovered(inner: &Inner, seen: &mut Seen) {
         let manifest = Manifest::pinned(&library.name, file, &library.digest.to_string());
         let path = inner.folders.manifests.join(&manifest_file);
         if let Err(error) = write_whole(&path, &manifest.to_text()) {
-            tracing::warn!(
-                provider = library.name,
-                "the manifest cannot be written: {error}"
-            );
+            tracing::warn!(provider = library.name, "the manifest cannot be written: {error}");
         }
     }
-    scan(
-        &inner.folders.manifests,
-        "yaml",
-        &mut seen.manifests,
-        |folder, name| Manifest::read(&folder.join(name)),
-    );
+    scan(&inner.folders.manifests, "yaml", &mut seen.manifests, |folder, name| {
+        Manifest::read(&folder.join(name))
+    });
 }
 
 /// Libraries that no manifest names.
@@ -261,10 +236,7 @@ fn discovered(seen: &Seen, rows: &mut BTreeMap<String, ProviderRow>) {
             Ok(library) if !rows.contains_key(&library.name) => {
                 let mut row = ProviderRow::named(&library.name, ProviderState::Discovered);
                 library.describe(&mut row);
-                row.message = Some(format!(
-                    "run `triggerd provider enable {}` to load it",
-                    library.name
-                ));
+                row.message = Some(format!("run `triggerd provider enable {}` to load it", library.name));
                 (library.name.clone(), row)
             }
             Ok(library) => {
@@ -299,11 +271,7 @@ fn row(
     if let Some(Ok(library)) = library {
         library.describe(&mut row);
     }
-    if let Some((kind, message)) = load
-        .problem
-        .clone()
-        .filter(|_| state != ProviderState::Disabled)
-    {
+    if let Some((kind, message)) = load.problem.clone().filter(|_| state != ProviderState::Disabled) {
         row.problem = Some(kind);
         row.message = Some(message);
     }
@@ -318,6 +286,7 @@ impl ProviderRow {
         ProviderRow {
             name: name.to_owned(),
             state,
+            label: None,
             library: None,
             digest: None,
             version: None,
@@ -339,6 +308,7 @@ impl Library {
         Library {
             digest: file.digest,
             name: file.declaration.identity.name.clone(),
+            label: file.declaration.identity.label.english().to_owned(),
             version: file.section.version.clone(),
             abi: format!("{}.{}", file.section.abi.0, file.section.abi.1),
             compiler: file.section.compiler.clone(),
@@ -349,6 +319,7 @@ impl Library {
 
     fn describe(&self, row: &mut ProviderRow) {
         row.digest = Some(self.digest.to_string());
+        row.label = Some(self.label.clone());
         row.version = Some(self.version.clone());
         row.abi = Some(self.abi.clone());
         row.compiler = Some(self.compiler.clone());
@@ -380,10 +351,8 @@ fn scan<T, E>(
         let stamp = Stamp {
             size: metadata.size(),
             inode: metadata.ino(),
-            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000
-                + i128::from(metadata.mtime_nsec()),
-            changed_ns: i128::from(metadata.ctime()) * 1_000_000_000
-                + i128::from(metadata.ctime_nsec()),
+            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
+            changed_ns: i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()),
         };
         present.push(name.to_owned());
         if known.get(name).is_none_or(|(seen, _)| *seen != stamp) {

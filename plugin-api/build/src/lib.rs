@@ -1,11 +1,6 @@
 //! Build script of a provider: packs its declaration for embedding.
 //!
-//! ```no_run
-//! // build.rs
-//! fn main() {
-//!     trigger_plugin_build::declare();
-//! }
-//! ```
+//! All that a provider's `build.rs` does is to call [`declare`] in its `main`.
 
 use std::env;
 use std::ffi::OsString;

@@ -97,6 +97,8 @@ impl Findings {
         let sorted = |findings: RefCell<Vec<Finding>>| {
             let mut findings = findings.into_inner();
             findings.sort_by_key(|finding| finding.place.map(|place| (place.line, place.column)));
+            // A key that is looked at twice is remarked upon once.
+            findings.dedup();
             findings
         };
         (sorted(self.warnings), sorted(self.mistakes))

@@ -23,9 +23,10 @@ impl<'n> Section<'n> {
             Content::Map(entries) => entries,
             Content::Null => &[],
             Content::Scalar { .. } | Content::List(_) => {
+                let subject = if path.is_empty() { "this" } else { path };
                 findings.mistake(
                     node.place,
-                    format!("{path} is {}; a mapping is expected", node.describe()),
+                    format!("{subject} is {}; a mapping is expected", node.describe()),
                 );
                 return None;
             }

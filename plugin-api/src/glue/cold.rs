@@ -5,11 +5,14 @@ use serde::{Deserialize, Serialize};
 use super::{Export, ExportedPlugin, PullMode};
 use crate::messages::{OwnedRequest, SubscriptionSpec};
 use crate::provider::{Provider, SubscriptionConstructor};
+use crate::samples::SampleOptions;
 use crate::{Error, Result};
 
 #[derive(Deserialize)]
 struct SampleOf {
     event: String,
+    #[serde(flatten)]
+    options: SampleOptions,
 }
 
 #[derive(Deserialize)]
@@ -28,8 +31,8 @@ pub(super) async fn answer<E: Export>(
     match op {
         "describe" => write(op, &provider.declared().describe()),
         "sample" => {
-            let SampleOf { event } = read(op, json)?;
-            write(op, &provider.declared().sample(&event)?)
+            let SampleOf { event, options } = read(op, json)?;
+            write(op, &provider.declared().sample_with(&event, &options)?)
         }
         "sign" => {
             let Unsigned {

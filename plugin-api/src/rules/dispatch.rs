@@ -50,8 +50,12 @@ impl Dispatcher<'_> {
             .as_ref()
             .and_then(|rule| Some((reading.text(&rule.source)?, rule.window_ms)));
         let delivery = delivery.filter(|(id, _)| !id.is_empty());
+        let whole = match &payload {
+            Cow::Borrowed(_) => Payload::Body,
+            Cow::Owned(bytes) => Payload::Bytes(bytes.clone()),
+        };
         Ok(EventDispatch {
-            events: self.events(&payload, &reading)?,
+            events: self.events(&reading, whole)?,
             reply: rules.reply.as_ref().map(|reply| reply.filled("", "")),
             delivery_window_ms: delivery.as_ref().map(|(_, window_ms)| *window_ms),
             delivery_id: delivery.map(|(id, _)| id),
@@ -89,21 +93,13 @@ impl Dispatcher<'_> {
         }
     }
 
-    fn events(
-        &self,
-        payload: &Cow<'_, [u8]>,
-        reading: &Reading<'_>,
-    ) -> Result<Vec<DispatchedEvent>> {
+    fn events(&self, reading: &Reading<'_>, whole: Payload) -> Result<Vec<DispatchedEvent>> {
         let Some(each) = &self.rules().body.each else {
-            let whole = match payload {
-                Cow::Borrowed(_) => Payload::Body,
-                Cow::Owned(bytes) => Payload::Bytes(bytes.clone()),
-            };
             return self.events_of(reading, whole);
         };
         let items = Fields::new([each]);
         let found = items
-            .read(payload)
+            .read(reading.payload)
             .map_err(|error| Error::invalid_input(error.to_string()))?;
         let list = found.one(each).unwrap_or("[]");
         let list: Vec<&serde_json::value::RawValue> = serde_json::from_str(list)

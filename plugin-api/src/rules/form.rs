@@ -98,6 +98,8 @@ mod tests {
         assert!(check("application/x-www-form-urlencoded"));
         assert!(check("Application/X-WWW-Form-Urlencoded; charset=utf-8"));
         assert!(!check("application/json"));
-        assert!(!is_form(&Headers::from([(String::new(), Vec::new())].as_slice())));
+        assert!(!is_form(&Headers::from(
+            [(String::new(), Vec::new())].as_slice()
+        )));
     }
 }

@@ -5,3 +5,4 @@ mod support;
 mod calls;
 mod panics;
 mod refused;
+mod versions;

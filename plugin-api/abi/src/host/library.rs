@@ -86,6 +86,8 @@ impl Library {
     /// # Errors
     /// What is wrong with it. It stays loaded even so.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        // Without a slash the linker would look in its own folders.
+        let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let load = |source| OpenError::Load {
             path: path.to_owned(),
             source,

@@ -24,11 +24,13 @@ pub(super) fn compare(
     newer_library.map_err(|errors| first_line(&errors))
 }
 
+/// The deepest difference: those around it, in what holds the field, follow from it.
 fn first_line(errors: &AbiInstabilityErrors) -> String {
-    let Some(first) = errors.errors.iter().find(|error| !error.errs.is_empty()) else {
-        return "the layouts differ".to_owned();
+    let named = errors.errors.iter().filter(|error| !error.errs.is_empty());
+    let Some(deepest) = named.rev().max_by_key(|error| error.stack_trace.len()) else {
+        return "an unnamed place".to_owned();
     };
-    let path = first
+    let path: Vec<&str> = deepest
         .stack_trace
         .iter()
         .filter_map(|frame| match &frame.expected {
@@ -36,12 +38,22 @@ fn first_line(errors: &AbiInstabilityErrors) -> String {
             // A function stands under the field that holds it.
             TLFieldOrFunction::Function(_) => None,
         })
-        .collect::<Vec<_>>();
-    let place = match path.is_empty() {
-        true => "module".to_owned(),
-        false => path.join("."),
+        .filter(|name| is_written(name))
+        .collect();
+    let place = if path.is_empty() {
+        "module".to_owned()
+    } else {
+        path.join(".")
     };
-    format!("{place}: {}", difference(&first.errs[0]))
+    format!("{place}: {}", difference(&deepest.errs[0]))
+}
+
+/// Arguments and the fields of tuples have names that nobody wrote.
+fn is_written(name: &str) -> bool {
+    let numbered = name
+        .strip_prefix("field_")
+        .is_some_and(|rest| rest.parse::<u32>().is_ok());
+    !numbered && name.starts_with(|first: char| first.is_alphabetic())
 }
 
 fn difference(error: &AbiInstability) -> String {

@@ -1,20 +1,20 @@
 //! Libraries for tests: found where cargo puts them, built when they are not there or too old.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::SystemTime;
 
 /// The provider that misbehaves as it is asked to.
 pub fn fixture_library() -> PathBuf {
     let library = profile_dir().join("libfixture_plugin.so");
-    let _lock = build_lock("fixture-plugin");
-    if modified(&library) < newest_source(&repository().join("plugin-api")) {
+    build_when_older(&library, "fixture-plugin", || {
         let profile = match profile_dir().file_name().and_then(|name| name.to_str()) {
             Some("debug") | None => "dev".to_owned(),
             Some(name) => name.to_owned(),
         };
-        let built = Command::new(env!("CARGO"))
+        Command::new(env!("CARGO"))
             .current_dir(repository())
             .args([
                 "build",
@@ -24,24 +24,47 @@ pub fn fixture_library() -> PathBuf {
                 "fixture-plugin",
             ])
             .args(["--profile", &profile, "--target-dir"])
-            .arg(
-                profile_dir()
-                    .parent()
-                    .expect("a profile's folder lies in the target folder"),
-            )
+            .arg(target_dir())
             .status()
-            .expect("cargo runs");
-        assert!(built.success(), "the fixture plugin does not build");
-        // Cargo leaves a library alone that needs no new build; its time is when we last asked.
-        let library = File::options()
-            .append(true)
-            .open(&library)
-            .expect("cargo built it");
-        library
-            .set_modified(SystemTime::now())
-            .expect("the library is ours");
-    }
+    });
     library
+}
+
+/// The folder in which `fixtures/next/build.sh` leaves hosts and libraries of two versions.
+pub fn versions_dir() -> PathBuf {
+    let out = target_dir().join("abi-next");
+    fs::create_dir_all(&out).expect("the target folder is ours");
+    build_when_older(&out.join("done"), "abi-next", || {
+        Command::new("sh")
+            .arg(repository().join("plugin-api/tests/fixtures/next/build.sh"))
+            .args([&repository(), &out])
+            .env("CARGO", env!("CARGO"))
+            .status()
+    });
+    out
+}
+
+/// Builds what is not there or older than its sources. One test at a time.
+fn build_when_older(built: &Path, name: &str, build: impl FnOnce() -> io::Result<ExitStatus>) {
+    let lock = File::create(target_dir().join(format!("{name}.test-lock")))
+        .expect("the target folder is ours");
+    lock.lock().expect("files can be locked");
+    let sources = ["abi", "build", "src", "tests/fixtures"]
+        .map(|part| newest_source(&repository().join("plugin-api").join(part)));
+    let sources = sources
+        .into_iter()
+        .max()
+        .expect("invariant: there are four parts");
+    if modified(built) < sources {
+        let status = build().expect("the build can be started");
+        assert!(status.success(), "{name} does not build");
+        // Cargo leaves alone what needs no new build; its time is that of what it was built from.
+        let built = File::options()
+            .append(true)
+            .open(built)
+            .expect("it was built");
+        built.set_modified(sources).expect("it is ours");
+    }
 }
 
 /// A shared library from C, linked with these arguments.
@@ -62,27 +85,26 @@ pub fn compile_c(dir: &Path, name: &str, source: &str, arguments: &[&str]) -> Pa
 }
 
 /// `target/debug` or whatever profile this test was built with.
-pub fn profile_dir() -> PathBuf {
+fn profile_dir() -> PathBuf {
     let test = std::env::current_exe().expect("this test has a path");
     let deps = test.parent().expect("a test lies in a folder");
     deps.parent().expect("tests lie in deps").to_owned()
 }
 
+fn target_dir() -> PathBuf {
+    profile_dir()
+        .parent()
+        .expect("a profile's folder lies in the target folder")
+        .to_owned()
+}
+
 /// The workspace's folder.
-pub fn repository() -> PathBuf {
+fn repository() -> PathBuf {
     let plugin_api = Path::new(env!("CARGO_MANIFEST_DIR"));
     plugin_api
         .parent()
         .expect("plugin-api lies in the workspace")
         .to_owned()
-}
-
-/// One test at a time builds; held until it is dropped.
-pub fn build_lock(name: &str) -> File {
-    let lock = File::create(profile_dir().join(format!("{name}.test-lock")))
-        .expect("the target folder is ours");
-    lock.lock().expect("files can be locked");
-    lock
 }
 
 fn newest_source(dir: &Path) -> SystemTime {

@@ -3,7 +3,7 @@
 mod build;
 mod host;
 
-pub use build::{compile_c, fixture_library};
+pub use build::{compile_c, fixture_library, versions_dir};
 pub use host::{block_on, open_fixture, open_with, poll_once};
 
 use trigger_plugin_abi::host::Request;

@@ -1,0 +1,350 @@
+//! Every command and its flags.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::serve::Serve;
+
+/// A self-hosted trigger host: what happens at outside services becomes work done.
+#[derive(Debug, Parser)]
+#[command(name = "triggerd", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Starts the server.
+    Serve(Serve),
+    /// Checks settings, manifests and provider libraries without starting anything.
+    Check(Serve),
+    /// Loads one library and ends: the server tries each library in a process of its own first.
+    #[command(name = crate::plugins::probe::PROBE_COMMAND, hide = true)]
+    ProbeLibrary { library: PathBuf },
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Applies a document: creates, changes, leaves what it names.
+    Apply(ApplyArgs),
+    /// Sends genuine sample requests, signed with the subscription's secret, to its endpoint.
+    Send(SendArgs),
+    /// Shows jobs, runs them again, cancels them.
+    Jobs(JobsArgs),
+    /// Shows events.
+    Events(EventsArgs),
+    /// Shows what arrived at endpoints.
+    Requests(RequestsArgs),
+    /// Shows subscriptions.
+    Subscriptions(ListArgs),
+    /// Shows runnables.
+    Runnables(ListArgs),
+    /// Shows triggers.
+    Triggers(ListArgs),
+    /// Shows providers, enables and disables them.
+    Provider(ProviderArgs),
+    /// Makes, shows and revokes API tokens.
+    Token(TokenArgs),
+    /// Makes and shows workspaces.
+    Workspace(WorkspaceArgs),
+    /// Handles the keys that seal secrets.
+    Key(KeyArgs),
+    /// Prints the settings file with every setting, its default and what it does.
+    Config,
+}
+
+/// Which server, as whom, and how to print.
+#[derive(Debug, Clone, Args)]
+pub struct ClientArgs {
+    /// The server's address. Without it: the server whose server.json lies in ./run or in
+    /// /var/lib/triggerd.
+    #[arg(
+        long,
+        env = "TRIGGERD_URL",
+        global = true,
+        value_name = "URL",
+        help_heading = "Server"
+    )]
+    pub url: Option<String>,
+    /// An API token. Without it: the first admin token of a server found by its file.
+    #[arg(
+        long,
+        env = "TRIGGERD_TOKEN",
+        global = true,
+        hide_env_values = true,
+        value_name = "TOKEN",
+        help_heading = "Server"
+    )]
+    pub token: Option<String>,
+    /// The data directory of a server on this machine, to find it by.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help_heading = "Server"
+    )]
+    pub data: Option<PathBuf>,
+    /// The workspace [default: default].
+    #[arg(
+        long,
+        short,
+        env = "TRIGGERD_WORKSPACE",
+        global = true,
+        value_name = "NAME",
+        help_heading = "Server"
+    )]
+    pub workspace: Option<String>,
+    /// Prints one JSON document.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The document; `-` reads it from standard input.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Deletes what the document does not name.
+    #[arg(long)]
+    pub prune: bool,
+    /// Changes nothing; shows what would be changed.
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    /// The provider's name.
+    pub provider: String,
+    /// The event's name.
+    pub event: String,
+    /// The subscription to send to.
+    #[arg(long, value_name = "SUBSCRIPTION")]
+    pub to: String,
+    /// How many requests.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: u32,
+    /// How many at the same time.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub concurrency: u32,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct JobsArgs {
+    #[command(subcommand)]
+    pub command: Option<JobsCommand>,
+    #[command(flatten)]
+    pub list: JobListArgs,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JobsCommand {
+    /// Lists jobs, newest first.
+    List(JobListArgs),
+    /// Shows one job with its attempts.
+    Show { id: String },
+    /// Runs a job again, as a new job.
+    Replay { id: String },
+    /// Cancels a job that has not ended.
+    Cancel { id: String },
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub struct JobListArgs {
+    /// ready, running, done, dead or cancelled.
+    #[arg(long)]
+    pub state: Option<String>,
+    /// The path of a runnable.
+    #[arg(long)]
+    pub runnable: Option<String>,
+    /// The name of a trigger.
+    #[arg(long)]
+    pub trigger: Option<String>,
+    /// The id of an event.
+    #[arg(long)]
+    pub event: Option<String>,
+    #[command(flatten)]
+    pub page: PageArgs,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub struct PageArgs {
+    /// How many at most.
+    #[arg(long)]
+    pub limit: Option<u32>,
+    /// The `next` of the page before.
+    #[arg(long)]
+    pub cursor: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    #[command(subcommand)]
+    pub command: Option<ShowCommand>,
+    #[command(flatten)]
+    pub page: PageArgs,
+    /// The name of a subscription.
+    #[arg(long)]
+    pub subscription: Option<String>,
+    /// pending, handled or failed.
+    #[arg(long)]
+    pub state: Option<String>,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RequestsArgs {
+    #[command(subcommand)]
+    pub command: Option<ShowCommand>,
+    #[command(flatten)]
+    pub page: PageArgs,
+    /// The name of a subscription.
+    #[arg(long)]
+    pub subscription: Option<String>,
+    /// accepted, duplicate, refused or answered.
+    #[arg(long)]
+    pub outcome: Option<String>,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ShowCommand {
+    /// Shows one with everything that was kept of it.
+    Show { id: String },
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    pub page: PageArgs,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ProviderArgs {
+    #[command(subcommand)]
+    pub command: ProviderCommand,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProviderCommand {
+    /// Lists every provider: loaded, refused, disabled, discovered.
+    List,
+    /// Shows what a library says of itself, without running anything of it and without a server.
+    Inspect { file: PathBuf },
+    /// Enables a provider, pinned to its library as it is now.
+    Enable { name: String },
+    /// Disables a provider.
+    Disable { name: String },
+}
+
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    #[command(subcommand)]
+    pub command: TokenCommand,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Makes a token and prints it, this once. With `--workspace` it is good there only.
+    Create {
+        /// What it is for.
+        name: String,
+        /// admin, read, apply, run or send; repeatable.
+        #[arg(long = "scope", required = true)]
+        scopes: Vec<String>,
+        /// After how long it expires: 90d.
+        #[arg(long)]
+        expires_in: Option<String>,
+    },
+    /// Lists tokens.
+    List,
+    /// Revokes a token, at once.
+    Revoke { id: String },
+}
+
+#[derive(Debug, Args)]
+pub struct WorkspaceArgs {
+    #[command(subcommand)]
+    pub command: WorkspaceCommand,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WorkspaceCommand {
+    /// Lists workspaces.
+    List,
+    /// Makes a workspace.
+    Create { name: String },
+}
+
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    #[command(subcommand)]
+    pub command: KeyCommand,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Makes a new key, seals every secret with it and retires the others, while the server runs.
+    Rotate,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_read_as_they_are_documented() {
+        for line in [
+            "serve --listen 127.0.0.1:8080 --data d --plugins p --manifests m --command-dir a --command-dir b --config c",
+            "apply -f examples/quickstart/triggers.yaml --prune --dry-run --json",
+            "apply -f - --url http://127.0.0.1:1 --token tdt_x",
+            "send acme push --to my-repo --count 2000 --concurrency 16",
+            "jobs --state dead --limit 5",
+            "jobs list --runnable f/demo/record --json",
+            "jobs show job_1 --json",
+            "jobs replay job_1",
+            "jobs cancel job_1 --workspace other",
+            "events show evt_1",
+            "requests --outcome refused",
+            "provider inspect lib.so",
+            "provider enable acme",
+            "token create ci --scope apply --scope read --expires-in 90d",
+            "workspace create other",
+            "key rotate",
+            "check --plugins p",
+            "config",
+        ] {
+            let words = std::iter::once("triggerd").chain(line.split(' '));
+            Arguments::try_parse_from(words).expect(line);
+        }
+    }
+}

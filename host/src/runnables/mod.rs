@@ -1,0 +1,39 @@
+//! Running one version of a runnable once: a program on this machine, or a signed HTTP request.
+//!
+//! - [`spec`]: what a version says, checked field by field; [`secrets`]: what it keeps sealed.
+//! - [`job`]: what an attempt is told; [`report`]: what it tells.
+//! - [`programs`]: which programs may be run at all.
+//! - `command`, `output`, `group`: a program, what it prints, and the end of all its processes.
+//! - `request`, `signature`, `cloudevents`, `retry_after`: an HTTP target.
+//! - [`Runner`]: all of it behind one call.
+//!
+//! Promises: no shell; a program lies under a folder that the operator allowed, checked after links
+//! are resolved when it is saved and again when it is run; every attempt ends at its deadline, with
+//! its whole process group; memory stays bounded whatever a target prints or answers; dropping the
+//! future of a run ends what it started. Not promised: that a program which leaves its process
+//! group on purpose (`setsid`) is ended with it; such a program is one the operator placed there.
+
+pub mod job;
+pub mod programs;
+pub mod report;
+pub mod secrets;
+pub mod spec;
+
+mod cloudevents;
+mod command;
+mod environment;
+mod fields;
+mod group;
+mod output;
+mod request;
+mod retry_after;
+mod runner;
+mod signature;
+
+pub use job::{EventContext, JobContext};
+pub use programs::{CommandDirs, ProgramError};
+pub use report::{AttemptReport, Retry};
+pub use runner::Runner;
+pub use secrets::RunnableSecrets;
+pub use signature::{SigningSecret, SigningSecretError};
+pub use spec::{CommandSpec, HttpSpec, RunnableSpec, SpecError, Target};

@@ -9,7 +9,6 @@ mod export;
 #[doc(hidden)]
 pub mod glue;
 pub mod host;
-mod log;
 pub mod http_file;
 mod log;
 pub mod messages;

@@ -11,6 +11,10 @@ help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 run: build place ## Builds host and providers, places them under ./run and serves on LISTEN (127.0.0.1:8080)
+	@printf 'next, in another terminal:\n  %s\n  %s\n  %s\n\n' \
+		'$(TARGET)/release/triggerd apply -f examples/quickstart/triggers.yaml' \
+		'$(TARGET)/release/triggerd send github push --to my-repo' \
+		'$(TARGET)/release/triggerd jobs'
 	@exec $(TARGET)/release/triggerd serve --listen $(LISTEN) --data $(RUN) \
 		--plugins $(RUN)/plugins --manifests $(RUN)/manifests --command-dir examples/quickstart
 

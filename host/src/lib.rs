@@ -21,14 +21,17 @@ pub mod outbound;
 pub mod plugins;
 pub mod store;
 
-// 2: what the host does
-pub mod runnables;
 // 2: what happens
-pub mod events;
-pub mod ingress;
-// 2: what the words mean
 pub mod documents;
+pub mod events;
+pub mod jobs;
+pub mod runnables;
 pub mod tokens;
 
 // 3: the edges
 pub mod api;
+pub mod cli;
+pub mod ingress;
+
+// 4: everything put together
+pub mod app;

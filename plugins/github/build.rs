@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! Packs provider.yaml, events/ and samples/ for embedding.
+
+fn main() {
+    trigger_plugin_build::declare();
+}

@@ -59,6 +59,25 @@ pub struct ProviderRow {
     pub sha256: Option<String>,
     /// The names of its events.
     pub events: Vec<String>,
+    /// One word for what is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// The version of the contract that it was built against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abi: Option<String>,
+    /// What built it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compiler: Option<String>,
+    /// Whether some load of it serves, also while a newer library is refused.
+    pub serving: bool,
+    /// When the load that serves was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loaded_at: Option<String>,
+    /// How often it was loaded since the start; a replaced library keeps its memory.
+    pub loads: u64,
+    /// What its declaration left open.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// How a provider is.

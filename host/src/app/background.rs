@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 pub struct Background {
     tracker: TaskTracker,
     stop: CancellationToken,
+    last: CancellationToken,
 }
 
 /// What a tick wants next.
@@ -30,6 +31,7 @@ impl Background {
         Background {
             tracker: TaskTracker::new(),
             stop,
+            last: CancellationToken::new(),
         }
     }
 
@@ -56,8 +58,31 @@ impl Background {
         });
     }
 
+    /// The same for work that others need until they have ended: it goes on after `stop`, until
+    /// [`Background::ended`] is awaited.
+    pub fn run_to_the_end<F, T>(&self, wake: Arc<Notify>, mut tick: T)
+    where
+        T: FnMut() -> F + Send + 'static,
+        F: Future<Output = Next> + Send,
+    {
+        let last = self.last.clone();
+        self.tracker.spawn(async move {
+            loop {
+                let Next::After(pause) = tick().await else {
+                    continue;
+                };
+                tokio::select! {
+                    () = last.cancelled() => return,
+                    () = wake.notified() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        });
+    }
+
     /// Waits until all ticks came to their end.
     pub async fn ended(&self) {
+        self.last.cancel();
         self.tracker.close();
         self.tracker.wait().await;
     }

@@ -12,7 +12,7 @@ use crate::plugins::manifest::Manifest;
 pub fn run(arguments: &arguments::Check) -> Result<(), Failure> {
     let config = config::load(&arguments.serve.layers()).map_err(|error| Failure::of(&error))?;
     println!("ok       settings");
-    let (plugins, manifests) = (config.plugins(), config.manifests());
+    let (plugins, manifests) = (config.plugins_dir(), config.manifests_dir());
     let mut problems = 0;
     let mut report = |problem: Option<String>, what: &str| match problem {
         None => println!("ok       {what}"),

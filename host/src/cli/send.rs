@@ -23,13 +23,23 @@ type Tally = BTreeMap<String, u32>;
 /// Asks for samples, sends them, prints how they were answered.
 pub async fn run(arguments: arguments::Send) -> Result<(), Failure> {
     let client = Client::find(&arguments.connection)?;
-    let path = client.in_workspace(&format!("subscriptions/{}/sample", encode(&arguments.to)));
+    let subscription = client.in_workspace(&format!("subscriptions/{}", encode(&arguments.to)));
+    let found = client.get(&subscription).await?;
+    if found["provider"] != arguments.provider {
+        return Err(Failure::new(format!(
+            "the subscription `{}` is one of `{}`, not of `{}`",
+            arguments.to,
+            found["provider"].as_str().unwrap_or_default(),
+            arguments.provider
+        )));
+    }
+    let path = format!("{subscription}/sample");
     let left = Arc::new(AtomicU32::new(arguments.count));
     let mut senders = JoinSet::new();
     for _ in 0..arguments.concurrency.clamp(1, arguments.count.max(1)) {
         let (client, path, left) = (client.clone(), path.clone(), Arc::clone(&left));
-        let (provider, event) = (arguments.provider.clone(), arguments.event.clone());
-        senders.spawn(async move { send_share(&client, &path, &provider, &event, &left).await });
+        let event = arguments.event.clone();
+        senders.spawn(async move { send_share(&client, &path, &event, &left).await });
     }
     let mut tally = Tally::new();
     let mut failure = None;
@@ -60,7 +70,7 @@ pub async fn run(arguments: arguments::Send) -> Result<(), Failure> {
 }
 
 /// Takes samples until none is left to send.
-async fn send_share(client: &Client, path: &str, provider: &str, event: &str, left: &AtomicU32) -> (Tally, Option<Failure>) {
+async fn send_share(client: &Client, path: &str, event: &str, left: &AtomicU32) -> (Tally, Option<Failure>) {
     let mut tally = Tally::new();
     loop {
         let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(CHUNK)));
@@ -68,13 +78,14 @@ async fn send_share(client: &Client, path: &str, provider: &str, event: &str, le
         if count == 0 {
             return (tally, None);
         }
-        let wanted = json!({"provider": provider, "event": event, "count": count});
+        let wanted = json!({"event": event, "count": count});
         let answer = match client.post(path, &wanted).await {
             Ok(answer) => answer,
             Err(failure) => return (tally, Some(failure)),
         };
+        let address = answer["endpoint_url"].as_str().unwrap_or_default();
         for sample in answer["requests"].as_array().into_iter().flatten() {
-            match send_one(client.plain(), sample).await {
+            match send_one(client.plain(), address, sample).await {
                 Ok(answer) => *tally.entry(answer).or_default() += 1,
                 Err(failure) => return (tally, Some(failure)),
             }
@@ -82,16 +93,19 @@ async fn send_share(client: &Client, path: &str, provider: &str, event: &str, le
     }
 }
 
-async fn send_one(plain: &PlainClient, sample: &Value) -> Result<String, Failure> {
+async fn send_one(plain: &PlainClient, address: &str, sample: &Value) -> Result<String, Failure> {
     let text = |field: &str| sample[field].as_str().unwrap_or_default().to_owned();
     let body = base64::engine::general_purpose::STANDARD
-        .decode(text("body_base64"))
+        .decode(text("body"))
         .map_err(|error| Failure::of(&error))?;
     let headers = sample["headers"].as_array().into_iter().flatten();
     let headers = headers.filter_map(|pair| Some((pair[0].as_str()?.to_owned(), pair[1].as_str()?.to_owned())));
     let request = PlainRequest {
         method: text("method"),
-        url: text("url"),
+        url: match text("query").as_str() {
+            "" => address.to_owned(),
+            query => format!("{address}?{query}"),
+        },
         token: None,
         headers: headers.collect(),
         body: body.into(),

@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
+use crate::model::RunnableKind;
 use crate::secret::Secret;
 
 /// The loaded providers, as far as documents concern them.
@@ -16,6 +17,9 @@ pub trait Catalog: Send + Sync {
         provider: &'a str,
         draft: &'a SubscriptionDraft,
     ) -> BoxFuture<'a, Result<Vec<FieldMistake>, CatalogError>>;
+
+    /// What is wrong with running this here, such as a program outside the allowed folders.
+    fn check_runnable(&self, kind: RunnableKind, spec: &Value) -> Result<(), String>;
 
     /// What the plugin says of a trigger's event and parameters. An event that no declaration names
     /// is in order if the provider passes such events on.

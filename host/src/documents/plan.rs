@@ -125,6 +125,12 @@ impl Planner<'_> {
         draft: &mut Draft<'_>,
     ) -> Result<(), StoreError> {
         let mut differences = Vec::new();
+        let spec = Value::Object(entry.spec.clone());
+        if let Err(message) = self.catalog.check_runnable(entry.kind, &spec) {
+            let pointer = format!("{}/{}", entry.pointer, entry.kind.as_str());
+            draft.mistakes.push(Mistake::value(pointer, message));
+            return Ok(());
+        }
         let version = NewVersion {
             kind: entry.kind,
             spec: Value::Object(entry.spec.clone()),

@@ -40,6 +40,12 @@ pub struct Matching {
 pub struct Matched {
     /// How many events it looked at.
     pub events: usize,
+    /// How many of them fired at least one trigger.
+    pub fired: usize,
+    /// How many fired none.
+    pub unmatched: usize,
+    /// How many were given up.
+    pub failed: usize,
     /// How many jobs it made.
     pub jobs: usize,
     /// More events wait.
@@ -69,7 +75,11 @@ impl Matching {
         }
         let mut triggers = Triggers::new();
         let mut handled = Vec::with_capacity(pending.len());
-        let mut jobs = 0;
+        let mut matched = Matched {
+            events: pending.len(),
+            more: pending.len() == BATCH as usize,
+            ..Matched::default()
+        };
         for event in &pending {
             let key = (event.event.subscription_id.clone(), event.event.name.clone());
             if !triggers.contains_key(&key) {
@@ -78,8 +88,14 @@ impl Matching {
             }
             let candidates = triggers.get(&key).map(Vec::as_slice).unwrap_or_default();
             let handling = self.handle(event, candidates, now).await?;
-            if let Handling::Handled { jobs: made, .. } = &handling {
-                jobs += made.len();
+            match &handling {
+                Handling::Handled { jobs, .. } if jobs.is_empty() => matched.unmatched += 1,
+                Handling::Handled { jobs, .. } => {
+                    matched.fired += 1;
+                    matched.jobs += jobs.len();
+                }
+                Handling::Failed { .. } => matched.failed += 1,
+                Handling::Deferred { .. } => {}
             }
             handled.push(HandledEvent {
                 id: event.event.id.clone(),
@@ -87,11 +103,7 @@ impl Matching {
             });
         }
         self.store.handle_events(handled).await?;
-        Ok(Matched {
-            events: pending.len(),
-            jobs,
-            more: pending.len() == BATCH as usize,
-        })
+        Ok(matched)
     }
 
     /// When the next event that waits is due.
@@ -188,7 +200,7 @@ impl Matching {
         let row = self.store.runnable_version(version).await?;
         let spec = row.and_then(|row| RunnableSpec::parse(row.kind, &row.spec).ok());
         // A version that does not read fails at its attempt, where that is said.
-        let attempts = spec.map_or(1, |spec| spec.policy().retry.attempts_max);
+        let attempts = spec.map_or(1, |spec| spec.retry.attempts_max);
         let mut all = self.attempts_max.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.insert(version.clone(), attempts);
         Ok(attempts)

@@ -6,8 +6,6 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
-/// A sender has this long for the whole body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is set aside before the length is known.
 const FIRST_CAPACITY: usize = 16 << 10;
 
@@ -21,15 +19,15 @@ pub enum BodyError {
         limit: usize,
     },
     /// It did not end in time.
-    #[error("the body did not end within {} seconds", BODY_TIMEOUT.as_secs())]
+    #[error("the body did not end in time")]
     TooSlow,
     /// The connection broke, or its framing is wrong.
     #[error("the body broke off")]
     Broken,
 }
 
-/// Reads the whole body; refuses as soon as the limit is known to be crossed.
-pub async fn read(body: Body, announced: Option<u64>, limit: usize) -> Result<Bytes, BodyError> {
+/// Reads the whole body within a time; refuses as soon as the limit is known to be crossed.
+pub async fn read(body: Body, announced: Option<u64>, limit: usize, within: Duration) -> Result<Bytes, BodyError> {
     let too_large = BodyError::TooLarge { limit };
     if announced.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > limit)) {
         return Err(too_large);
@@ -59,7 +57,7 @@ pub async fn read(body: Body, announced: Option<u64>, limit: usize) -> Result<By
         }
         Ok(bytes.freeze())
     };
-    match tokio::time::timeout(BODY_TIMEOUT, whole).await {
+    match tokio::time::timeout(within, whole).await {
         Ok(read) => read,
         Err(_) => Err(BodyError::TooSlow),
     }

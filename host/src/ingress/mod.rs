@@ -20,4 +20,4 @@ mod body;
 mod opened;
 mod record;
 
-pub use webhook::{Ingress, router};
+pub use webhook::{Ingress, Parts, router};

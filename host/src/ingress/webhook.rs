@@ -1,7 +1,7 @@
 //! One request at an endpoint, from its first byte to its answer.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -26,6 +26,26 @@ use crate::store::Store;
 /// So many rows for refused requests may wait; a flood of them beyond that is counted only.
 const REFUSED_ROWS_MAX: usize = 64;
 
+/// What an [`Ingress`] is made of.
+pub struct Parts {
+    /// Which providers serve.
+    pub registry: Registry,
+    /// Where requests are kept.
+    pub store: Store,
+    /// When they arrived.
+    pub clock: Clock,
+    /// How services reach this host, without a slash at its end.
+    pub public_url: String,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Told after each commit that holds events.
+    pub events_wake: Arc<Notify>,
+    /// More requests at once are answered 503.
+    pub in_flight_max: usize,
+    /// A sender has this long for a body.
+    pub read_timeout: Duration,
+}
+
 /// What the endpoints need.
 pub struct Ingress {
     registry: Registry,
@@ -34,19 +54,23 @@ pub struct Ingress {
     clock: Clock,
     metrics: Arc<Metrics>,
     events_wake: Arc<Notify>,
+    places: Semaphore,
+    read_timeout: Duration,
     refused_rows: Arc<Semaphore>,
 }
 
 impl Ingress {
-    /// `events_wake` is told after each commit that holds events.
-    pub fn new(registry: Registry, store: Store, clock: Clock, public_url: String, metrics: Arc<Metrics>, events_wake: Arc<Notify>) -> Ingress {
+    /// Of these parts.
+    pub fn new(parts: Parts) -> Ingress {
         Ingress {
-            opened: OpenedSubscriptions::new(store.clone(), public_url),
-            registry,
-            store,
-            clock,
-            metrics,
-            events_wake,
+            opened: OpenedSubscriptions::new(parts.store.clone(), parts.public_url),
+            registry: parts.registry,
+            store: parts.store,
+            clock: parts.clock,
+            metrics: parts.metrics,
+            events_wake: parts.events_wake,
+            places: Semaphore::new(parts.in_flight_max),
+            read_timeout: parts.read_timeout,
             refused_rows: Arc::new(Semaphore::new(REFUSED_ROWS_MAX)),
         }
     }
@@ -65,16 +89,17 @@ async fn receive(
     request: HttpRequest<Body>,
 ) -> Response<Body> {
     let response = ingress.answer(&provider, &endpoint, request).await;
-    ingress.metrics.request(&provider_label(&ingress, &provider), response.status().as_u16());
-    response
-}
-
-/// Names that senders make up are not kept apart.
-fn provider_label(ingress: &Ingress, provider: &str) -> String {
-    match ingress.registry.find(provider) {
-        Found::Unknown => "unknown".to_owned(),
-        Found::Live(_) | Found::Down => provider.to_owned(),
+    let outcome = match response.status().as_u16() {
+        404 => Some("unknown"),
+        413 => Some("too_large"),
+        429 | 503 => Some("unavailable"),
+        // What became of the others is counted where it is known.
+        _ => None,
+    };
+    if let Some(outcome) = outcome {
+        ingress.metrics.requests.increment(outcome);
     }
+    response
 }
 
 impl Ingress {
@@ -87,8 +112,11 @@ impl Ingress {
         if let Err(wait) = live.admit(Instant::now()) {
             return answer::later(StatusCode::TOO_MANY_REQUESTS, "too many requests for this provider", wait);
         }
+        let Ok(_place) = self.places.try_acquire() else {
+            return answer::unavailable("too many requests at once");
+        };
         let (parts, body) = request.into_parts();
-        let body = match body::read(body, announced(&parts.headers), live.limits.body_max).await {
+        let body = match body::read(body, announced(&parts.headers), live.limits.body_max, self.read_timeout).await {
             Ok(body) => body,
             Err(error) => return unreadable(&error),
         };
@@ -148,10 +176,15 @@ impl Ingress {
     async fn keep(&self, live: &LiveProvider, opened: &Opened, arrived: &Arrived, dispatched: Dispatched) -> Response<Body> {
         let masked = &live.facts.masked_headers;
         let (append, reply) = record::accepted(arrived, &opened.subscription, masked, dispatched);
-        let carries_events = !append.events.is_empty();
-        match self.store.append(append).await {
+        let (events, outcome) = (append.events.len(), append.request.outcome);
+        let started = Instant::now();
+        let appended = self.store.append(append).await;
+        self.metrics.commit_latency.observe(started.elapsed());
+        match appended {
             Ok(Appended::Stored) => {
-                if carries_events {
+                self.metrics.requests.increment(outcome.as_str());
+                if events > 0 {
+                    self.metrics.events.add(events as u64);
                     self.events_wake.notify_one();
                 }
                 match reply {
@@ -159,10 +192,13 @@ impl Ingress {
                     None => answer::kept(arrived.id.as_str()),
                 }
             }
-            Ok(Appended::Duplicate { request_id }) => match reply {
-                Some(reply) => answer::reply(reply),
-                None => answer::kept(request_id.as_str()),
-            },
+            Ok(Appended::Duplicate { request_id }) => {
+                self.metrics.requests.increment("duplicate");
+                match reply {
+                    Some(reply) => answer::reply(reply),
+                    None => answer::kept(request_id.as_str()),
+                }
+            }
             Err(error) => {
                 tracing::error!(
                     provider = &*live.name,
@@ -177,6 +213,7 @@ impl Ingress {
     }
 
     fn refuse(&self, live: &LiveProvider, opened: &Opened, arrived: &Arrived, error: &CallError) -> Response<Body> {
+        self.metrics.requests.increment("refused");
         let (response, status) = match error.code {
             codes::UNAUTHENTICATED => (answer::problem(StatusCode::UNAUTHORIZED, "the request is not signed as it should be"), 401),
             codes::INVALID_INPUT | codes::UNSUPPORTED => (answer::problem(StatusCode::BAD_REQUEST, "the request cannot be read"), 400),
@@ -191,7 +228,7 @@ impl Ingress {
     /// The row is written after the answer: a request that is not genuine waits for no commit.
     fn keep_refused(&self, row: Append) {
         let Ok(permit) = Arc::clone(&self.refused_rows).try_acquire_owned() else {
-            self.metrics.refused_row_dropped();
+            tracing::debug!("the row of a refused request was left out: too many came at once");
             return;
         };
         let store = self.store.clone();

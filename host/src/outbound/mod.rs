@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Everything that leaves this host over HTTP goes through here: runnables and plugins alike.
 //!
 //! - [`address`]: what kind of address this is, and which kinds may be dialled.
@@ -26,9 +25,3 @@ pub use client::{Outbound, OutboundConfig, SetupError};
 pub use message::{BodyLimit, OutboundError, OutboundRequest, OutboundResponse};
 pub use plain::{PlainAnswer, PlainClient, PlainError, PlainRequest};
 pub use policy::{HostPort, Policy, Refusal};
-=======
-//! Everything that leaves this process over HTTP goes through here.
-//!
-//! - [`api_client`]: the client of our own API, which the command line uses.
-pub mod api_client;
->>>>>>> edges

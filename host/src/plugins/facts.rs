@@ -1,6 +1,6 @@
 //! What the host needs of a declaration at each request, read out once when it is loaded.
 
-use trigger_plugin_api::declaration::{Declaration, FieldKind};
+use trigger_plugin_api::declaration::{Declaration, Field, FieldKind};
 use trigger_plugin_api::rules::vocabulary::Scheme;
 
 /// Facts of one declaration.
@@ -8,6 +8,8 @@ use trigger_plugin_api::rules::vocabulary::Scheme;
 pub struct Facts {
     /// Names of the fields that hold secrets.
     pub secret_fields: Vec<String>,
+    /// What an operator fills in who sets a webhook up by hand.
+    pub subscription_schema: Vec<Field>,
     /// Headers that carry a secret as it is.
     pub masked_headers: Vec<String>,
     /// What the provider asks to reach: `host:port`, or `{name}` for a text of the manifest's config.
@@ -27,6 +29,7 @@ impl Facts {
         let places = network.and_then(serde_json::Value::as_array).into_iter().flatten();
         Facts {
             secret_fields: secrets.map(|(name, _)| (*name).to_owned()).collect(),
+            subscription_schema: declaration.subscription_schema.clone(),
             masked_headers: token.map(|verify| verify.header.clone()).into_iter().collect(),
             network: places.filter_map(|place| place.as_str().map(str::to_owned)).collect(),
             events: declaration.events.iter().map(|event| event.identity.name.clone()).collect(),

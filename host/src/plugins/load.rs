@@ -21,8 +21,6 @@ use crate::clock::{Clock, random};
 
 /// A dispatch that takes longer than this is named in the log, unless the manifest says otherwise.
 const DISPATCH_BUDGET: Duration = Duration::from_secs(1);
-/// The largest body that any service of this field sends is 25 MB.
-const BODY_MAX: usize = 25 << 20;
 
 /// Why a library that looked right could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -78,13 +76,15 @@ pub struct Loader {
     prober: Prober,
     clock: Clock,
     egress: EgressFactory,
+    body_max: usize,
     generations: AtomicU64,
     bytes_mapped: AtomicU64,
 }
 
 impl Loader {
     /// Keeps private copies in `cache` (made with mode 0700); copies of earlier runs are removed.
-    pub fn open(cache: &Path, prober: Prober, clock: Clock, egress: EgressFactory) -> Result<Loader, LoadError> {
+    /// `body_max` in bytes is for manifests that do not say.
+    pub fn open(cache: &Path, prober: Prober, clock: Clock, egress: EgressFactory, body_max: usize) -> Result<Loader, LoadError> {
         let copy_error = |error: std::io::Error| LoadError::Copy {
             path: cache.to_owned(),
             reason: error.to_string(),
@@ -102,6 +102,7 @@ impl Loader {
             prober,
             clock,
             egress,
+            body_max,
             generations: AtomicU64::new(0),
             bytes_mapped: AtomicU64::new(0),
         })
@@ -149,7 +150,7 @@ impl Loader {
             generation,
             digest,
             facts,
-            limits: limits(manifest),
+            limits: limits(manifest, self.body_max),
             provider,
             decoy,
         }))
@@ -232,10 +233,10 @@ fn reach(facts: &Facts, manifest: &Manifest) -> Reach {
     }
 }
 
-fn limits(manifest: &Manifest) -> ResolvedLimits {
+fn limits(manifest: &Manifest, body_max: usize) -> ResolvedLimits {
     ResolvedLimits {
         dispatch_budget: manifest.limits.dispatch_timeout.unwrap_or(DISPATCH_BUDGET),
-        body_max: manifest.limits.body_max.unwrap_or(BODY_MAX),
+        body_max: manifest.limits.body_max.unwrap_or(body_max),
         rate: manifest.limits.rate,
     }
 }

@@ -31,6 +31,7 @@ pub(super) struct Seen {
 struct Library {
     digest: Digest,
     name: String,
+    label: String,
     version: String,
     abi: String,
     compiler: String,
@@ -104,6 +105,8 @@ pub(super) async fn reconcile(inner: &Inner) {
             load.serving = None;
             load.tried = None;
             rows.insert(name.to_owned(), row(manifest, library, load, ProviderState::Disabled));
+            // Its services may send again later: nothing is refused for good.
+            serving.insert(name.into(), None);
             continue;
         }
         let live = bring_in_line(inner, manifest, library, load, old).await;
@@ -283,6 +286,7 @@ impl ProviderRow {
         ProviderRow {
             name: name.to_owned(),
             state,
+            label: None,
             library: None,
             digest: None,
             version: None,
@@ -304,6 +308,7 @@ impl Library {
         Library {
             digest: file.digest,
             name: file.declaration.identity.name.clone(),
+            label: file.declaration.identity.label.english().to_owned(),
             version: file.section.version.clone(),
             abi: format!("{}.{}", file.section.abi.0, file.section.abi.1),
             compiler: file.section.compiler.clone(),
@@ -314,6 +319,7 @@ impl Library {
 
     fn describe(&self, row: &mut ProviderRow) {
         row.digest = Some(self.digest.to_string());
+        row.label = Some(self.label.clone());
         row.version = Some(self.version.clone());
         row.abi = Some(self.abi.clone());
         row.compiler = Some(self.compiler.clone());

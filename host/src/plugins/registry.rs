@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -47,6 +48,8 @@ pub struct ProviderRow {
     pub name: String,
     /// What became of it.
     pub state: ProviderState,
+    /// What the provider calls itself.
+    pub label: Option<String>,
     /// File name in the plugins folder.
     pub library: Option<String>,
     /// SHA-256 of the library on disk.
@@ -96,6 +99,7 @@ pub(super) struct Inner {
     pub(super) rows: Mutex<BTreeMap<String, ProviderRow>>,
     pub(super) seen: tokio::sync::Mutex<Seen>,
     pub(super) wake: Notify,
+    pub(super) is_settled: AtomicBool,
 }
 
 /// Why a provider could not be enabled or disabled.
@@ -141,6 +145,7 @@ impl Registry {
             rows: Mutex::default(),
             seen: tokio::sync::Mutex::default(),
             wake: Notify::new(),
+            is_settled: AtomicBool::new(false),
         }))
     }
 
@@ -179,6 +184,12 @@ impl Registry {
     /// Brings what is loaded in line with the folders. Idempotent; called by a timer and a wake.
     pub async fn tick(&self) {
         super::reconcile::reconcile(&self.0).await;
+        self.0.is_settled.store(true, Ordering::Release);
+    }
+
+    /// Whether every enabled provider was tried once.
+    pub fn is_settled(&self) -> bool {
+        self.0.is_settled.load(Ordering::Acquire)
     }
 
     /// Waits until someone asks for a tick.
@@ -213,7 +224,7 @@ impl Registry {
         })
     }
 
-    /// Writes `enabled: false` and lets the provider go; its requests are answered 404 from then on.
+    /// Writes `enabled: false` and lets the provider go; its requests are answered 503 from then on.
     pub async fn disable(&self, name: &str) -> Result<ProviderRow, EnableError> {
         self.tick().await;
         let row = self.row(name)?;

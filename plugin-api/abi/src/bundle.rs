@@ -119,3 +119,50 @@ impl<'a> Reader<'a> {
         Ok(u32::from_le_bytes(number) as usize)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO_FILES: &[u8] = b"TPB1\x02\0\0\0\x03\0\0\0a/b\x02\0\0\0xy\x01\0\0\0c\0\0\0\0";
+
+    #[test]
+    fn a_bundle_gives_its_files_by_path_and_by_folder() {
+        let bundle = Bundle::parse(TWO_FILES).expect("it is one");
+        assert_eq!(bundle.file("a/b"), Some(b"xy".as_slice()));
+        assert_eq!(bundle.file("c"), Some(b"".as_slice()));
+        assert_eq!(bundle.file("d"), None);
+        assert_eq!(
+            bundle.under("a/").collect::<Vec<_>>(),
+            [("a/b", b"xy".as_slice())]
+        );
+    }
+
+    #[test]
+    fn a_bundle_cut_short_anywhere_or_with_a_rest_is_refused() {
+        for end in 0..TWO_FILES.len() {
+            assert!(
+                Bundle::parse(&TWO_FILES[..end]).is_err(),
+                "cut to {end} bytes"
+            );
+        }
+        let longer = [TWO_FILES, b"z"].concat();
+        let expected = BundleError {
+            offset: TWO_FILES.len(),
+            expected: "the end",
+        };
+        assert_eq!(Bundle::parse(&longer), Err(expected));
+    }
+
+    #[test]
+    fn a_bundle_that_promises_more_than_there_is_costs_no_memory() {
+        let mut promising = TWO_FILES.to_vec();
+        promising[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(Bundle::parse(&promising).is_err());
+        promising[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert_eq!(
+            Bundle::parse(&promising).map_err(|error| error.expected),
+            Err("a path")
+        );
+    }
+}

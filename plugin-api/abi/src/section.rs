@@ -206,3 +206,48 @@ impl<'a> Fields<'a> {
             .map_err(|_| damaged)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARTS: Parts<'static> = Parts {
+        flags: FLAG_DEBUG,
+        compiler: "rustc 1.95.0",
+        target: "x86_64-unknown-linux-gnu",
+        cpu_features: "sse2",
+        package: "acme",
+        version: "0.1.0",
+        bundle: b"TPB1",
+    };
+    const BYTES: [u8; PARTS.encoded_len()] = PARTS.encode();
+
+    #[test]
+    fn what_was_encoded_is_decoded() {
+        let section = decode(&BYTES).expect("it is a section");
+        assert_eq!(section.abi, (crate::ABI_MAJOR, crate::ABI_MINOR));
+        assert!(section.debug && !section.panic_abort);
+        assert_eq!(
+            (section.package.as_str(), section.version.as_str()),
+            ("acme", "0.1.0")
+        );
+        assert_eq!(
+            (section.compiler.as_str(), section.cpu_features.as_str()),
+            ("rustc 1.95.0", "sse2")
+        );
+        assert_eq!(section.target, "x86_64-unknown-linux-gnu");
+        assert_eq!(section.bundle, b"TPB1");
+    }
+
+    #[test]
+    fn a_section_cut_short_anywhere_or_with_a_rest_is_refused() {
+        for end in 0..BYTES.len() {
+            assert!(decode(&BYTES[..end]).is_err(), "cut to {end} bytes");
+        }
+        let longer = [BYTES.as_slice(), b"z"].concat();
+        assert_eq!(
+            decode(&longer).map_err(|error| error.expected),
+            Err("the end")
+        );
+    }
+}

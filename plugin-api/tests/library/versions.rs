@@ -34,8 +34,8 @@ fn a_changed_struct_is_refused_in_one_line_that_names_the_field_and_harms_nobody
                 match name {
                     "changed-debug" => {
                         assert!(line.starts_with("changed-debug: refused: "), "{line}");
-                        assert!(line.contains("growth"), "it names no field: {line}");
-                        assert!(line.contains("expected"), "{line}");
+                        let difference = "growth: type u32, expected usize";
+                        assert!(line.ends_with(difference), "it names no field: {line}");
                     }
                     _ => assert_eq!(line, &works(host, name)),
                 }

@@ -15,6 +15,7 @@ mod subscription;
 
 use std::sync::Arc;
 
+use trigger_plugin_api::export_provider;
 use trigger_plugin_api::prelude::*;
 
 use crate::api::{Api, BaseUrl};
@@ -98,3 +99,5 @@ impl SubscriptionConstructor for Github {
         subscription::options::page(&self.api(host, &query.credentials)?, query).await
     }
 }
+
+export_provider!(Github);

@@ -1,12 +1,14 @@
 //! What the provider asks of GitHub's API, and what it makes of the answers.
+#![allow(clippy::unwrap_used)] // A test that cannot go on says so by panicking.
 
 mod support;
 
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
-use support::github_api::{Answer, GithubApi, NOW_MS, answer, hook, now};
+use support::github_api::{Answer, GithubApi, NOW_MS, answer, hook};
 use support::provider;
 use trigger_plugin_api::prelude::*;
+use trigger_plugin_api::testkit::block_on;
 
 const URL: &str = "https://triggers.acme.test/webhooks/github/ep_1";
 const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -15,7 +17,7 @@ const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c
 fn a_repository_s_webhook_is_created_with_a_random_secret() {
     let api = GithubApi::answers([answer(201, hook(42, URL))]);
     let new = new(json!({"repository": "acme/site", "events": ["push", "issues", "ping"]}));
-    let created = now(provider().create(&api.host(), &new)).unwrap();
+    let created = block_on(provider().create(&api.host(), &new)).unwrap();
 
     assert_eq!(api.transcript(), "POST /repos/acme/site/hooks\n");
     assert_eq!(
@@ -42,7 +44,7 @@ fn an_organisation_s_webhook_is_created_on_an_enterprise_server() {
     new.credentials
         .values
         .insert("api_base_url".to_owned(), format!("{base_url}/"));
-    let created = now(provider().create(&api.host(), &new)).unwrap();
+    let created = block_on(provider().create(&api.host(), &new)).unwrap();
 
     assert_eq!(api.transcript(), "POST /orgs/acme/hooks\n");
     assert_eq!(api.body(0)["config"]["content_type"], "form");
@@ -54,8 +56,8 @@ fn an_organisation_s_webhook_is_created_on_an_enterprise_server() {
 fn the_manifest_names_the_enterprise_server() {
     let base_url = "https://ghe.acme.test/api/v3";
     let api = GithubApi::at(base_url, [answer(201, hook(7, URL))]);
-    let provider = support::provider_with(json!({"api_base_url": base_url}));
-    now(provider.create(&api.host(), &new(json!({"organization": "acme"})))).unwrap();
+    let provider = support::provider_with(json!({"api_base_url": base_url})).unwrap();
+    block_on(provider.create(&api.host(), &new(json!({"organization": "acme"})))).unwrap();
     assert_eq!(api.transcript(), "POST /orgs/acme/hooks\n");
 }
 
@@ -76,7 +78,7 @@ fn without_chosen_events_the_webhook_sends_what_triggers_wait_for() {
         let api = GithubApi::answers([answer(201, hook(42, URL))]);
         let mut new = new(json!({"repository": "acme/site", "events": chosen}));
         new.events = waited_for.iter().map(|&event| event.to_owned()).collect();
-        now(provider().create(&api.host(), &new)).unwrap();
+        block_on(provider().create(&api.host(), &new)).unwrap();
         assert_eq!(api.body(0)["events"], sent, "{chosen} {waited_for:?}");
     }
 }
@@ -91,7 +93,8 @@ fn a_webhook_made_by_a_lost_create_is_taken_over() {
         ),
         answer(200, hook(42, URL)),
     ]);
-    let created = now(provider().create(&api.host(), &new(json!({"repository": "acme/site"}))));
+    let created =
+        block_on(provider().create(&api.host(), &new(json!({"repository": "acme/site"}))));
     assert_eq!(created.unwrap().external_id, "42");
     expect![[r#"
         POST /repos/acme/site/hooks
@@ -108,7 +111,8 @@ fn a_webhook_that_exists_elsewhere_is_not_taken_over() {
         answer(422, already_exists()),
         answer(200, json!([hook(1, "https://elsewhere.test/")])),
     ]);
-    let created = now(provider().create(&api.host(), &new(json!({"repository": "acme/site"}))));
+    let created =
+        block_on(provider().create(&api.host(), &new(json!({"repository": "acme/site"}))));
     assert_eq!(created.unwrap_err().code, ErrorCode::InvalidInput);
 }
 
@@ -121,7 +125,7 @@ fn an_update_changes_the_webhook_in_place_and_keeps_its_secret() {
         events: Vec::new(),
         endpoint_url: URL.to_owned(),
     };
-    let updated = now(provider().update(&api.host(), &change)).unwrap();
+    let updated = block_on(provider().update(&api.host(), &change)).unwrap();
     assert_eq!(api.transcript(), "PATCH /repos/acme/site/hooks/42\n");
     assert_eq!(
         api.body(0),
@@ -143,7 +147,7 @@ fn a_webhook_is_not_moved_to_another_repository() {
         events: Vec::new(),
         endpoint_url: URL.to_owned(),
     };
-    let error = now(provider().update(&api.host(), &change)).unwrap_err();
+    let error = block_on(provider().update(&api.host(), &change)).unwrap_err();
     expect!["InvalidInput: a webhook of acme/site cannot be moved to acme/other: make a new subscription"]
         .assert_eq(&shown(&error));
 }
@@ -175,7 +179,7 @@ fn deleting_a_webhook_that_is_gone_is_fine() {
         ),
     ] {
         let api = GithubApi::answers(script);
-        now(provider().delete(&api.host(), &held())).unwrap();
+        block_on(provider().delete(&api.host(), &held())).unwrap();
         transcript.assert_eq(&api.transcript());
     }
 }
@@ -190,10 +194,10 @@ fn a_webhook_that_the_token_may_not_see_is_not_taken_for_gone() {
         ]
     };
     let api = GithubApi::answers(script());
-    let error = now(provider().delete(&api.host(), &held())).unwrap_err();
+    let error = block_on(provider().delete(&api.host(), &held())).unwrap_err();
     assert_eq!(error.code, ErrorCode::Credentials);
     let api = GithubApi::answers(script());
-    let error = now(provider().check(&api.host(), &held())).unwrap_err();
+    let error = block_on(provider().check(&api.host(), &held())).unwrap_err();
     assert_eq!(error.code, ErrorCode::Credentials);
 }
 
@@ -253,7 +257,7 @@ fn a_check_says_how_the_webhook_differs() {
         let mut hook = hook(42, URL);
         *hook.pointer_mut(path).unwrap() = value;
         let api = GithubApi::answers([answer(200, hook)]);
-        let report = now(provider().check(&api.host(), &held())).unwrap();
+        let report = block_on(provider().check(&api.host(), &held())).unwrap();
         assert_eq!(report.state, state, "{path}");
         findings.assert_eq(&report.findings.join("\n"));
     }
@@ -265,7 +269,7 @@ fn a_check_reports_a_webhook_that_is_gone() {
         answer(404, json!({"message": "Not Found"})),
         answer(200, json!([])),
     ]);
-    let report = now(provider().check(&api.host(), &held())).unwrap();
+    let report = block_on(provider().check(&api.host(), &held())).unwrap();
     assert_eq!(report.state, CheckState::Missing);
     assert_eq!(report.findings, ["GitHub has no webhook 42 of acme/site"]);
 }
@@ -286,7 +290,7 @@ fn all_pages_of_webhooks_are_listed() {
         parameters: map(json!({"repository": "acme/site"})),
         credentials: credentials(),
     };
-    let hooks = now(provider().list(&api.host(), &request)).unwrap();
+    let hooks = block_on(provider().list(&api.host(), &request)).unwrap();
     let ids: Vec<&str> = hooks.iter().map(|hook| hook.external_id.as_str()).collect();
     assert_eq!(ids, ["1", "2", "3"]);
     assert_eq!(hooks[1].endpoint_url, URL);
@@ -313,7 +317,8 @@ fn a_search_reads_on_until_a_page_has_something_that_fits() {
         )
         .header("link", more()),
     ]);
-    let page = now(provider().parameter_options(&api.host(), &query("repository", "secret", None)));
+    let page =
+        block_on(provider().parameter_options(&api.host(), &query("repository", "secret", None)));
     let page = page.unwrap();
     let values: Vec<&str> = page
         .options
@@ -333,7 +338,7 @@ fn a_search_reads_on_until_a_page_has_something_that_fits() {
 fn organisations_are_offered_from_the_cursor_on() {
     let api = GithubApi::answers([answer(200, json!([{"login": "acme"}, {"login": "zeta"}]))]);
     let page =
-        now(provider().parameter_options(&api.host(), &query("organization", "", Some("2"))));
+        block_on(provider().parameter_options(&api.host(), &query("organization", "", Some("2"))));
     let page = page.unwrap();
     assert_eq!(page.options.len(), 2);
     assert_eq!(page.next_cursor, None);
@@ -349,7 +354,7 @@ fn a_token_is_told_whose_it_is_what_it_may_do_and_when_it_ends() {
             "GitHub-Authentication-Token-Expiration",
             "2026-12-01 09:30:00 UTC",
         )]);
-    let account = now(provider().validate_credentials(&api.host(), &credentials())).unwrap();
+    let account = block_on(provider().validate_credentials(&api.host(), &credentials())).unwrap();
     assert_eq!(
         account,
         Account {
@@ -361,11 +366,12 @@ fn a_token_is_told_whose_it_is_what_it_may_do_and_when_it_ends() {
     );
 
     let fine_grained = GithubApi::answers([answer(200, user())]);
-    let account = now(provider().validate_credentials(&fine_grained.host(), &credentials()));
+    let account = block_on(provider().validate_credentials(&fine_grained.host(), &credentials()));
     assert_eq!(account.unwrap().scopes, Vec::<String>::new());
 
     let weak = GithubApi::answers([answer(200, user()).header("x-oauth-scopes", "public_repo")]);
-    let error = now(provider().validate_credentials(&weak.host(), &credentials())).unwrap_err();
+    let error =
+        block_on(provider().validate_credentials(&weak.host(), &credentials())).unwrap_err();
     expect!["Credentials: the access token of mona has the scopes public_repo, but needs admin:repo_hook, or admin:org_hook for organisations"]
         .assert_eq(&shown(&error));
 }
@@ -472,7 +478,7 @@ fn a_renamed_repository_is_followed_and_the_token_goes_nowhere_else() {
         answer(307, json!({"message": "Moved"})).header("Location", moved),
         answer(201, hook(42, URL)),
     ]);
-    now(provider().create(&api.host(), &new(json!({"repository": "acme/site"})))).unwrap();
+    block_on(provider().create(&api.host(), &new(json!({"repository": "acme/site"})))).unwrap();
     expect![[r#"
         POST /repos/acme/site/hooks
         POST /repos/acme/new-name/hooks
@@ -530,7 +536,7 @@ fn parameters_that_name_no_one_thing_are_refused() {
         ),
     ] {
         let api = GithubApi::answers([]);
-        let refused = now(provider().create(&api.host(), &new(parameters))).unwrap_err();
+        let refused = block_on(provider().create(&api.host(), &new(parameters))).unwrap_err();
         error.assert_eq(&shown(&refused));
     }
 }
@@ -543,7 +549,7 @@ fn without_a_token_nothing_is_asked() {
         new.credentials
             .values
             .insert("access_token".to_owned(), token.to_owned());
-        let error = now(provider().create(&api.host(), &new)).unwrap_err();
+        let error = block_on(provider().create(&api.host(), &new)).unwrap_err();
         assert_eq!(error.code, ErrorCode::Credentials);
         assert!(token.is_empty() || !error.message.contains(token));
     }
@@ -552,7 +558,7 @@ fn without_a_token_nothing_is_asked() {
 fn check_refusal(refusal: Answer, expected: Expect) {
     let api = GithubApi::answers([refusal]);
     let new = new(json!({"repository": "acme/site"}));
-    let error = now(provider().create(&api.host(), &new)).unwrap_err();
+    let error = block_on(provider().create(&api.host(), &new)).unwrap_err();
     expected.assert_eq(&shown(&error));
 }
 

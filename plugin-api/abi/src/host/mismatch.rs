@@ -38,8 +38,7 @@ fn first_line(errors: &AbiInstabilityErrors) -> String {
             // A function stands under the field that holds it.
             TLFieldOrFunction::Function(_) => None,
         })
-        // Arguments and the fields of wrappers have no names.
-        .filter(|name| name.starts_with(|first: char| first.is_alphabetic()))
+        .filter(|name| is_written(name))
         .collect();
     let place = if path.is_empty() {
         "module".to_owned()
@@ -47,6 +46,14 @@ fn first_line(errors: &AbiInstabilityErrors) -> String {
         path.join(".")
     };
     format!("{place}: {}", difference(&deepest.errs[0]))
+}
+
+/// Arguments and the fields of tuples have names that nobody wrote.
+fn is_written(name: &str) -> bool {
+    let numbered = name
+        .strip_prefix("field_")
+        .is_some_and(|rest| rest.parse::<u32>().is_ok());
+    !numbered && name.starts_with(|first: char| first.is_alphabetic())
 }
 
 fn difference(error: &AbiInstability) -> String {

@@ -51,7 +51,10 @@ fn build_when_older(built: &Path, name: &str, build: impl FnOnce() -> io::Result
     lock.lock().expect("files can be locked");
     let sources = ["abi", "build", "src", "tests/fixtures"]
         .map(|part| newest_source(&repository().join("plugin-api").join(part)));
-    let sources = sources.into_iter().max().expect("invariant: there are four parts");
+    let sources = sources
+        .into_iter()
+        .max()
+        .expect("invariant: there are four parts");
     if modified(built) < sources {
         let status = build().expect("the build can be started");
         assert!(status.success(), "{name} does not build");

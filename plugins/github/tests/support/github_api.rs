@@ -2,9 +2,7 @@
 //! describes.
 
 use std::collections::VecDeque;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 
 use serde_json::{Value, json};
 use trigger_plugin_api::host::{BoxFuture, Services};
@@ -155,14 +153,6 @@ pub fn hook(id: u64, url: &str) -> Value {
         "updated_at": "2024-05-01T12:00:00Z",
         "last_response": {"code": null, "status": "unused", "message": null}
     })
-}
-
-/// The result of a future that waits for nobody: the script answers at once.
-pub fn now<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("the call waits for something that the script does not give"),
-    }
 }
 
 fn assert_header(request: &HttpRequest, name: &str, is_right: impl Fn(&str) -> bool) {

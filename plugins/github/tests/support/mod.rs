@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use provider_github::Github;
-use trigger_plugin_abi::bundle::Bundle;
 use trigger_plugin_api::prelude::*;
+use trigger_plugin_api::testkit::Subject;
 
 /// A file under `tests/fixtures`.
 pub fn fixture(name: &str) -> Vec<u8> {
@@ -24,44 +24,23 @@ pub fn json_fixture(name: &str) -> serde_json::Value {
     serde_json::from_slice(&fixture(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The provider with its declaration and no configuration.
-pub fn provider() -> Github {
-    provider_with(serde_json::Value::Null)
+/// The provider without a configuration.
+pub fn provider() -> &'static Github {
+    &SUBJECT.provider
 }
 
 /// The provider as a manifest configures it.
-pub fn provider_with(config: serde_json::Value) -> Github {
+pub fn provider_with(config: serde_json::Value) -> Result<Github> {
     let declared = Arc::clone(declared());
-    Github::open(Setup { config, declared }).expect("the configuration is right")
+    Github::open(Setup { config, declared })
 }
 
-/// The declaration, compiled.
+/// The declaration that the library embeds, compiled.
 pub fn declared() -> &'static Arc<Declared> {
-    &DECLARED
+    &SUBJECT.declared
 }
 
-static DECLARED: LazyLock<Arc<Declared>> = LazyLock::new(|| {
-    let declared = Declared::from_bundle(&bundle()).expect("the declaration is right");
-    Arc::new(declared)
+static SUBJECT: LazyLock<Subject<Github>> = LazyLock::new(|| {
+    let bundle = include_bytes!(concat!(env!("OUT_DIR"), "/declaration.bundle"));
+    Subject::open(bundle, serde_json::Value::Null)
 });
-
-fn bundle() -> Bundle {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let mut files = vec![(
-        "provider.yaml".to_owned(),
-        std::fs::read(root.join("provider.yaml")).unwrap(),
-    )];
-    for folder in ["events", "samples"] {
-        let mut names: Vec<_> = std::fs::read_dir(root.join(folder))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        files.extend(names.into_iter().map(|name| {
-            let path = format!("{folder}/{name}");
-            let bytes = std::fs::read(root.join(&path)).unwrap();
-            (path, bytes)
-        }));
-    }
-    Bundle { files }
-}

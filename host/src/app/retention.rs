@@ -1,0 +1,66 @@
+//! What is old is removed, in small steps.
+
+use std::time::Duration;
+
+use crate::clock::{Clock, Millis};
+use crate::config::Retention;
+use crate::store::{Store, StoreError};
+
+/// What is removed, in the order in which one thing stops needing the next.
+#[derive(Clone, Copy)]
+enum Kind {
+    Jobs,
+    Attempts,
+    Runnables,
+    Events,
+    Requests,
+    Audit,
+    Deliveries,
+}
+
+/// One pass: each kind until nothing old is left, a step at a time, so that nothing waits long
+/// behind a step. Returns how many rows were removed.
+pub async fn trim(store: &Store, retention: &Retention, clock: &Clock) -> Result<u64, StoreError> {
+    let now = clock.now();
+    let kinds = [
+        (Kind::Jobs, before(now, retention.jobs)),
+        (Kind::Attempts, before(now, retention.jobs)),
+        (Kind::Runnables, before(now, retention.jobs)),
+        (Kind::Events, before(now, retention.events)),
+        (Kind::Requests, before(now, retention.requests)),
+        (Kind::Audit, before(now, retention.audit)),
+        // A delivery id knows its own end.
+        (Kind::Deliveries, Some(now)),
+    ];
+    let mut removed = 0;
+    for (kind, before) in kinds {
+        let Some(before) = before else { continue };
+        loop {
+            let count = remove(store, kind, before, retention.step).await?;
+            removed += count;
+            if count < u64::from(retention.step) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(removed)
+}
+
+/// None: it is kept for ever.
+fn before(now: Millis, kept: Duration) -> Option<Millis> {
+    let ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+    (ms > 0).then(|| Millis(now.0.saturating_sub(ms)))
+}
+
+async fn remove(store: &Store, kind: Kind, before: Millis, step: u32) -> Result<u64, StoreError> {
+    match kind {
+        Kind::Jobs => store.trim_jobs(before, step).await,
+        Kind::Attempts => store.trim_attempts(before, step).await,
+        Kind::Runnables => store.trim_runnables(before, step).await,
+        Kind::Events => store.trim_events(before, step).await,
+        Kind::Requests => store.trim_requests(before, step).await,
+        Kind::Audit => store.trim_audit(before, step).await,
+        Kind::Deliveries => store.trim_deliveries(before, step).await,
+    }
+}

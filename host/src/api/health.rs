@@ -11,7 +11,6 @@ use super::problem::Problem;
 use super::providers::ProviderState;
 use super::state::ApiState;
 
-
 /// That the process lives.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
@@ -46,19 +45,13 @@ pub async fn readyz(State(state): State<ApiState>) -> Result<Json<Readiness>, Pr
     }
     let rows = state.providers().list();
     let loaded = rows.iter().filter(|row| row.state == ProviderState::Loaded);
-    Ok(Json(Readiness {
-        status: "ready",
-        providers_loaded: loaded.count(),
-    }))
+    Ok(Json(Readiness { status: "ready", providers_loaded: loaded.count() }))
 }
 
 /// What is counted and measured, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "health", security(()),
-    responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+    responses((status = 200, body = String, content_type = "text/plain; version=0.0.4")))]
 pub async fn metrics(State(state): State<ApiState>) -> Response {
-    let kind = [(
-        CONTENT_TYPE,
-        "application/openmetrics-text; version=1.0.0; charset=utf-8",
-    )];
-    (kind, state.metrics().text()).into_response()
+    let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, state.metrics().render()).into_response()
 }

@@ -277,6 +277,7 @@ pub async fn start_job(
     };
     let job_id = job.id.clone();
     store.insert_job(job).await?;
+    state.metrics().jobs.increment(JobCause::Test.as_str());
     state.announce(Changed::Jobs);
     let row = find(&state, &place.workspace, job_id.as_str()).await?;
     let mut names = Names::new(store, workspace);
@@ -303,6 +304,7 @@ pub async fn replay_job(
         .store()
         .replay_job(&place.workspace.id, &origin.id, replay)
         .await?;
+    state.metrics().jobs.increment(JobCause::Replay.as_str());
     state.announce(Changed::Jobs);
     let mut names = Names::new(state.store(), &place.workspace.id);
     Ok((StatusCode::CREATED, Json(view(&mut names, row).await?)))
@@ -322,6 +324,7 @@ pub async fn cancel_job(
         .store()
         .cancel_job(&place.workspace.id, &job_id)
         .await?;
+    state.metrics().jobs_ended.increment(row.state.as_str());
     state.announce(Changed::Jobs);
     let mut names = Names::new(state.store(), &place.workspace.id);
     Ok(Json(view(&mut names, row).await?))

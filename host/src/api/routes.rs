@@ -135,14 +135,23 @@ async fn unknown_path() -> Problem {
     Problem::not_found("there is no such path; /api/openapi.json names all")
 }
 
-/// Takes a place among the calls in work, or says at once that there is none.
+/// Takes a place among the calls in work, or says at once that there is none; counts the answers.
 /// Health and metrics need no place: they are asked for when all is not well.
 async fn admit(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    if !request.uri().path().starts_with("/api/") {
-        return next.run(request).await;
-    }
-    match state.free().try_acquire() {
-        Ok(_place) => next.run(request).await,
-        Err(_) => Problem::unavailable("too many calls at once").into_response(),
-    }
+    let response = if request.uri().path().starts_with("/api/") {
+        match state.free().try_acquire() {
+            Ok(_place) => next.run(request).await,
+            Err(_) => Problem::unavailable("too many calls at once").into_response(),
+        }
+    } else {
+        next.run(request).await
+    };
+    let class = match response.status().as_u16() / 100 {
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    };
+    state.metrics().api_calls.increment(class);
+    response
 }

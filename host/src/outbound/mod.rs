@@ -5,7 +5,11 @@
 //! - [`resolver`]: names to addresses; one forbidden address refuses the name.
 //! - [`message`]: the request, the response, and what can go wrong.
 //! - [`client`]: [`Outbound`], which sends.
+<<<<<<< HEAD
 //! - [`plain`]: the client commands' own way to their server.
+=======
+//! - [`api_client`]: apart from all that, the command line's way to our own API.
+>>>>>>> edges
 //!
 //! Promises: http and https only, no user info, no redirects, no proxy unless configured; what is
 //! dialled is exactly what was classified; the deadline covers the whole exchange, from the name's
@@ -13,6 +17,7 @@
 //! verified. Not promised: that a permitted target is well-behaved; its answer is only bounded.
 
 pub mod address;
+pub mod api_client;
 pub mod policy;
 
 mod client;

@@ -19,13 +19,19 @@ fn main() -> ExitCode {
 
 fn serve(layers: &triggerd::config::Layers) -> Result<(), Failure> {
     let config = triggerd::config::load(layers).map_err(|error| Failure::of(&error))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| Failure::of(&error))?;
-    runtime.block_on(app::serve(config)).map_err(|error| Failure::of(&error))
+    runtime
+        .block_on(app::serve(config))
+        .map_err(|error| Failure::of(&error))
 }
 
 fn client(command: Command) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| Failure::of(&error))?;
     runtime.block_on(cli::run(command))
 }

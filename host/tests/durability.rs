@@ -35,7 +35,8 @@ async fn send_until_killed(endpoint: &str, round: u32, count: usize) -> BTreeSet
     let client = harness::client();
     let mut senders = tokio::task::JoinSet::new();
     for sender in 0..16 {
-        let (answered, body, signature) = (Arc::clone(&answered), Arc::clone(&body), signature.clone());
+        let (answered, body, signature) =
+            (Arc::clone(&answered), Arc::clone(&body), signature.clone());
         let (endpoint, client) = (endpoint.to_owned(), client.clone());
         senders.spawn(async move {
             for number in 0..count / 16 {
@@ -58,7 +59,9 @@ async fn send_until_killed(endpoint: &str, round: u32, count: usize) -> BTreeSet
         });
     }
     while senders.join_next().await.is_some() {}
-    Arc::try_unwrap(answered).expect("all senders ended").into_inner()
+    Arc::try_unwrap(answered)
+        .expect("all senders ended")
+        .into_inner()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,62 +78,115 @@ async fn twenty_kills_under_load_lose_nothing_that_was_answered_2xx() {
         answered.extend(sending.await.expect("the senders end"));
         host.resume().await;
     }
-    assert!(answered.len() > 100, "only {} were answered: the load is too small to tell", answered.len());
+    assert!(
+        answered.len() > 100,
+        "only {} were answered: the load is too small to tell",
+        answered.len()
+    );
     let requests = host.all_items("requests").await;
     let kept: BTreeSet<&str> = requests
         .iter()
         .filter(|row| row["outcome"] == "accepted")
         .filter_map(|row| row["delivery_id"].as_str())
         .collect();
-    let lost: Vec<&String> = answered.iter().filter(|id| !kept.contains(id.as_str())).collect();
-    assert_eq!(lost, Vec::<&String>::new(), "answered 2xx and not in the log");
+    let lost: Vec<&String> = answered
+        .iter()
+        .filter(|id| !kept.contains(id.as_str()))
+        .collect();
+    assert_eq!(
+        lost,
+        Vec::<&String>::new(),
+        "answered 2xx and not in the log"
+    );
 
     // Every kept request has one event, and every event exactly one job; all come to an end.
     let events = host
         .until("the end of matching", async || {
             let events = host.all_items("events").await;
-            events.iter().all(|event| event["state"] == "handled").then_some(events)
+            events
+                .iter()
+                .all(|event| event["state"] == "handled")
+                .then_some(events)
         })
         .await;
     assert_eq!(events.len(), kept.len());
     let jobs = host.all_items("jobs").await;
-    let of_events: BTreeSet<&str> = jobs.iter().filter_map(|job| job["event"].as_str().or(job["event"]["id"].as_str())).collect();
-    assert_eq!((jobs.len(), of_events.len()), (events.len(), events.len()), "one job for each event");
+    let of_events: BTreeSet<&str> = jobs
+        .iter()
+        .filter_map(|job| job["event"].as_str().or(job["event"]["id"].as_str()))
+        .collect();
+    assert_eq!(
+        (jobs.len(), of_events.len()),
+        (events.len(), events.len()),
+        "one job for each event"
+    );
     host.until("the end of some jobs", async || {
-        let done = host.get("/api/v1/workspaces/default/jobs?state=done&limit=100").await;
+        let done = host
+            .get("/api/v1/workspaces/default/jobs?state=done&limit=100")
+            .await;
         (done["items"].as_array().map_or(0, Vec::len) >= 100).then_some(())
     })
     .await;
-    assert!(host.get("/api/v1/workspaces/default/jobs?state=dead").await["items"].as_array().is_some_and(Vec::is_empty));
+    assert!(
+        host.get("/api/v1/workspaces/default/jobs?state=dead").await["items"]
+            .as_array()
+            .is_some_and(Vec::is_empty)
+    );
 }
 
 #[tokio::test]
 async fn a_job_that_ran_when_the_host_died_is_run_again() {
     let mut host = Host::start().await;
-    host.script("note.sh", "echo x >>runs; [ $(wc -l <runs) -gt 1 ] && exit 0; sleep 600");
+    host.script(
+        "note.sh",
+        "echo x >>runs; [ $(wc -l <runs) -gt 1 ] && exit 0; sleep 600",
+    );
     host.apply(DOCUMENT);
     let endpoint = host.endpoint("repo").await;
     let body = push("main");
-    Delivery { event: "push", id: "d-1", body: &body }.send(&endpoint, SECRET).await.expect("an answer");
+    Delivery {
+        event: "push",
+        id: "d-1",
+        body: &body,
+    }
+    .send(&endpoint, SECRET)
+    .await
+    .expect("an answer");
     let before = host.item("jobs", |job| job["state"] == "running").await;
     host.kill();
     host.resume().await;
     let after = host.item("jobs", |job| job["state"] == "done").await;
-    assert_eq!(before["id"], after["id"], "the job keeps its id over attempts");
+    assert_eq!(
+        before["id"], after["id"],
+        "the job keeps its id over attempts"
+    );
     let id = after["id"].as_str().expect("an id");
     let attempts = host.items(&format!("jobs/{id}/attempts")).await;
-    let outcomes: BTreeSet<&str> = attempts.iter().filter_map(|attempt| attempt["outcome"].as_str()).collect();
+    let outcomes: BTreeSet<&str> = attempts
+        .iter()
+        .filter_map(|attempt| attempt["outcome"].as_str())
+        .collect();
     assert_eq!(outcomes, BTreeSet::from(["lost", "ok"]));
 }
 
 #[tokio::test]
 async fn sigterm_lets_a_running_job_end() {
     let mut host = Host::start().await;
-    host.script("note.sh", "touch started; while [ ! -e go ]; do sleep 0.05; done; echo '\"ended\"'");
+    host.script(
+        "note.sh",
+        "touch started; while [ ! -e go ]; do sleep 0.05; done; echo '\"ended\"'",
+    );
     host.apply(DOCUMENT);
     let endpoint = host.endpoint("repo").await;
     let body = push("main");
-    Delivery { event: "push", id: "d-1", body: &body }.send(&endpoint, SECRET).await.expect("an answer");
+    Delivery {
+        event: "push",
+        id: "d-1",
+        body: &body,
+    }
+    .send(&endpoint, SECRET)
+    .await
+    .expect("an answer");
     host.item("jobs", |job| job["state"] == "running").await;
     let go = host.path("commands/go");
     let release = std::thread::spawn(move || {
@@ -141,14 +197,26 @@ async fn sigterm_lets_a_running_job_end() {
     release.join().expect("released");
     host.resume().await;
     let jobs: Vec<Value> = host.items("jobs").await;
-    assert_eq!((&jobs[0]["state"], &jobs[0]["result"]), (&"done".into(), &"ended".into()));
+    assert_eq!(
+        (&jobs[0]["state"], &jobs[0]["result"]),
+        (&"done".into(), &"ended".into())
+    );
 }
 
 #[tokio::test]
 async fn two_hosts_on_one_file_are_refused() {
     let host = Host::start().await;
-    let second = host.cli(&["serve", "--listen", "127.0.0.1:0", "--data", host.path("data").to_str().expect("a path")]);
+    let second = host.cli(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        host.path("data").to_str().expect("a path"),
+    ]);
     assert!(!second.status.success());
     let said = harness::text(&second.stderr);
-    assert!(said.contains("already") || said.contains("another"), "{said}");
+    assert!(
+        said.contains("already") || said.contains("another"),
+        "{said}"
+    );
 }

@@ -32,7 +32,11 @@ async fn attempts(host: &Host, job: &Value) -> Vec<Value> {
 async fn a_signed_push_becomes_a_finished_job_with_its_payload() {
     let (host, endpoint) = host_with(DOCUMENT).await;
     let body = push("main");
-    let delivery = Delivery { event: "push", id: "d-1", body: &body };
+    let delivery = Delivery {
+        event: "push",
+        id: "d-1",
+        body: &body,
+    };
     let response = delivery.send(&endpoint, SECRET).await.expect("an answer");
     assert_eq!(response.status(), 200);
     let job = host.item("jobs", |job| job["state"] == "done").await;
@@ -43,15 +47,27 @@ async fn a_signed_push_becomes_a_finished_job_with_its_payload() {
     assert_eq!(attempts.len(), 1);
     assert_eq!(attempts[0]["outcome"], "ok");
     let event = host.items("events").await.remove(0);
-    assert_eq!((&event["name"], &event["state"], &event["matched"]), (&json!("push"), &json!("handled"), &json!(1)));
+    assert_eq!(
+        (&event["name"], &event["state"], &event["matched"]),
+        (&json!("push"), &json!("handled"), &json!(1))
+    );
 }
 
 #[tokio::test]
 async fn a_push_to_another_branch_fires_nothing_and_says_so() {
     let (host, endpoint) = host_with(DOCUMENT).await;
     let body = push("other");
-    Delivery { event: "push", id: "d-1", body: &body }.send(&endpoint, SECRET).await.expect("an answer");
-    let event = host.item("events", |event| event["state"] == "handled").await;
+    Delivery {
+        event: "push",
+        id: "d-1",
+        body: &body,
+    }
+    .send(&endpoint, SECRET)
+    .await
+    .expect("an answer");
+    let event = host
+        .item("events", |event| event["state"] == "handled")
+        .await;
     assert_eq!(event["matched"], 0);
     assert_eq!(event["reason"], "the parameters of no trigger match");
     assert!(host.items("jobs").await.is_empty());
@@ -61,15 +77,33 @@ async fn a_push_to_another_branch_fires_nothing_and_says_so() {
 async fn a_wrong_signature_gets_401_one_row_and_no_event() {
     let (host, endpoint) = host_with(DOCUMENT).await;
     let body = push("main");
-    let delivery = Delivery { event: "push", id: "d-1", body: &body };
-    let response = delivery.send(&endpoint, "another-secret").await.expect("an answer");
+    let delivery = Delivery {
+        event: "push",
+        id: "d-1",
+        body: &body,
+    };
+    let response = delivery
+        .send(&endpoint, "another-secret")
+        .await
+        .expect("an answer");
     assert_eq!(response.status(), 401);
     let unsigned = delivery.request(&endpoint).send().await.expect("an answer");
     assert_eq!(unsigned.status(), 401);
-    host.until("both rows", async || (host.items("requests").await.len() == 2).then_some(())).await;
+    host.until("both rows", async || {
+        (host.items("requests").await.len() == 2).then_some(())
+    })
+    .await;
     for row in host.items("requests").await {
-        assert_eq!((&row["outcome"], &row["status"]), (&json!("refused"), &json!(401)));
-        assert!(row["reason"].as_str().is_some_and(|reason| reason.to_lowercase().contains("signature")), "{row}");
+        assert_eq!(
+            (&row["outcome"], &row["status"]),
+            (&json!("refused"), &json!(401))
+        );
+        assert!(
+            row["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.to_lowercase().contains("signature")),
+            "{row}"
+        );
     }
     assert!(host.items("events").await.is_empty());
 }
@@ -78,10 +112,26 @@ async fn a_wrong_signature_gets_401_one_row_and_no_event() {
 async fn an_unknown_endpoint_and_an_unknown_provider_get_404() {
     let (host, endpoint) = host_with(DOCUMENT).await;
     let body = push("main");
-    let delivery = Delivery { event: "push", id: "d-1", body: &body };
+    let delivery = Delivery {
+        event: "push",
+        id: "d-1",
+        body: &body,
+    };
     let changed = format!("{}00000000", &endpoint[..endpoint.len() - 8]);
-    for url in [changed, format!("{}/webhooks/github/x", host.url), format!("{}/webhooks/nobody/x", host.url)] {
-        assert_eq!(delivery.send(&url, SECRET).await.expect("an answer").status(), 404, "{url}");
+    for url in [
+        changed,
+        format!("{}/webhooks/github/x", host.url),
+        format!("{}/webhooks/nobody/x", host.url),
+    ] {
+        assert_eq!(
+            delivery
+                .send(&url, SECRET)
+                .await
+                .expect("an answer")
+                .status(),
+            404,
+            "{url}"
+        );
     }
     assert!(host.items("requests").await.is_empty());
 }
@@ -98,8 +148,13 @@ async fn a_body_over_the_limit_gets_413_before_it_is_sent() {
         format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nTransfer-Encoding: chunked\r\n\r\n"),
     ];
     for head in heads {
-        let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
-        stream.write_all(head.as_bytes()).await.expect("the head is sent");
+        let mut stream = tokio::net::TcpStream::connect(address)
+            .await
+            .expect("a connection");
+        stream
+            .write_all(head.as_bytes())
+            .await
+            .expect("the head is sent");
         let chunked = head.contains("chunked");
         let chunk = format!("100000\r\n{}\r\n", "x".repeat(0x10_0000));
         let mut answer = vec![0; 64];
@@ -115,7 +170,11 @@ async fn a_body_over_the_limit_gets_413_before_it_is_sent() {
                 }
             }
         };
-        assert!(text(&answer[..read]).starts_with("HTTP/1.1 413"), "{}", text(&answer[..read]));
+        assert!(
+            text(&answer[..read]).starts_with("HTTP/1.1 413"),
+            "{}",
+            text(&answer[..read])
+        );
     }
     assert!(host.items("requests").await.is_empty());
 }
@@ -123,19 +182,49 @@ async fn a_body_over_the_limit_gets_413_before_it_is_sent() {
 #[tokio::test]
 async fn an_event_that_nobody_declared_is_kept_and_shown_as_unmatched() {
     let (host, endpoint) = host_with(DOCUMENT).await;
-    let delivery = Delivery { event: "brand_new_thing", id: "d-1", body: b"{\"action\":\"x\"}" };
-    assert_eq!(delivery.send(&endpoint, SECRET).await.expect("an answer").status(), 200);
-    let event = host.item("events", |event| event["state"] == "handled").await;
-    assert_eq!((&event["name"], &event["matched"]), (&json!("brand_new_thing"), &json!(0)));
+    let delivery = Delivery {
+        event: "brand_new_thing",
+        id: "d-1",
+        body: b"{\"action\":\"x\"}",
+    };
+    assert_eq!(
+        delivery
+            .send(&endpoint, SECRET)
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+    let event = host
+        .item("events", |event| event["state"] == "handled")
+        .await;
+    assert_eq!(
+        (&event["name"], &event["matched"]),
+        (&json!("brand_new_thing"), &json!(0))
+    );
 }
 
 #[tokio::test]
 async fn a_ping_is_answered_and_logged_and_fires_nothing() {
     let (host, endpoint) = host_with(DOCUMENT).await;
-    let delivery = Delivery { event: "ping", id: "d-1", body: b"{\"zen\":\"Anything added dilutes everything else.\"}" };
-    assert_eq!(delivery.send(&endpoint, SECRET).await.expect("an answer").status(), 200);
+    let delivery = Delivery {
+        event: "ping",
+        id: "d-1",
+        body: b"{\"zen\":\"Anything added dilutes everything else.\"}",
+    };
+    assert_eq!(
+        delivery
+            .send(&endpoint, SECRET)
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
     let row = host.items("requests").await.remove(0);
-    assert_eq!((&row["outcome"], &row["events"]), (&json!("answered"), &json!(0)));
+    assert_eq!(
+        (&row["outcome"], &row["events"]),
+        (&json!("answered"), &json!(0))
+    );
     assert!(host.items("events").await.is_empty());
 }
 
@@ -143,30 +232,76 @@ async fn a_ping_is_answered_and_logged_and_fires_nothing() {
 async fn a_repeated_delivery_is_answered_and_not_run_again() {
     let (host, endpoint) = host_with(DOCUMENT).await;
     let body = push("main");
-    let delivery = Delivery { event: "push", id: "same", body: &body };
+    let delivery = Delivery {
+        event: "push",
+        id: "same",
+        body: &body,
+    };
     for _ in 0..3 {
-        assert_eq!(delivery.send(&endpoint, SECRET).await.expect("an answer").status(), 200);
+        assert_eq!(
+            delivery
+                .send(&endpoint, SECRET)
+                .await
+                .expect("an answer")
+                .status(),
+            200
+        );
     }
     host.item("jobs", |job| job["state"] == "done").await;
     assert_eq!(host.items("jobs").await.len(), 1);
     assert_eq!(host.items("events").await.len(), 1);
-    let outcomes: Vec<Value> = host.items("requests").await.iter().map(|row| row["outcome"].clone()).collect();
-    assert_eq!(outcomes, [json!("duplicate"), json!("duplicate"), json!("accepted")]);
+    let outcomes: Vec<Value> = host
+        .items("requests")
+        .await
+        .iter()
+        .map(|row| row["outcome"].clone())
+        .collect();
+    assert_eq!(
+        outcomes,
+        [json!("duplicate"), json!("duplicate"), json!("accepted")]
+    );
 }
 
 #[tokio::test]
 async fn a_payload_that_cannot_be_read_is_set_aside_and_the_queue_moves_on() {
     let (host, endpoint) = host_with(DOCUMENT).await;
-    let poison: [&[u8]; 4] = [b"{\"ref\": ", b"\xff\xfe\x00", b"{\"ref\":\"\\ud800\"}", b""];
+    let poison: [&[u8]; 4] = [
+        b"{\"ref\": ",
+        b"\xff\xfe\x00",
+        b"{\"ref\":\"\\ud800\"}",
+        b"",
+    ];
     for (number, body) in poison.iter().enumerate() {
         let id = format!("poison-{number}");
-        let status = Delivery { event: "push", id: &id, body }.send(&endpoint, SECRET).await.expect("an answer").status();
+        let status = Delivery {
+            event: "push",
+            id: &id,
+            body,
+        }
+        .send(&endpoint, SECRET)
+        .await
+        .expect("an answer")
+        .status();
         assert!(status == 200 || status == 400, "{status}");
     }
     let deep = "[".repeat(100_000);
-    Delivery { event: "push", id: "deep", body: deep.as_bytes() }.send(&endpoint, SECRET).await.expect("an answer");
+    Delivery {
+        event: "push",
+        id: "deep",
+        body: deep.as_bytes(),
+    }
+    .send(&endpoint, SECRET)
+    .await
+    .expect("an answer");
     let body = push("main");
-    Delivery { event: "push", id: "good", body: &body }.send(&endpoint, SECRET).await.expect("an answer");
+    Delivery {
+        event: "push",
+        id: "good",
+        body: &body,
+    }
+    .send(&endpoint, SECRET)
+    .await
+    .expect("an answer");
     host.item("jobs", |job| job["state"] == "done").await;
     for event in host.items("events").await {
         assert_ne!(event["state"], "pending", "{event}");
@@ -179,7 +314,11 @@ async fn every_way_in_which_a_command_fails_is_said_by_its_attempt() {
         ("missing", "", "refused"),
         ("crash", "exit 3", "failed"),
         ("hang", "sleep 600 & sleep 600", "timeout"),
-        ("loud", "head -c 5000000 /dev/zero | tr '\\0' x; echo done >&2", "ok"),
+        (
+            "loud",
+            "head -c 5000000 /dev/zero | tr '\\0' x; echo done >&2",
+            "ok",
+        ),
         ("killed", "kill -SEGV $$", "failed"),
     ];
     let host = Host::start().await;
@@ -187,25 +326,49 @@ async fn every_way_in_which_a_command_fails_is_said_by_its_attempt() {
     let mut triggers = "triggers:\n".to_owned();
     for (name, script, _) in cases {
         host.script(&format!("{name}.sh"), script);
-        document += &format!("- {{path: f/t/{name}, command: {{argv: [./{name}.sh], timeout: 1s}}, retry: {{attempts_max: 1}}}}\n");
-        triggers += &format!("- {{name: {name}, subscription: repo, event: push, runnable: f/t/{name}}}\n");
+        document += &format!(
+            "- {{path: f/t/{name}, command: {{argv: [./{name}.sh], timeout: 1s}}, retry: {{attempts_max: 1}}}}\n"
+        );
+        triggers +=
+            &format!("- {{name: {name}, subscription: repo, event: push, runnable: f/t/{name}}}\n");
     }
     document += "subscriptions:\n- {name: repo, provider: github, manual: {webhook_secret: corpus-secret}}\n";
     host.apply(&(document + &triggers));
     std::fs::remove_file(host.path("commands/missing.sh")).expect("removed");
     let endpoint = host.endpoint("repo").await;
     let body = push("main");
-    Delivery { event: "push", id: "d-1", body: &body }.send(&endpoint, SECRET).await.expect("an answer");
+    Delivery {
+        event: "push",
+        id: "d-1",
+        body: &body,
+    }
+    .send(&endpoint, SECRET)
+    .await
+    .expect("an answer");
     for (name, _, outcome) in cases {
         let path = format!("f/t/{name}");
-        let job = host.item("jobs", |job| job["runnable"] == path && (job["state"] == "done" || job["state"] == "dead")).await;
+        let job = host
+            .item("jobs", |job| {
+                job["runnable"] == path && (job["state"] == "done" || job["state"] == "dead")
+            })
+            .await;
         let attempt = attempts(&host, &job).await.remove(0);
         assert_eq!(attempt["outcome"], outcome, "{name}: {attempt}");
         match name {
             "crash" => assert_eq!(attempt["exit_code"], 3),
             "killed" => assert_eq!(attempt["signal"], 11),
-            "loud" => assert!(attempt["stdout"].as_str().is_some_and(|out| out.len() < 1_000_000), "kept up to a cap"),
-            "missing" => assert!(attempt["error"].as_str().is_some_and(|error| error.contains("missing.sh")), "{attempt}"),
+            "loud" => assert!(
+                attempt["stdout"]
+                    .as_str()
+                    .is_some_and(|out| out.len() < 1_000_000),
+                "kept up to a cap"
+            ),
+            "missing" => assert!(
+                attempt["error"]
+                    .as_str()
+                    .is_some_and(|error| error.contains("missing.sh")),
+                "{attempt}"
+            ),
             _ => assert!(attempt["error"].is_string(), "{attempt}"),
         }
     }
@@ -217,7 +380,9 @@ async fn an_http_target_gets_a_signed_request_and_its_answer_is_the_result() {
     use axum::http::HeaderMap;
 
     let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let router = axum::Router::new().route(
         "/hook",
@@ -241,14 +406,32 @@ triggers:
     ))
     .await;
     let body = push("main");
-    Delivery { event: "push", id: "d-1", body: &body }.send(&endpoint, SECRET).await.expect("an answer");
+    Delivery {
+        event: "push",
+        id: "d-1",
+        body: &body,
+    }
+    .send(&endpoint, SECRET)
+    .await
+    .expect("an answer");
     let (headers, sent) = heard.recv().await.expect("the target is called");
     let job = host.item("jobs", |job| job["state"] == "done").await;
     assert_eq!(job["result"], json!({"seen": true}));
     let header = |name: &str| headers[name].to_str().expect("text").to_owned();
     assert_eq!(header("webhook-id"), job["id"].as_str().expect("an id"));
-    let signed = [header("webhook-id").as_bytes(), b".", header("webhook-timestamp").as_bytes(), b".", &sent].concat();
-    assert!(header("webhook-signature").split(' ').any(|one| one == standard_signature(secret, &signed)));
+    let signed = [
+        header("webhook-id").as_bytes(),
+        b".",
+        header("webhook-timestamp").as_bytes(),
+        b".",
+        &sent,
+    ]
+    .concat();
+    assert!(
+        header("webhook-signature")
+            .split(' ')
+            .any(|one| one == standard_signature(secret, &signed))
+    );
     server.abort();
 }
 
@@ -257,7 +440,9 @@ fn standard_signature(secret: &str, signed: &[u8]) -> String {
     use hmac::{KeyInit as _, Mac as _};
 
     let base64 = base64::engine::general_purpose::STANDARD;
-    let key = base64.decode(secret.trim_start_matches("whsec_")).expect("a key");
+    let key = base64
+        .decode(secret.trim_start_matches("whsec_"))
+        .expect("a key");
     let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(&key).expect("any length");
     mac.update(signed);
     format!("v1,{}", base64.encode(mac.finalize().into_bytes()))
@@ -268,28 +453,49 @@ async fn no_secret_appears_in_log_database_or_answers() {
     let canary = "canary-7f3a9c-secret";
     let (mut host, endpoint) = host_with(&DOCUMENT.replace("corpus-secret", canary)).await;
     let body = push("main");
-    let delivery = Delivery { event: "push", id: "d-1", body: &body };
+    let delivery = Delivery {
+        event: "push",
+        id: "d-1",
+        body: &body,
+    };
     delivery.send(&endpoint, canary).await.expect("an answer");
-    delivery.request(&endpoint).header("Authorization", format!("Bearer {canary}")).send().await.expect("an answer");
+    delivery
+        .request(&endpoint)
+        .header("Authorization", format!("Bearer {canary}"))
+        .send()
+        .await
+        .expect("an answer");
     host.item("jobs", |job| job["state"] == "done").await;
     let mut shown = String::new();
-    for list in ["subscriptions", "runnables", "triggers", "requests", "events", "jobs"] {
+    for list in [
+        "subscriptions",
+        "runnables",
+        "triggers",
+        "requests",
+        "events",
+        "jobs",
+    ] {
         shown += &Value::from(host.items(list).await).to_string();
     }
     shown += &host.cli_ok(&["subscriptions", "--json"]);
     assert!(!shown.contains(canary), "an answer shows the secret");
     let token = host.token.clone();
     assert!(host.terminate(), "the host ends by itself");
-    for entry in std::fs::read_dir(host.path("data")).expect("the data").flatten() {
+    for entry in std::fs::read_dir(host.path("data"))
+        .expect("the data")
+        .flatten()
+    {
         let path = entry.path();
         if !path.is_file() || path.ends_with("admin.token") {
             continue;
         }
         let bytes = std::fs::read(&path).expect("a file");
         for secret in [canary, token.as_str()] {
-            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            let found = bytes
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes());
             assert!(!found, "{} holds a secret", path.display());
         }
     }
-    assert!(!host.log().contains(canary) , "the log shows the secret");
+    assert!(!host.log().contains(canary), "the log shows the secret");
 }

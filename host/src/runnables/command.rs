@@ -180,7 +180,7 @@ fn of_status(status: ExitStatus, stdout: &Kept, stderr: &Kept) -> AttemptReport 
     if status.success() {
         return AttemptReport {
             exit_code: Some(0),
-            ..AttemptReport::ok(result_of(stdout.bytes()))
+            ..AttemptReport::ok(result_of(stdout.bytes(), stdout.is_whole()))
         };
     }
     let mut error = match (status.signal(), status.code()) {

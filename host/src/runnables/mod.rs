@@ -36,4 +36,4 @@ pub use report::{AttemptReport, Retry};
 pub use runner::Runner;
 pub use secrets::RunnableSecrets;
 pub use signature::{SigningSecret, SigningSecretError};
-pub use spec::{CommandSpec, HttpSpec, RunnableSpec, SpecError, Target};
+pub use spec::{CommandSpec, HttpSpec, RunPolicy, RunnableSpec, SpecError, Target};

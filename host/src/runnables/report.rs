@@ -69,6 +69,20 @@ impl AttemptReport {
         }
     }
 
+    /// Whether the target itself is in trouble, so that its other jobs would fare no better: it
+    /// cannot be reached or started, does not end, or says that it is overloaded or broken. A
+    /// program that ran and said no, or an answer about this one request, is not of that kind.
+    pub fn is_targets_trouble(&self) -> bool {
+        match self.outcome {
+            AttemptOutcome::Ok | AttemptOutcome::Lost => false,
+            AttemptOutcome::Timeout | AttemptOutcome::Refused => true,
+            AttemptOutcome::Failed => match self.http_status {
+                Some(status) => status >= 500 || status == 429,
+                None => self.exit_code.is_none() && self.signal.is_none(),
+            },
+        }
+    }
+
     /// Whether it worked.
     pub fn is_ok(&self) -> bool {
         self.outcome == AttemptOutcome::Ok
@@ -76,15 +90,15 @@ impl AttemptReport {
 }
 
 /// The result in what a target said: its JSON as it stands, other text as a JSON string, nothing
-/// as nothing.
-pub(super) fn result_of(said: &[u8]) -> Option<Bytes> {
+/// as nothing. What is not whole is text: half a number would read as another number.
+pub(super) fn result_of(said: &[u8], is_whole: bool) -> Option<Bytes> {
     let trimmed = said.trim_ascii();
     if trimmed.is_empty() {
         return None;
     }
     // Read whole, so that what is stored can be read by everyone: no lone surrogates, no number
     // out of range, no nesting without end.
-    if serde_json::from_slice::<Value>(trimmed).is_ok() {
+    if is_whole && serde_json::from_slice::<Value>(trimmed).is_ok() {
         return Some(Bytes::copy_from_slice(trimmed));
     }
     let text = String::from_utf8_lossy(trimmed).into_owned();
@@ -96,7 +110,7 @@ mod tests {
     use super::*;
 
     fn check(said: &[u8], expected: Option<&str>) {
-        let result = result_of(said);
+        let result = result_of(said, true);
         assert_eq!(result.as_deref(), expected.map(str::as_bytes), "{said:?}");
     }
 
@@ -109,6 +123,11 @@ mod tests {
         check(b"done\n", Some("\"done\""));
         check(b"{\"half\":", Some("\"{\\\"half\\\":\""));
         check(b"\xff", Some("\"\u{fffd}\""));
+    }
+
+    #[test]
+    fn what_was_cut_off_is_text() {
+        assert_eq!(result_of(b"123", false).as_deref(), Some(&b"\"123\""[..]));
     }
 
     #[test]

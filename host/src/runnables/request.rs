@@ -28,7 +28,7 @@ pub(super) async fn run(
     now: Millis,
 ) -> AttemptReport {
     let request = compose(spec, secrets, job, now);
-    match outbound.send(&spec.policy(), request).await {
+    match outbound.send(&spec.egress(), request).await {
         Ok(response) => of_response(response, now),
         Err(error) => of_error(&error),
     }
@@ -93,7 +93,7 @@ fn signed(secrets: &RunnableSecrets, job: &JobContext, now: Millis, body: &[u8])
 fn of_response(response: OutboundResponse, now: Millis) -> AttemptReport {
     let status = response.status;
     let report = if status.is_success() {
-        AttemptReport::ok(result_of(&response.body))
+        AttemptReport::ok(result_of(&response.body, !response.truncated))
     } else {
         let kept = (!response.body.is_empty()).then(|| response.body.clone());
         AttemptReport {

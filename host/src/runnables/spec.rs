@@ -18,6 +18,12 @@ use crate::runnables::fields::Fields;
 pub struct RunnableSpec {
     /// What is run.
     pub target: Target,
+    policy: RunPolicy,
+}
+
+/// How the jobs of a runnable are run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunPolicy {
     /// When a job that failed is tried again.
     pub retry: RetryPolicy,
     /// How many of its jobs may run at the same time.
@@ -131,11 +137,16 @@ impl RunnableSpec {
             RunnableKind::Http => Target::Http(HttpSpec::read(&mut fields)?),
         };
         fields.finish()?;
-        Ok(RunnableSpec {
-            target,
+        let policy = RunPolicy {
             retry,
             concurrency: concurrency as u32,
-        })
+        };
+        Ok(RunnableSpec { target, policy })
+    }
+
+    /// How its jobs are run, whatever their kind.
+    pub fn policy(&self) -> &RunPolicy {
+        &self.policy
     }
 }
 
@@ -210,14 +221,14 @@ impl HttpSpec {
                 .unwrap_or(CloudEvents::None),
             response_max: fields.number("response_max", OUTPUT_DEFAULT, OUTPUT_RANGE)? as usize,
         };
-        spec.policy().check_url(&spec.url).map_err(|refusal| {
+        spec.egress().check_url(&spec.url).map_err(|refusal| {
             SpecError::new("url", refusal.to_string(), "a target that may be reached")
         })?;
         Ok(spec)
     }
 
     /// What the target may resolve to.
-    pub fn policy(&self) -> Policy {
+    pub fn egress(&self) -> Policy {
         Policy {
             allow: self.allow.clone(),
             hosts: None,

@@ -101,17 +101,35 @@ impl Store {
         with_arguments(&mut connection, self.database.backend, held).await
     }
 
-    /// Moves all leases of this host; returns how many it still holds.
-    pub async fn extend_leases(&self, owner: &HostId, until: Millis) -> Result<u64, StoreError> {
-        let mut connection = self.database.writer().await?;
-        Statement::new(
-            "extend leases",
-            "update jobs set lease_expires_at = $1 where state = 'running' and lease_owner = $2",
-        )
-        .bind(until)
-        .bind(owner)
-        .run(&mut connection)
-        .await
+    /// Moves the leases of these claims, job and fence; returns the jobs that this host no longer
+    /// holds. Claims that it does not name run out: nobody knows of them any more.
+    pub async fn extend_leases(
+        &self,
+        held: Vec<(JobId, i64)>,
+        until: Millis,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let mut gone = Vec::new();
+        if held.is_empty() {
+            return Ok(gone);
+        }
+        let mut transaction = self.database.write().await?;
+        for (job, fence) in held {
+            let moved = Statement::new(
+                "extend a lease",
+                "update jobs set lease_expires_at = $1 \
+                 where id = $2 and fence = $3 and state = 'running'",
+            )
+            .bind(until)
+            .bind(&job)
+            .bind(fence)
+            .run(&mut transaction)
+            .await?;
+            if moved == 0 {
+                gone.push(job);
+            }
+        }
+        commit(transaction).await?;
+        Ok(gone)
     }
 
     /// Gives claimed jobs back unrun: ready at `due_at`, the attempt not counted.

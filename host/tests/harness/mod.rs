@@ -47,15 +47,25 @@ impl Host {
 
     /// As told.
     pub async fn start_with(options: Options) -> Host {
-        let folder = tempfile::Builder::new().prefix("triggerd-test-").tempdir().expect("a folder");
+        let folder = tempfile::Builder::new()
+            .prefix("triggerd-test-")
+            .tempdir()
+            .expect("a folder");
         for name in ["plugins", "manifests", "commands", "data"] {
             fs::create_dir(folder.path().join(name)).expect("a folder");
         }
         if !options.no_plugins {
-            place(&provider_library(), &folder.path().join("plugins/libprovider_github.so"));
+            place(
+                &provider_library(),
+                &folder.path().join("plugins/libprovider_github.so"),
+            );
         }
         if !options.no_plugins && !options.no_manifests {
-            fs::copy(root().join("manifests/github.yaml"), folder.path().join("manifests/github.yaml")).expect("the manifest");
+            fs::copy(
+                root().join("manifests/github.yaml"),
+                folder.path().join("manifests/github.yaml"),
+            )
+            .expect("the manifest");
         }
         let mut host = Host {
             folder,
@@ -73,7 +83,11 @@ impl Host {
     pub async fn resume(&mut self) {
         let data = self.path("data");
         let _ = fs::remove_file(data.join("server.json"));
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).expect("a log");
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))
+            .expect("a log");
         let child = Command::new(env!("CARGO_BIN_EXE_triggerd"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(&data)
@@ -97,7 +111,10 @@ impl Host {
             serde_json::from_str::<Value>(&text).ok()
         });
         self.url = server["url"].as_str().expect("an address").to_owned();
-        self.token = fs::read_to_string(data.join("admin.token")).expect("the first token").trim().to_owned();
+        self.token = fs::read_to_string(data.join("admin.token"))
+            .expect("the first token")
+            .trim()
+            .to_owned();
         let client = self.client.clone();
         let ready = format!("{}/readyz", self.url);
         self.until("the host is ready", async || {
@@ -122,7 +139,9 @@ impl Host {
 
     /// Asks the process to end, and waits for it. Returns whether it ended by itself with success.
     pub fn terminate(&mut self) -> bool {
-        let Some(mut child) = self.child.take() else { return false };
+        let Some(mut child) = self.child.take() else {
+            return false;
+        };
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
         let status = self.wait_for("the host's end", || child.try_wait().expect("a status"));
@@ -143,7 +162,8 @@ impl Host {
     pub fn script(&self, name: &str, text: &str) {
         let path = self.path("commands").join(name);
         fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("a script");
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("a mode");
     }
 
     /// Runs a client command against this host.
@@ -184,15 +204,23 @@ impl Host {
     /// The address of a subscription's endpoint, on the address that the host serves on now.
     pub async fn endpoint(&self, name: &str) -> String {
         let list = self.get("/api/v1/workspaces/default/subscriptions").await;
-        let found = list["items"].as_array().and_then(|items| items.iter().find(|item| item["name"] == name));
-        let url = found.expect("the subscription")["endpoint_url"].as_str().expect("an address");
+        let found = list["items"]
+            .as_array()
+            .and_then(|items| items.iter().find(|item| item["name"] == name));
+        let url = found.expect("the subscription")["endpoint_url"]
+            .as_str()
+            .expect("an address");
         let path = &url[url.find("/webhooks/").expect("an endpoint")..];
         format!("{}{path}", self.url)
     }
 
     /// Reads from the API.
     pub async fn get(&self, path: &str) -> Value {
-        let response = self.request(reqwest::Method::GET, path).send().await.expect("an answer");
+        let response = self
+            .request(reqwest::Method::GET, path)
+            .send()
+            .await
+            .expect("an answer");
         let status = response.status();
         let text = response.text().await.expect("a body");
         assert!(status.is_success(), "GET {path}: {status} {text}");
@@ -201,7 +229,9 @@ impl Host {
 
     /// The items of a list of the default workspace.
     pub async fn items(&self, list: &str) -> Vec<Value> {
-        let page = self.get(&format!("/api/v1/workspaces/default/{list}")).await;
+        let page = self
+            .get(&format!("/api/v1/workspaces/default/{list}"))
+            .await;
         page["items"].as_array().expect("items").clone()
     }
 
@@ -210,7 +240,11 @@ impl Host {
         let mut items = Vec::new();
         let mut cursor = String::new();
         loop {
-            let page = self.get(&format!("/api/v1/workspaces/default/{list}?limit=500{cursor}")).await;
+            let page = self
+                .get(&format!(
+                    "/api/v1/workspaces/default/{list}?limit=500{cursor}"
+                ))
+                .await;
             items.extend(page["items"].as_array().expect("items").iter().cloned());
             match page["next"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
@@ -221,7 +255,9 @@ impl Host {
 
     /// A request to the API with the admin token.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
+        self.client
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(&self.token)
     }
 
     /// Without a token.
@@ -232,7 +268,10 @@ impl Host {
     /// Waits until a list of the default workspace has an item like this; returns it.
     pub async fn item(&self, list: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         let what = format!("an item of {list}");
-        self.until(&what, async || self.items(list).await.into_iter().find(|item| is_it(item))).await
+        self.until(&what, async || {
+            self.items(list).await.into_iter().find(|item| is_it(item))
+        })
+        .await
     }
 
     /// Looks again and again until there is something.
@@ -242,7 +281,11 @@ impl Host {
             if let Some(found) = look().await {
                 return found;
             }
-            assert!(start.elapsed() < PATIENCE, "{what} did not come; host log:\n{}", self.log());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "{what} did not come; host log:\n{}",
+                self.log()
+            );
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -253,7 +296,11 @@ impl Host {
             if let Some(found) = look() {
                 return found;
             }
-            assert!(start.elapsed() < PATIENCE, "{what} did not come; host log:\n{}", self.log());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "{what} did not come; host log:\n{}",
+                self.log()
+            );
             std::thread::sleep(LOOK);
         }
     }
@@ -275,7 +322,10 @@ pub struct Delivery<'a> {
 impl Delivery<'_> {
     /// Sends it with a signature of this secret.
     pub async fn send(&self, endpoint: &str, secret: &str) -> reqwest::Result<reqwest::Response> {
-        self.request(endpoint).header("X-Hub-Signature-256", signature(secret, self.body)).send().await
+        self.request(endpoint)
+            .header("X-Hub-Signature-256", signature(secret, self.body))
+            .send()
+            .await
     }
 
     /// The request without a signature.
@@ -319,24 +369,35 @@ pub fn client() -> reqwest::Client {
 pub fn place(library: &Path, to: &Path) {
     let beside = to.with_extension("new");
     fs::copy(library, &beside).expect("a library");
-    fs::set_permissions(&beside, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+    fs::set_permissions(&beside, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("a mode");
     fs::rename(&beside, to).expect("moved");
 }
 
 /// The workspace.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+        .to_owned()
 }
 
 /// Where cargo put what it built.
 pub fn target() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_triggerd")).parent().expect("the target folder").to_owned()
+    Path::new(env!("CARGO_BIN_EXE_triggerd"))
+        .parent()
+        .expect("the target folder")
+        .to_owned()
 }
 
 /// The provider that the tests use.
 pub fn provider_library() -> PathBuf {
     let library = target().join("libprovider_github.so");
-    assert!(library.exists(), "{} is not built: run `cargo build --workspace` first", library.display());
+    assert!(
+        library.exists(),
+        "{} is not built: run `cargo build --workspace` first",
+        library.display()
+    );
     library
 }
 

@@ -1,0 +1,231 @@
+//! One claimed job, from its claim to its record.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::RetryPolicy;
+use crate::clock::{Millis, random_fraction};
+use crate::id::AttemptId;
+use crate::jobs::breaker::{Breaker, Verdict};
+use crate::jobs::executor::Inner;
+use crate::jobs::verdict::{next_of, verdict_of};
+use crate::jobs::versions::Read;
+use crate::model::{AttemptOutcome, ClaimedJob, Finished, NewAttempt, Next, RunnableState};
+use crate::runnables::{AttemptReport, Retry};
+use crate::store::StoreError;
+
+/// How long a record waits for a store that is away; the place stays taken meanwhile.
+const RECORD: RetryPolicy = RetryPolicy {
+    attempts_max: u32::MAX,
+    first_ms: 50,
+    factor: 2.0,
+    delay_max_ms: 5_000,
+    jitter: 0.2,
+};
+/// When a job is due again that could not be begun because the store went away.
+const GIVEN_BACK: Duration = Duration::from_secs(1);
+
+/// Runs a claimed job, records what became of it, and frees its place. Ends early when `stop` says
+/// so: the program or request is ended, and the job is ready again if it is still ours.
+pub(super) async fn attend(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) {
+    let runnable = claimed.job.runnable_id.clone();
+    // A panic of ours leaves the job to its lease; the place is free in any case.
+    let verdict = AssertUnwindSafe(work(host, claimed, stop))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| {
+            tracing::error!(%runnable, "the work on a job panicked; its lease runs out");
+            Verdict::Unknown
+        });
+    let now = host.clock.now();
+    let breaker = host
+        .schedule()
+        .end(&runnable, verdict, now, random_fraction());
+    let is_bad = matches!(verdict, Verdict::Trouble | Verdict::Busy(_));
+    if let (true, Breaker::Open { until, trips }) = (is_bad, breaker) {
+        tracing::warn!(%runnable, trips, %until, "a runnable's jobs wait: its target is in trouble");
+    }
+}
+
+async fn work(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) -> Verdict {
+    match begin(host, &claimed).await {
+        Ok(begun) => settle(host, &claimed, &begun, &stop).await,
+        Err(error) => {
+            give_back(host, &claimed, &error).await;
+            Verdict::Unknown
+        }
+    }
+}
+
+struct Begun {
+    version: Arc<Read>,
+    context: crate::runnables::JobContext,
+    started_at: Millis,
+}
+
+async fn begin(host: &Inner, claimed: &ClaimedJob) -> Result<Begun, StoreError> {
+    Ok(Begun {
+        version: host.versions.read(&claimed.job.version_id).await?,
+        context: host.names.context(claimed).await?,
+        started_at: host.clock.now(),
+    })
+}
+
+async fn settle(
+    host: &Inner,
+    claimed: &ClaimedJob,
+    begun: &Begun,
+    stop: &CancellationToken,
+) -> Verdict {
+    let job = &claimed.job;
+    let report = tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        report = run(host, begun) => Some(report),
+    };
+    let finished_at = host.clock.now();
+    let policy = begun
+        .version
+        .as_ref()
+        .as_ref()
+        .map(|version| version.spec.policy().retry);
+    let (report, next, verdict) = match report {
+        Some(report) => {
+            let policy = policy.unwrap_or_default();
+            let next = next_of(&report, job, &policy, finished_at, random_fraction());
+            let verdict = verdict_of(&report);
+            (report, next, verdict)
+        }
+        // Not the job's fault, so it is no reason to give it up.
+        None => {
+            let report = AttemptReport::not_ok(AttemptOutcome::Lost, "the host stopped it");
+            (
+                report,
+                Next::Retry {
+                    due_at: finished_at,
+                },
+                Verdict::Unknown,
+            )
+        }
+    };
+    if report.retry == Retry::DisableTarget {
+        disable(host, claimed, &report).await;
+    }
+    tracing::debug!(job = %job.id, attempt = job.attempts_made, outcome = %report.outcome, ?next, "an attempt ended");
+    let took = finished_at.since(begun.started_at);
+    host.metrics.attempts.increment(report.outcome.as_str());
+    host.metrics.attempt_latency.observe(took);
+    record(
+        host,
+        finished(host, claimed, begun.started_at, finished_at, report, next),
+    )
+    .await;
+    verdict
+}
+
+/// Runs it; a panic of ours on the way is a failed attempt like any other.
+async fn run(host: &Inner, begun: &Begun) -> AttemptReport {
+    let version = match begun.version.as_ref() {
+        Ok(version) => version,
+        Err(mistake) => {
+            let error = format!("the version cannot be run: {mistake}");
+            return AttemptReport {
+                retry: Retry::Never,
+                ..AttemptReport::not_ok(AttemptOutcome::Refused, error)
+            };
+        }
+    };
+    let run = host
+        .runner
+        .run(&version.spec, &version.secrets, &begun.context);
+    match AssertUnwindSafe(run).catch_unwind().await {
+        Ok(report) => report,
+        Err(_) => {
+            tracing::error!(job = %begun.context.job_id, "running a job panicked");
+            AttemptReport::not_ok(AttemptOutcome::Failed, "the host failed while running it")
+        }
+    }
+}
+
+async fn disable(host: &Inner, claimed: &ClaimedJob, report: &AttemptReport) {
+    let runnable = &claimed.job.runnable_id;
+    let reason = report.error.clone();
+    let state = RunnableState::Disabled;
+    match host.store.set_runnable_state(runnable, state, reason).await {
+        Ok(()) => tracing::warn!(%runnable, "a runnable is disabled: its target is gone"),
+        // Its next attempt will find the same.
+        Err(error) => tracing::error!(%runnable, %error, "a runnable cannot be disabled"),
+    }
+}
+
+fn finished(
+    host: &Inner,
+    claimed: &ClaimedJob,
+    started_at: Millis,
+    finished_at: Millis,
+    report: AttemptReport,
+    next: Next,
+) -> Finished {
+    Finished {
+        job_id: claimed.job.id.clone(),
+        fence: claimed.job.fence,
+        attempt: NewAttempt {
+            id: AttemptId::generate(finished_at),
+            number: claimed.job.attempts_made,
+            host_id: host.owner.clone(),
+            started_at,
+            finished_at,
+            outcome: report.outcome,
+            exit_code: report.exit_code.map(i64::from),
+            signal: report.signal.map(i64::from),
+            http_status: report.http_status,
+            stdout: report.stdout,
+            stderr: report.stderr,
+            result: report.result,
+            // PostgreSQL keeps no NUL in text.
+            error: report.error.map(|error| error.replace('\0', "\u{fffd}")),
+        },
+        next,
+    }
+}
+
+/// Records the attempt (T4), for as long as it takes: what was run is not run again because the
+/// database was away for a moment. Our lease may run out meanwhile; then the fence tells.
+async fn record(host: &Inner, finished: Finished) {
+    let job = finished.job_id.clone();
+    for tried in 1.. {
+        match host.store.finish_attempts(vec![finished.clone()]).await {
+            Ok(held) if held == [true] => return,
+            Ok(_) => {
+                tracing::warn!(%job, "an attempt came home too late: its job is no longer ours");
+                return;
+            }
+            Err(error) if error.is_unavailable() && !host.is_killed() => {
+                tracing::warn!(%job, tried, %error, "an attempt cannot be recorded yet");
+                tokio::time::sleep(RECORD.delay(tried, random_fraction())).await;
+            }
+            Err(error) => {
+                // Its lease runs out, and it is run again.
+                tracing::error!(%job, %error, "an attempt cannot be recorded");
+                return;
+            }
+        }
+    }
+}
+
+async fn give_back(host: &Inner, claimed: &ClaimedJob, error: &StoreError) {
+    let job = &claimed.job;
+    tracing::warn!(job = %job.id, %error, "a job cannot be begun and is given back");
+    let due_at = host.clock.now().plus(GIVEN_BACK);
+    let released = host
+        .store
+        .release_jobs(vec![(job.id.clone(), job.fence)], due_at)
+        .await;
+    if let Err(error) = released {
+        tracing::warn!(job = %job.id, %error, "a job cannot be given back; its lease runs out instead");
+    }
+}

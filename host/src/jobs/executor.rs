@@ -1,0 +1,294 @@
+//! The ticks: claiming and starting, keeping leases, draining.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{Clock, Millis};
+use crate::id::{HostId, JobId};
+use crate::jobs::attempt;
+use crate::jobs::context::Names;
+use crate::jobs::running::Running;
+use crate::jobs::schedule::{Candidate, Grant, Schedule};
+use crate::jobs::versions::Versions;
+use crate::metrics::Metrics;
+use crate::model::ReadyRunnable;
+use crate::runnables::Runner;
+use crate::store::{Claim, Store, StoreError};
+
+/// How long nothing is looked for when nothing is known to be due: another host may have made
+/// something ready without a wake.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// How much runs here, and how long a claim holds.
+#[derive(Clone, Copy, Debug)]
+pub struct ExecutorConfig {
+    /// Jobs running at the same time, over all runnables.
+    pub running_max: u32,
+    /// How long a claim holds without being extended. [`Executor::keep`] is to be called three
+    /// times as often.
+    pub lease: Duration,
+}
+
+impl Default for ExecutorConfig {
+    fn default() -> ExecutorConfig {
+        ExecutorConfig {
+            running_max: 64,
+            lease: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the executor is made of.
+pub struct ExecutorParts {
+    /// Where jobs are.
+    pub store: Store,
+    /// Runs them.
+    pub runner: Runner,
+    /// The time.
+    pub clock: Clock,
+    /// Who holds the leases.
+    pub owner: HostId,
+    /// Where attempts are counted.
+    pub metrics: Arc<Metrics>,
+    /// Told when a place becomes free, so that the next tick comes at once.
+    pub wake: Arc<Notify>,
+    /// Its limits.
+    pub config: ExecutorConfig,
+}
+
+/// When the next tick is worth it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tick {
+    /// There is more to claim.
+    AtOnce,
+    /// Not before, unless it is woken.
+    After(Duration),
+}
+
+/// Turns ready jobs into attempts. Cheap to clone.
+#[derive(Clone)]
+pub struct Executor(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) store: Store,
+    pub(super) runner: Runner,
+    pub(super) clock: Clock,
+    pub(super) owner: HostId,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) versions: Versions,
+    pub(super) names: Names,
+    config: ExecutorConfig,
+    wake: Arc<Notify>,
+    schedule: Mutex<Schedule>,
+    running: Running,
+    tasks: TaskTracker,
+    is_draining: AtomicBool,
+    is_killed: AtomicBool,
+}
+
+impl Executor {
+    /// An executor that does nothing until it is ticked.
+    pub fn new(parts: ExecutorParts) -> Executor {
+        Executor(Arc::new(Inner {
+            versions: Versions::new(parts.store.clone()),
+            names: Names::new(parts.store.clone()),
+            store: parts.store,
+            runner: parts.runner,
+            clock: parts.clock,
+            owner: parts.owner,
+            metrics: parts.metrics,
+            config: parts.config,
+            wake: parts.wake,
+            schedule: Mutex::new(Schedule::new(parts.config.running_max)),
+            running: Running::default(),
+            tasks: TaskTracker::new(),
+            is_draining: AtomicBool::new(false),
+            is_killed: AtomicBool::new(false),
+        }))
+    }
+
+    /// Takes back what an earlier run of this host held. To be called once, before the first tick.
+    pub async fn recover(&self) -> Result<usize, StoreError> {
+        let host = &self.0;
+        let lost = host
+            .store
+            .recover_own_jobs(&host.owner, host.clock.now())
+            .await?;
+        Ok(lost.len())
+    }
+
+    /// Claims ready jobs for the free places and starts them; does not wait for their ends.
+    pub async fn tick(&self) -> Result<Tick, StoreError> {
+        let host = &self.0;
+        if host.is_draining.load(Ordering::SeqCst) {
+            return Ok(Tick::After(IDLE));
+        }
+        let now = host.clock.now();
+        let ready = host.store.runnables_with_ready_jobs(now).await?;
+        let candidates = host.candidates(&ready).await?;
+        let grants = host.schedule().grant(&candidates, now);
+        let claims = grants.iter().map(|grant| self.claim(grant, now));
+        let mut are_places_back = false;
+        for claimed in join_all(claims).await {
+            are_places_back |= claimed?;
+        }
+        if are_places_back {
+            return Ok(Tick::AtOnce);
+        }
+        let due = host.store.next_job_due(now).await?;
+        let probe = host.schedule().next_probe(&candidates, now);
+        let next = due.into_iter().chain(probe).min();
+        let pause = next.map_or(IDLE, |next| next.since(host.clock.now()));
+        // A breaker that is open at this moment and a job that is due at it would spin.
+        Ok(Tick::After(pause.clamp(Duration::from_millis(1), IDLE)))
+    }
+
+    /// Extends the leases of everything that runs here, stops what is no longer ours (cancelled, or
+    /// taken over by another host), and takes over what other hosts lost.
+    pub async fn keep(&self) -> Result<(), StoreError> {
+        let host = &self.0;
+        let now = host.clock.now();
+        let until = now.plus(host.config.lease);
+        for job in host
+            .store
+            .extend_leases(host.running.claims(), until)
+            .await?
+        {
+            // It may also have ended between the two.
+            if host.running.stop(&job) {
+                tracing::info!(%job, "a job is no longer ours; its attempt is stopped");
+            }
+        }
+        let lost = host.store.recover_jobs(now).await?;
+        if !lost.is_empty() {
+            tracing::warn!(
+                jobs = lost.len(),
+                "jobs were taken back whose host went away"
+            );
+            host.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// How often [`Executor::keep`] is to be called.
+    pub fn keep_interval(&self) -> Duration {
+        self.0.config.lease / 3
+    }
+
+    /// Stops the attempt of a cancelled job at once, if it runs here.
+    pub fn stop_attempt(&self, job: &JobId) -> bool {
+        self.0.running.stop(job)
+    }
+
+    /// How many jobs run here.
+    pub fn running(&self) -> u32 {
+        self.0.schedule().running()
+    }
+
+    /// Waits for what runs, its leases kept, and at the deadline stops it: its jobs are ready again
+    /// at once, for another host or the next start. To be called when the last tick has ended;
+    /// later ones claim nothing. Returns whether all ended by themselves.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        /// For what was stopped to be recorded.
+        const RECORD_GRACE: Duration = Duration::from_secs(5);
+        let host = &self.0;
+        host.is_draining.store(true, Ordering::SeqCst);
+        host.tasks.close();
+        let is_done = tokio::select! {
+            () = host.tasks.wait() => true,
+            () = tokio::time::sleep(deadline) => false,
+            () = self.keep_on() => false,
+        };
+        if !is_done {
+            host.is_killed.store(true, Ordering::SeqCst);
+            host.running.stop_all();
+            if tokio::time::timeout(RECORD_GRACE, host.tasks.wait())
+                .await
+                .is_err()
+            {
+                tracing::warn!("attempts could not be recorded; their leases run out instead");
+            }
+        }
+        is_done
+    }
+
+    /// Keeps leases until it is dropped.
+    async fn keep_on(&self) {
+        let mut ticks = tokio::time::interval(self.keep_interval());
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.keep().await {
+                tracing::warn!(%error, "leases cannot be extended");
+            }
+        }
+    }
+
+    /// Claims jobs for a grant and starts them. Tells whether places came back that others may want.
+    async fn claim(&self, grant: &Grant, now: Millis) -> Result<bool, StoreError> {
+        let host = &self.0;
+        let claim = Claim {
+            runnable_id: grant.runnable.clone(),
+            owner: host.owner.clone(),
+            now,
+            lease_until: now.plus(host.config.lease),
+            limit: grant.places,
+        };
+        let claimed = match host.store.claim_jobs(claim).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                host.schedule().give_back(&grant.runnable, grant.places);
+                return Err(error);
+            }
+        };
+        let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
+        let unused = grant.places.saturating_sub(count);
+        if unused > 0 {
+            host.schedule().give_back(&grant.runnable, unused);
+        }
+        for job in claimed {
+            let host = Arc::clone(host);
+            let (id, fence) = (job.job.id.clone(), job.job.fence);
+            let stop = host.running.add(&id, fence);
+            self.0.tasks.spawn(async move {
+                attempt::attend(&host, job, stop).await;
+                host.running.remove(&id, fence);
+                host.wake.notify_one();
+            });
+        }
+        Ok(unused > 0 && count > 0)
+    }
+}
+
+impl Inner {
+    pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the host's patience with what runs is over.
+    pub(super) fn is_killed(&self) -> bool {
+        self.is_killed.load(Ordering::SeqCst)
+    }
+
+    /// The limits of those that have ready jobs, by their current versions.
+    async fn candidates(&self, ready: &[ReadyRunnable]) -> Result<Vec<Candidate>, StoreError> {
+        let mut candidates = Vec::with_capacity(ready.len());
+        for runnable in ready {
+            let version = self.versions.read(&runnable.version_id).await?;
+            let policy = version
+                .as_ref()
+                .as_ref()
+                .map(|version| *version.spec.policy());
+            candidates.push(Candidate {
+                runnable: runnable.runnable_id.clone(),
+                // A version that does not read fails at its attempt, where that is said.
+                concurrency: policy.map_or(1, |policy| policy.concurrency),
+            });
+        }
+        Ok(candidates)
+    }
+}

@@ -1,0 +1,35 @@
+//! Jobs become attempts: claimed fairly, run, recorded, and tried again or given up in plain sight.
+//!
+//! - [`Executor`]: the ticks. [`Executor::tick`] claims and starts, [`Executor::keep`] extends
+//!   leases and takes over what others lost, [`Executor::drain`] ends it all.
+//! - [`schedule`]: who gets a free place; [`breaker`]: who gets none for now. Both are pure.
+//! - `attempt`: one claimed job from its claim to its record; `verdict`: what becomes of it.
+//! - `versions`: what is to be run; `context`: what it is told; `running`: what runs at the moment.
+//!
+//! ```text
+//!            claim (T3)               ok
+//!   ready ──────────────► running ──────────► done
+//!     ▲                      │
+//!     │  failed, tries left  │ failed, none left
+//!     ├──────────────────────┼──────────────────────► dead
+//!     │  lease ran out,      │
+//!     │  host stopped, 410   │
+//!     └──────────────────────┘        (410: and the runnable is disabled, so the job waits)
+//! ```
+//!
+//! Promises: at least once; an attempt is recorded before its job moves on (T4, one commit); a host
+//! that lost its lease changes nothing; one slow or dead runnable takes no place that another
+//! needs; nothing here is remembered that the store does not know. Not promised: an order among the
+//! jobs of a runnable with more than one place.
+
+pub mod breaker;
+pub mod schedule;
+
+mod attempt;
+mod context;
+mod executor;
+mod running;
+mod verdict;
+mod versions;
+
+pub use executor::{Executor, ExecutorConfig, ExecutorParts, Tick};

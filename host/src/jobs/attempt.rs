@@ -117,7 +117,8 @@ async fn settle(
     }
     tracing::debug!(job = %job.id, attempt = job.attempts_made, outcome = %report.outcome, ?next, "an attempt ended");
     let took = finished_at.since(begun.started_at);
-    host.metrics.attempt(report.outcome.as_str(), took);
+    host.metrics.attempts.increment(report.outcome.as_str());
+    host.metrics.attempt_latency.observe(took);
     record(
         host,
         finished(host, claimed, begun.started_at, finished_at, report, next),

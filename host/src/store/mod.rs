@@ -51,3 +51,6 @@ pub use error::{Cause, StoreError};
 pub use keys::Rotation;
 pub use leases::Claim;
 pub use open::{Backend, DatabaseConfig, Store};
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,7 @@ mod rows;
 mod select;
 mod sql;
 mod sqlite;
+mod transaction;
 mod writer;
 
 pub use error::{Cause, StoreError};

@@ -1,10 +1,10 @@
 //! Tests that need the store's own connections; all others stand in `host/tests/store/`.
 
 use bytes::Bytes;
-use sqlx::Executor;
+use sqlx::{Executor, Row};
 use tempfile::TempDir;
 
-use super::sql::{Number, Statement, Text};
+use super::sql::{Statement, Text};
 use super::{DatabaseConfig, Store};
 use crate::clock::{Clock, Millis};
 use crate::id::{RequestId, SubscriptionId, WorkspaceId};
@@ -67,7 +67,10 @@ async fn a_full_disk_is_unavailable_and_heals_by_itself() {
     set(&store, "pragma max_page_count = 1000000").await;
     for append in refused {
         let id = append.request.id.clone();
-        assert_eq!(store.append(append).await.expect("appended"), Appended::Stored);
+        assert_eq!(
+            store.append(append).await.expect("appended"),
+            Appended::Stored
+        );
         assert!(store.request_body(&id).await.expect("read").is_some());
     }
     let mut reader = store.database.read().await.expect("a reader");
@@ -85,15 +88,14 @@ async fn a_full_disk_is_unavailable_and_heals_by_itself() {
 async fn commits_are_synced_and_checkpoints_left_to_their_task() {
     let (store, _folder) = open().await;
     let mut writer = store.database.writer().await.expect("the writer");
-    for (select, expected) in [
-        ("select synchronous as n from pragma_synchronous", 2),
-        ("select foreign_keys as n from pragma_foreign_keys", 1),
-        ("select wal_autocheckpoint as n from pragma_wal_autocheckpoint", 0),
-        ("select page_size as n from pragma_page_size", 8192),
+    for (pragma, expected) in [
+        ("pragma synchronous", 2),
+        ("pragma foreign_keys", 1),
+        ("pragma wal_autocheckpoint", 0),
+        ("pragma page_size", 8192),
     ] {
-        let found: Option<Number> =
-            Statement::new("read a setting", select).one(&mut writer).await.expect("read");
-        assert_eq!(found.expect("a row").0, expected, "{select}");
+        let row = writer.fetch_one(pragma).await.expect("read");
+        assert_eq!(row.get::<i64, _>(0), expected, "{pragma}");
     }
 }
 
@@ -109,7 +111,9 @@ async fn a_checkpoint_lets_the_log_begin_anew() {
     }
     let before = log_size();
     let growth = super::sqlite::LogGrowth::default();
-    super::sqlite::checkpoint(&store.database, &growth).await.expect("carried over");
+    super::sqlite::checkpoint(&store.database, &growth)
+        .await
+        .expect("carried over");
     for _ in 0..4 {
         store.append(append(500_000)).await.expect("appended");
     }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use sqlx::Executor;
 use triggerd::id::{EventId, RequestId};
 use triggerd::model::*;
 use triggerd::store::{Backend, DatabaseConfig, Store};
@@ -286,7 +287,7 @@ async fn appends_at_the_same_time_are_all_stored(fixture: Fixture) {
 
 async fn a_row_that_the_database_refuses_harms_no_other(fixture: Fixture) {
     sqlx::any::install_default_drivers();
-    let mut connection = sqlx::AnyPool::connect(fixture.config.url.expose())
+    let pool = sqlx::AnyPool::connect(fixture.config.url.expose())
         .await
         .expect("a connection of our own");
     let poison = match fixture.store.backend() {
@@ -296,11 +297,8 @@ async fn a_row_that_the_database_refuses_harms_no_other(fixture: Fixture) {
         }
         Backend::Postgres => "alter table requests add constraint poison check (path <> '/poison')",
     };
-    sqlx::raw_sql(poison)
-        .execute(&mut connection.acquire().await.expect("it"))
-        .await
-        .expect("made");
-    connection.close().await;
+    pool.execute(sqlx::raw_sql(poison)).await.expect("made");
+    pool.close().await;
 
     let mut appends: Vec<Append> = (0..10).map(|_| fixture.append(b"{}", None)).collect();
     appends[4].request.path = "/poison".to_owned();

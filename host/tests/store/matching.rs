@@ -239,9 +239,10 @@ async fn events_are_filtered(fixture: Fixture) {
         ..EventFilter::default()
     };
     let list = async |filter: EventFilter| -> Vec<EventId> {
+        let query = PageQuery::default();
         let page = fixture
             .store
-            .list_events(&fixture.workspace, &filter, &PageQuery::default());
+            .list_events(&fixture.workspace, &filter, &query);
         page.await
             .expect("listed")
             .items

@@ -538,15 +538,15 @@ async fn a_replay_is_a_new_job_that_names_its_origin(fixture: Fixture) {
         version_id: VersionId::generate(fixture.now()),
         attempts_max: 9,
     };
+    let missing = JobId::generate(fixture.now());
     let error = fixture
         .store
         .replay_job(&fixture.workspace, &origin.id, unknown)
         .await;
     assert!(error.expect_err("another runnable's version").is_conflict());
-    let error =
-        fixture
-            .store
-            .replay_job(&fixture.workspace, &JobId::generate(fixture.now()), replay);
+    let error = fixture
+        .store
+        .replay_job(&fixture.workspace, &missing, replay);
     assert!(error.await.expect_err("no such job").is_not_found());
 }
 
@@ -606,9 +606,8 @@ async fn jobs_are_filtered(fixture: Fixture) {
     let of_b = fixture.job(&b).await;
     fixture.claim(&b, &host(), 1).await;
     let list = async |filter: JobFilter| -> Vec<JobId> {
-        let page = fixture
-            .store
-            .list_jobs(&fixture.workspace, &filter, &PageQuery::default());
+        let query = PageQuery::default();
+        let page = fixture.store.list_jobs(&fixture.workspace, &filter, &query);
         page.await
             .expect("listed")
             .items

@@ -200,7 +200,7 @@ impl Matching {
         let row = self.store.runnable_version(version).await?;
         let spec = row.and_then(|row| RunnableSpec::parse(row.kind, &row.spec).ok());
         // A version that does not read fails at its attempt, where that is said.
-        let attempts = spec.map_or(1, |spec| spec.retry.attempts_max);
+        let attempts = spec.map_or(1, |spec| spec.policy().retry.attempts_max);
         let mut all = self.attempts_max.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.insert(version.clone(), attempts);
         Ok(attempts)

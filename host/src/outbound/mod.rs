@@ -5,11 +5,7 @@
 //! - [`resolver`]: names to addresses; one forbidden address refuses the name.
 //! - [`message`]: the request, the response, and what can go wrong.
 //! - [`client`]: [`Outbound`], which sends.
-<<<<<<< HEAD
-//! - [`plain`]: the client commands' own way to their server.
-=======
-//! - [`api_client`]: apart from all that, the command line's way to our own API.
->>>>>>> edges
+//! - [`api_client`] and `plain`: apart from all that, the command line's way to our own API.
 //!
 //! Promises: http and https only, no user info, no redirects, no proxy unless configured; what is
 //! dialled is exactly what was classified; the deadline covers the whole exchange, from the name's

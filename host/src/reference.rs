@@ -68,7 +68,9 @@ pub fn resolve(
 fn is_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 #[cfg(test)]
@@ -83,14 +85,20 @@ mod tests {
     #[test]
     fn variables_stand_for_their_values() {
         assert_eq!(resolved("${TOKEN}"), Ok("s3cret".to_owned()));
-        assert_eq!(resolved("Bearer ${TOKEN}!"), Ok("Bearer s3cret!".to_owned()));
+        assert_eq!(
+            resolved("Bearer ${TOKEN}!"),
+            Ok("Bearer s3cret!".to_owned())
+        );
         assert_eq!(resolved("plain $5"), Ok("plain $5".to_owned()));
         assert_eq!(resolved("$${TOKEN}"), Ok("${TOKEN}".to_owned()));
     }
 
     #[test]
     fn a_missing_variable_is_named() {
-        assert_eq!(resolved("${OTHER}"), Err("the variable `OTHER` is not set".to_owned()));
+        assert_eq!(
+            resolved("${OTHER}"),
+            Err("the variable `OTHER` is not set".to_owned())
+        );
         assert!(resolved("${OTHER").is_err());
         assert!(resolved("${}").is_err());
     }

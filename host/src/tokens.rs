@@ -29,14 +29,19 @@ impl TokenText {
     pub fn generate() -> TokenText {
         let mut bytes = [0; 32];
         random(&mut bytes);
-        TokenText(Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))))
+        TokenText(Secret::new(format!(
+            "{PREFIX}{}",
+            URL_SAFE_NO_PAD.encode(bytes)
+        )))
     }
 
     /// None: it does not have the form of a token.
     pub fn parse(text: &str) -> Option<TokenText> {
         let body = text.strip_prefix(PREFIX)?;
         let is_form = body.len() == BODY_LEN
-            && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+            && body
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
         is_form.then(|| TokenText(Secret::new(text.to_owned())))
     }
 
@@ -68,7 +73,9 @@ impl Caller {
 
     /// Whether the token reaches this workspace.
     pub fn reaches(&self, workspace: &WorkspaceId) -> bool {
-        self.workspace_id.as_ref().is_none_or(|own| own == workspace)
+        self.workspace_id
+            .as_ref()
+            .is_none_or(|own| own == workspace)
     }
 
     /// Whether the token rules the whole instance.
@@ -96,7 +103,11 @@ pub struct Tokens {
 
 impl Tokens {
     pub fn new(store: Store, clock: Clock) -> Tokens {
-        Tokens { store, clock, used: Mutex::default() }
+        Tokens {
+            store,
+            clock,
+            used: Mutex::default(),
+        }
     }
 
     /// Who holds this token. `None`: nobody, or it is revoked or expired. The look-up is by hash, so
@@ -150,7 +161,10 @@ impl Tokens {
 
     /// At the first start, makes the token that everything else is set up with, and writes it to
     /// `file` (mode 0600). `None`: there already are tokens.
-    pub async fn create_first_admin(&self, file: &Path) -> Result<Option<TokenText>, FirstTokenError> {
+    pub async fn create_first_admin(
+        &self,
+        file: &Path,
+    ) -> Result<Option<TokenText>, FirstTokenError> {
         if !self.store.list_tokens(None).await?.is_empty() {
             return Ok(None);
         }
@@ -161,7 +175,10 @@ impl Tokens {
             expires_at: None,
         };
         // The file is opened first: a token whose text nobody has would lock everyone out.
-        let unwritable = |source| FirstTokenError::Unwritable { path: file.to_owned(), source };
+        let unwritable = |source| FirstTokenError::Unwritable {
+            path: file.to_owned(),
+            source,
+        };
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut opened = options.open(file).map_err(unwritable)?;
@@ -204,14 +221,23 @@ mod tests {
 
     #[test]
     fn what_has_not_the_form_of_a_token_is_none() {
-        for text in ["", "tdt_", "tdt_short", &format!("xxx_{}", "a".repeat(43)), &format!("tdt_{}", "=".repeat(43))] {
+        for text in [
+            "",
+            "tdt_",
+            "tdt_short",
+            &format!("xxx_{}", "a".repeat(43)),
+            &format!("tdt_{}", "=".repeat(43)),
+        ] {
             assert!(TokenText::parse(text).is_none(), "{text}");
         }
     }
 
     #[test]
     fn a_workspace_token_reaches_its_own_workspace_only() {
-        let (own, other) = (WorkspaceId::generate(Millis(1)), WorkspaceId::generate(Millis(2)));
+        let (own, other) = (
+            WorkspaceId::generate(Millis(1)),
+            WorkspaceId::generate(Millis(2)),
+        );
         let mut caller = Caller {
             token_id: TokenId::generate(Millis(1)),
             workspace_id: Some(own.clone()),

@@ -94,7 +94,10 @@ impl Located {
 
 /// One more step of a JSON pointer.
 pub fn pointer_join(pointer: &str, segment: &str) -> String {
-    format!("{pointer}/{}", segment.replace('~', "~0").replace('/', "~1"))
+    format!(
+        "{pointer}/{}",
+        segment.replace('~', "~0").replace('/', "~1")
+    )
 }
 
 enum Open {
@@ -220,7 +223,10 @@ fn refuse_anchor(anchor: usize, marker: Marker) -> Result<(), YamlError> {
     if anchor == 0 {
         return Ok(());
     }
-    Err(at(marker, "an anchor is not supported: write the value out"))
+    Err(at(
+        marker,
+        "an anchor is not supported: write the value out",
+    ))
 }
 
 fn at(marker: Marker, message: impl Into<String>) -> YamlError {
@@ -245,7 +251,9 @@ fn scalar(text: &str) -> Value {
     } else if is_integer(text) {
         let unsigned = text.strip_prefix('+').unwrap_or(text);
         let signed = unsigned.parse::<i64>().map(Number::from);
-        signed.or_else(|_| unsigned.parse::<u64>().map(Number::from)).ok()
+        signed
+            .or_else(|_| unsigned.parse::<u64>().map(Number::from))
+            .ok()
     } else if is_decimal(text) {
         text.parse::<f64>().ok().and_then(Number::from_f64)
     } else {
@@ -295,12 +303,18 @@ mod tests {
 
     #[test]
     fn what_is_easily_misread_is_refused_with_its_place() {
-        check("a: 1\nb: 2\na: 3\n", expect!["3:1: `a` stands twice (first in line 1)"]);
+        check(
+            "a: 1\nb: 2\na: 3\n",
+            expect!["3:1: `a` stands twice (first in line 1)"],
+        );
         check(
             "a: &x 1\n",
             expect!["1:4: an anchor is not supported: write the value out"],
         );
-        check("a: !!binary aGk=\n", expect!["1:13: a tag is not supported here"]);
+        check(
+            "a: !!binary aGk=\n",
+            expect!["1:13: a tag is not supported here"],
+        );
         check("{[1]: 2}", expect!["1:2: a key must be a text"]);
         check(
             "a: 1\n---\nb: 2\n",
@@ -310,7 +324,9 @@ mod tests {
 
     #[test]
     fn nesting_without_end_is_refused() {
-        let error = Located::parse(&"[".repeat(100)).map(|_| ()).expect_err("too deep");
+        let error = Located::parse(&"[".repeat(100))
+            .map(|_| ())
+            .expect_err("too deep");
         assert!(error.message.contains("nested deeper"), "{error}");
     }
 

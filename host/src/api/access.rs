@@ -58,10 +58,16 @@ impl<S: Needs> FromRequestParts<ApiState> for InWorkspace<S> {
         let found = state.store().workspace_by_name(name).await?;
         // What another workspace's token asks for is not there, whether it is or not.
         let Some(workspace) = found.filter(|found| caller.reaches(&found.id)) else {
-            return Err(Problem::not_found(format!("there is no workspace `{name}`")));
+            return Err(Problem::not_found(format!(
+                "there is no workspace `{name}`"
+            )));
         };
         require::<S>(&caller)?;
-        Ok(InWorkspace { workspace, caller, scope: PhantomData })
+        Ok(InWorkspace {
+            workspace,
+            caller,
+            scope: PhantomData,
+        })
     }
 }
 
@@ -77,7 +83,10 @@ impl<S: Needs> FromRequestParts<ApiState> for Holder<S> {
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
         let caller = caller(parts, state).await?;
         require::<S>(&caller)?;
-        Ok(Holder { caller, scope: PhantomData })
+        Ok(Holder {
+            caller,
+            scope: PhantomData,
+        })
     }
 }
 
@@ -110,7 +119,8 @@ impl FromRequestParts<ApiState> for Named {
             .await
             .map_err(|error| Problem::bad_request(error.to_string()))?;
         let last = params.iter().last().map(|(_, value)| value.to_owned());
-        last.map(Named).ok_or_else(|| Problem::not_found("the path names nothing"))
+        last.map(Named)
+            .ok_or_else(|| Problem::not_found("the path names nothing"))
     }
 }
 
@@ -132,5 +142,8 @@ fn require<S: Needs>(caller: &Caller) -> Result<(), Problem> {
     if caller.may(S::SCOPE) {
         return Ok(());
     }
-    Err(Problem::forbidden(format!("this needs a token with scope `{}`", S::SCOPE)))
+    Err(Problem::forbidden(format!(
+        "this needs a token with scope `{}`",
+        S::SCOPE
+    )))
 }

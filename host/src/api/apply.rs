@@ -68,12 +68,20 @@ pub async fn apply(
     JsonBody(body): JsonBody<Value>,
 ) -> Result<Json<Applied>, Problem> {
     let document = Document::parse(&body).map_err(Problem::invalid)?;
-    let other = document.workspace.as_ref().filter(|named| **named != place.workspace.name);
+    let other = document
+        .workspace
+        .as_ref()
+        .filter(|named| **named != place.workspace.name);
     if let Some(other) = other {
         let message = format!("it is meant for the workspace `{other}`, not this one");
-        return Err(Problem::invalid(vec![Mistake::value("/workspace", message)]));
+        return Err(Problem::invalid(vec![Mistake::value(
+            "/workspace",
+            message,
+        )]));
     }
-    Ok(Json(apply_document(&state, &place, &document, &params).await?))
+    Ok(Json(
+        apply_document(&state, &place, &document, &params).await?,
+    ))
 }
 
 /// Applies a document with one object, sent by itself: `{name, …}` as in the document's list `key`.
@@ -100,7 +108,9 @@ pub(super) async fn apply_one(
     })?;
     let objects = applied.runnables.into_iter().chain(applied.subscriptions);
     let mut objects = objects.chain(applied.triggers);
-    objects.next().ok_or_else(|| Problem::internal("nothing was applied"))
+    objects
+        .next()
+        .ok_or_else(|| Problem::internal("nothing was applied"))
 }
 
 async fn apply_document(
@@ -117,7 +127,10 @@ async fn apply_document(
     };
     let mut plans_made = 0;
     let plan = loop {
-        let mut plan = planner.plan(document, params.prune).await.map_err(of_plan)?;
+        let mut plan = planner
+            .plan(document, params.prune)
+            .await
+            .map_err(of_plan)?;
         plans_made += 1;
         if params.dry_run || plan.changes.is_empty() {
             break plan;
@@ -190,7 +203,10 @@ async fn state_of(
             (found.map(|found| found.state.to_string()), None)
         }
         ObjectKind::Subscription => {
-            match store.subscription_by_name(&workspace.id, &object.name).await? {
+            match store
+                .subscription_by_name(&workspace.id, &object.name)
+                .await?
+            {
                 Some(found) => {
                     let url = state.endpoint_url(&found.provider, &found.endpoint);
                     (Some(found.state.to_string()), Some(url))

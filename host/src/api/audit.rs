@@ -48,7 +48,10 @@ pub async fn list_workspace_audit(
     place: InWorkspace<Admin>,
     QueryOf(page): QueryOf<PageParams>,
 ) -> Result<Json<Listed<AuditView>>, Problem> {
-    let found = state.store().list_audit(Some(&place.workspace.id), &page.query()?).await?;
+    let found = state
+        .store()
+        .list_audit(Some(&place.workspace.id), &page.query()?)
+        .await?;
     Ok(Json(Listed::of(found, view)))
 }
 

@@ -114,14 +114,21 @@ pub async fn list_events(
     if let Some(named) = &params.subscription {
         filter.subscription_id = Some(find_subscription(store, workspace, named).await?.id);
     }
-    let page = PageParams { cursor: params.cursor, limit: params.limit }.query()?;
+    let page = PageParams {
+        cursor: params.cursor,
+        limit: params.limit,
+    }
+    .query()?;
     let found = store.list_events(workspace, &filter, &page).await?;
     let mut names = Names::new(store, workspace);
     let mut items = Vec::with_capacity(found.items.len());
     for row in found.items {
         items.push(view(&mut names, row).await?);
     }
-    Ok(Json(Listed { items, next: found.next }))
+    Ok(Json(Listed {
+        items,
+        next: found.next,
+    }))
 }
 
 /// One event with its payload.

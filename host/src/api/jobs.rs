@@ -193,14 +193,21 @@ pub async fn list_jobs(
     if let Some(named) = &params.trigger {
         filter.trigger_id = Some(find_trigger(store, workspace, named).await?.id);
     }
-    let page = PageParams { cursor: params.cursor, limit: params.limit }.query()?;
+    let page = PageParams {
+        cursor: params.cursor,
+        limit: params.limit,
+    }
+    .query()?;
     let found = store.list_jobs(workspace, &filter, &page).await?;
     let mut names = Names::new(store, workspace);
     let mut items = Vec::with_capacity(found.items.len());
     for row in found.items {
         items.push(view(&mut names, row).await?);
     }
-    Ok(Json(Listed { items, next: found.next }))
+    Ok(Json(Listed {
+        items,
+        next: found.next,
+    }))
 }
 
 /// One job with its arguments.
@@ -215,7 +222,10 @@ pub async fn show_job(
     let row = find(&state, &place.workspace, &named).await?;
     let arguments = shown(state.store().job_arguments(&row.id).await?);
     let mut names = Names::new(state.store(), &place.workspace.id);
-    Ok(Json(JobDetail { job: view(&mut names, row).await?, arguments }))
+    Ok(Json(JobDetail {
+        job: view(&mut names, row).await?,
+        arguments,
+    }))
 }
 
 /// All attempts of a job, in their order.
@@ -229,7 +239,9 @@ pub async fn list_attempts(
 ) -> Result<Json<Listed<AttemptView>>, Problem> {
     let row = find(&state, &place.workspace, &named).await?;
     let attempts = state.store().list_attempts(&row.id).await?;
-    Ok(Json(Listed::whole(attempts.into_iter().map(attempt_view).collect())))
+    Ok(Json(Listed::whole(
+        attempts.into_iter().map(attempt_view).collect(),
+    )))
 }
 
 /// Starts a job to try a runnable.
@@ -247,7 +259,9 @@ pub async fn start_job(
         return Err(Problem::conflict("the runnable is deleted"));
     }
     let now = state.clock().now();
-    let arguments = body.arguments.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    let arguments = body
+        .arguments
+        .unwrap_or_else(|| Value::Object(serde_json::Map::new()));
     let job = NewJob {
         id: JobId::generate(now),
         workspace_id: workspace.clone(),
@@ -286,7 +300,10 @@ pub async fn replay_job(
         attempts_max: attempts_max(&state, &version_id).await?,
         version_id,
     };
-    let row = state.store().replay_job(&place.workspace.id, &origin.id, replay).await?;
+    let row = state
+        .store()
+        .replay_job(&place.workspace.id, &origin.id, replay)
+        .await?;
     state.metrics().jobs.increment(JobCause::Replay.as_str());
     state.announce(Changed::Jobs);
     let mut names = Names::new(state.store(), &place.workspace.id);
@@ -303,7 +320,10 @@ pub async fn cancel_job(
     Named(named): Named,
 ) -> Result<Json<JobView>, Problem> {
     let job_id: JobId = id("job", &named)?;
-    let row = state.store().cancel_job(&place.workspace.id, &job_id).await?;
+    let row = state
+        .store()
+        .cancel_job(&place.workspace.id, &job_id)
+        .await?;
     state.metrics().jobs_ended.increment(row.state.as_str());
     state.announce(Changed::Jobs);
     let mut names = Names::new(state.store(), &place.workspace.id);
@@ -327,6 +347,9 @@ async fn attempts_max(state: &ApiState, version_id: &VersionId) -> Result<u32, P
 }
 
 fn attempts_of(version: &RunnableVersion) -> u32 {
-    let written = version.spec.pointer("/retry/attempts_max").and_then(Value::as_u64);
+    let written = version
+        .spec
+        .pointer("/retry/attempts_max")
+        .and_then(Value::as_u64);
     u32::try_from(written.unwrap_or(ATTEMPTS_MAX)).unwrap_or(u32::MAX)
 }

@@ -102,5 +102,6 @@ pub async fn find_trigger(
 
 /// An id in a path; one that does not read is not there.
 pub fn id<T: std::str::FromStr>(kind: &str, text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|_| Problem::not_found(format!("there is no {kind} `{text}`")))
+    text.parse()
+        .map_err(|_| Problem::not_found(format!("there is no {kind} `{text}`")))
 }

@@ -22,15 +22,22 @@ impl PageParams {
         let limit = self.limit.unwrap_or(50);
         if !(1..=PageQuery::LIMIT_MAX).contains(&limit) {
             let most = PageQuery::LIMIT_MAX;
-            return Err(Problem::bad_request(format!("`limit`: expected 1 to {most}")));
+            return Err(Problem::bad_request(format!(
+                "`limit`: expected 1 to {most}"
+            )));
         }
         let is_form = |text: &String| {
             text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         };
         if self.cursor.as_ref().is_some_and(|cursor| !is_form(cursor)) {
-            return Err(Problem::bad_request("`cursor`: expected the `next` of another page"));
+            return Err(Problem::bad_request(
+                "`cursor`: expected the `next` of another page",
+            ));
         }
-        Ok(PageQuery { cursor: self.cursor, limit })
+        Ok(PageQuery {
+            cursor: self.cursor,
+            limit,
+        })
     }
 }
 
@@ -50,7 +57,10 @@ impl<T> Listed<T> {
 
     /// A page of the store, each item as it is shown.
     pub fn of<R>(page: Page<R>, show: impl FnMut(R) -> T) -> Listed<T> {
-        Listed { items: page.items.into_iter().map(show).collect(), next: page.next }
+        Listed {
+            items: page.items.into_iter().map(show).collect(),
+            next: page.next,
+        }
     }
 }
 

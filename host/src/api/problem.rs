@@ -30,7 +30,12 @@ fn status_number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::
 
 impl Problem {
     fn of(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Problem {
-        Problem { status, title, detail: detail.into(), errors: Vec::new() }
+        Problem {
+            status,
+            title,
+            detail: detail.into(),
+            errors: Vec::new(),
+        }
     }
 
     /// No token, or one that is not good (any more).
@@ -79,7 +84,11 @@ impl Problem {
     /// The body is not JSON by its own account.
     pub fn not_json() -> Problem {
         let detail = "send the body as `Content-Type: application/json`";
-        Problem::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type", detail)
+        Problem::of(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported media type",
+            detail,
+        )
     }
 
     /// The path is there, the method is not.

@@ -110,14 +110,21 @@ pub async fn list_requests(
     if let Some(named) = &params.subscription {
         filter.subscription_id = Some(find_subscription(store, workspace, named).await?.id);
     }
-    let page = PageParams { cursor: params.cursor, limit: params.limit }.query()?;
+    let page = PageParams {
+        cursor: params.cursor,
+        limit: params.limit,
+    }
+    .query()?;
     let found = store.list_requests(workspace, &filter, &page).await?;
     let mut names = Names::new(store, workspace);
     let mut items = Vec::with_capacity(found.items.len());
     for row in found.items {
         items.push(view(&mut names, row).await?);
     }
-    Ok(Json(Listed { items, next: found.next }))
+    Ok(Json(Listed {
+        items,
+        next: found.next,
+    }))
 }
 
 /// One request with its body.
@@ -140,5 +147,9 @@ pub async fn show_request(
         Some(Err(error)) => (None, Some(STANDARD.encode(error.as_bytes()))),
     };
     let request = view(&mut Names::new(store, workspace), row).await?;
-    Ok(Json(RequestDetail { request, body, body_base64 }))
+    Ok(Json(RequestDetail {
+        request,
+        body,
+        body_base64,
+    }))
 }

@@ -34,7 +34,10 @@ pub fn router(state: ApiState) -> Router {
     let document = finished(document);
     let body_max = state.body_max();
     router
-        .route("/api/openapi.json", get(move || std::future::ready(Json(document.clone()))))
+        .route(
+            "/api/openapi.json",
+            get(move || std::future::ready(Json(document.clone()))),
+        )
         .route("/api/{*rest}", any(unknown_path))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(body_max))
@@ -52,15 +55,27 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
-        .routes(routes!(workspaces::list_workspaces, workspaces::create_workspace))
+        .routes(routes!(
+            workspaces::list_workspaces,
+            workspaces::create_workspace
+        ))
         .routes(routes!(workspaces::delete_workspace))
         .routes(routes!(apply::apply))
-        .routes(routes!(subscriptions::list_subscriptions, subscriptions::put_subscription))
-        .routes(routes!(subscriptions::show_subscription, subscriptions::delete_subscription))
+        .routes(routes!(
+            subscriptions::list_subscriptions,
+            subscriptions::put_subscription
+        ))
+        .routes(routes!(
+            subscriptions::show_subscription,
+            subscriptions::delete_subscription
+        ))
         .routes(routes!(subscriptions::switch_subscription))
         .routes(routes!(samples::sample_subscription))
         .routes(routes!(runnables::list_runnables, runnables::put_runnable))
-        .routes(routes!(runnables::show_runnable, runnables::delete_runnable))
+        .routes(routes!(
+            runnables::show_runnable,
+            runnables::delete_runnable
+        ))
         .routes(routes!(runnables::list_runnable_versions))
         .routes(routes!(runnables::switch_runnable))
         .routes(routes!(triggers::list_triggers, triggers::put_trigger))
@@ -91,7 +106,12 @@ fn finished(mut document: Document) -> Document {
     let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.add_security_scheme("token", token);
     for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+        ];
         for operation in operations.into_iter().flatten() {
             add_problem(operation);
         }
@@ -105,7 +125,10 @@ fn add_problem(operation: &mut Operation) {
         .description("What was wrong, and with which field")
         .content("application/problem+json", content)
         .build();
-    operation.responses.responses.insert("default".to_owned(), problem.into());
+    operation
+        .responses
+        .responses
+        .insert("default".to_owned(), problem.into());
 }
 
 async fn unknown_path() -> Problem {

@@ -60,7 +60,10 @@ pub struct SwitchRunnable {
 }
 
 fn version_view(version: RunnableVersion) -> VersionView {
-    let names = version.secrets.as_ref().map(|secrets| secret_names(secrets.expose()));
+    let names = version
+        .secrets
+        .as_ref()
+        .map(|secrets| secret_names(secrets.expose()));
     VersionView {
         id: version.id.to_string(),
         number: version.number,
@@ -109,12 +112,18 @@ pub async fn list_runnables(
     place: InWorkspace<Read>,
     QueryOf(page): QueryOf<PageParams>,
 ) -> Result<Json<Listed<RunnableView>>, Problem> {
-    let found = state.store().list_runnables(&place.workspace.id, &page.query()?).await?;
+    let found = state
+        .store()
+        .list_runnables(&place.workspace.id, &page.query()?)
+        .await?;
     let mut items = Vec::with_capacity(found.items.len());
     for row in found.items {
         items.push(view(&state, row).await?);
     }
-    Ok(Json(Listed { items, next: found.next }))
+    Ok(Json(Listed {
+        items,
+        next: found.next,
+    }))
 }
 
 /// One runnable, by id or path (its slashes encoded as %2F).
@@ -141,7 +150,9 @@ pub async fn list_runnable_versions(
 ) -> Result<Json<Listed<VersionView>>, Problem> {
     let row = find_runnable(state.store(), &place.workspace.id, &named).await?;
     let versions = state.store().list_runnable_versions(&row.id).await?;
-    Ok(Json(Listed::whole(versions.into_iter().map(version_view).collect())))
+    Ok(Json(Listed::whole(
+        versions.into_iter().map(version_view).collect(),
+    )))
 }
 
 /// Creates or changes one runnable, as in a document.
@@ -173,7 +184,11 @@ pub async fn switch_runnable(
     };
     let row = find_runnable(state.store(), &place.workspace.id, &named).await?;
     let id = row.id.clone();
-    let change = Change::SetRunnableState { id, state: wanted, reason: body.reason };
+    let change = Change::SetRunnableState {
+        id,
+        state: wanted,
+        reason: body.reason,
+    };
     state.store().apply(&place.actor(), vec![change]).await?;
     state.announce(Changed::Objects(place.workspace.id.clone()));
     state.announce(Changed::Jobs);

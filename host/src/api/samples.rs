@@ -92,5 +92,8 @@ pub async fn sample_subscription(
     for _ in 0..count {
         requests.push(state.providers().sample(&order).await?.into());
     }
-    Ok(Json(Samples { endpoint_url, requests }))
+    Ok(Json(Samples {
+        endpoint_url,
+        requests,
+    }))
 }

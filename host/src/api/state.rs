@@ -83,7 +83,10 @@ impl ApiState {
 
     /// The address of an endpoint.
     pub(super) fn endpoint_url(&self, provider: &str, endpoint: &crate::id::EndpointId) -> String {
-        format!("{}/webhooks/{provider}/{endpoint}", self.0.parts.public_base)
+        format!(
+            "{}/webhooks/{provider}/{endpoint}",
+            self.0.parts.public_base
+        )
     }
 
     pub(super) fn announce(&self, changed: Changed) {

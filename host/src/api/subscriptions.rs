@@ -78,7 +78,10 @@ pub async fn list_subscriptions(
     place: InWorkspace<Read>,
     QueryOf(page): QueryOf<PageParams>,
 ) -> Result<Json<Listed<SubscriptionView>>, Problem> {
-    let found = state.store().list_subscriptions(&place.workspace.id, &page.query()?).await?;
+    let found = state
+        .store()
+        .list_subscriptions(&place.workspace.id, &page.query()?)
+        .await?;
     Ok(Json(Listed::of(found, |row| view(&state, row))))
 }
 
@@ -104,7 +107,9 @@ pub async fn put_subscription(
     place: InWorkspace<Apply>,
     JsonBody(body): JsonBody<Value>,
 ) -> Result<Json<AppliedObject>, Problem> {
-    Ok(Json(apply_one(&state, &place, "subscriptions", body).await?))
+    Ok(Json(
+        apply_one(&state, &place, "subscriptions", body).await?,
+    ))
 }
 
 /// Pauses a subscription, or takes it up again.
@@ -121,13 +126,20 @@ pub async fn switch_subscription(
         "active" => SubscriptionState::Active,
         "paused" => SubscriptionState::Paused,
         _ => {
-            let mistake = crate::documents::Mistake::value("/state", "expected a state to switch to");
-            return Err(Problem::invalid(vec![mistake.allowing(["active", "paused"])]));
+            let mistake =
+                crate::documents::Mistake::value("/state", "expected a state to switch to");
+            return Err(Problem::invalid(vec![
+                mistake.allowing(["active", "paused"]),
+            ]));
         }
     };
     let row = find_subscription(state.store(), &place.workspace.id, &named).await?;
     let id = row.id.clone();
-    let change = Change::SetSubscriptionState { id, state: wanted, reason: None };
+    let change = Change::SetSubscriptionState {
+        id,
+        state: wanted,
+        reason: None,
+    };
     state.store().apply(&place.actor(), vec![change]).await?;
     state.announce(Changed::Objects(place.workspace.id.clone()));
     let row = find_subscription(state.store(), &place.workspace.id, row.id.as_str()).await?;

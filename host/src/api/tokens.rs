@@ -108,14 +108,20 @@ pub async fn create_token(
     let detail = json!({ "name": token.name, "scopes": scopes });
     note(&state, &admin.caller, "token.create", &token, detail).await?;
     let about = view(&state, token).await?;
-    let created = CreatedToken { about, token: text.expose().to_owned() };
+    let created = CreatedToken {
+        about,
+        token: text.expose().to_owned(),
+    };
     Ok((StatusCode::CREATED, Json(created)))
 }
 
 async fn order(state: &ApiState, caller: &Caller, wish: TokenWish) -> Result<TokenOrder, Problem> {
     let mut mistakes = Vec::new();
     if wish.name.trim().is_empty() || wish.name.len() > 100 {
-        mistakes.push(Mistake::value("/name", "expected a name of at most 100 bytes"));
+        mistakes.push(Mistake::value(
+            "/name",
+            "expected a name of at most 100 bytes",
+        ));
     }
     let mut scopes: Vec<Scope> = Vec::new();
     for (index, text) in wish.scopes.iter().enumerate() {
@@ -134,7 +140,10 @@ async fn order(state: &ApiState, caller: &Caller, wish: TokenWish) -> Result<Tok
     }
     let lifetime = wish.expires_in.as_deref().map(units::parse_duration);
     if lifetime == Some(None) {
-        mistakes.push(Mistake::value("/expires_in", format!("expected {}", units::DURATION_FORM)));
+        mistakes.push(Mistake::value(
+            "/expires_in",
+            format!("expected {}", units::DURATION_FORM),
+        ));
     }
     let workspace_id = match &wish.workspace {
         Some(name) => {
@@ -154,7 +163,12 @@ async fn order(state: &ApiState, caller: &Caller, wish: TokenWish) -> Result<Tok
     }
     let now = state.clock().now();
     let expires_at = lifetime.flatten().map(|lifetime| now.plus(lifetime));
-    Ok(TokenOrder { name: wish.name, workspace_id, scopes, expires_at })
+    Ok(TokenOrder {
+        name: wish.name,
+        workspace_id,
+        scopes,
+        expires_at,
+    })
 }
 
 /// Revokes a token, at once.

@@ -73,21 +73,31 @@ pub async fn list_triggers(
     QueryOf(params): QueryOf<TriggerParams>,
 ) -> Result<Json<Listed<TriggerView>>, Problem> {
     let (store, workspace) = (state.store(), &place.workspace.id);
-    let mut filter = TriggerFilter { event: params.event, ..TriggerFilter::default() };
+    let mut filter = TriggerFilter {
+        event: params.event,
+        ..TriggerFilter::default()
+    };
     if let Some(named) = &params.subscription {
         filter.subscription_id = Some(find_subscription(store, workspace, named).await?.id);
     }
     if let Some(named) = &params.runnable {
         filter.runnable_id = Some(find_runnable(store, workspace, named).await?.id);
     }
-    let page = PageParams { cursor: params.cursor, limit: params.limit }.query()?;
+    let page = PageParams {
+        cursor: params.cursor,
+        limit: params.limit,
+    }
+    .query()?;
     let found = store.list_triggers(workspace, &filter, &page).await?;
     let mut names = Names::new(store, workspace);
     let mut items = Vec::with_capacity(found.items.len());
     for row in found.items {
         items.push(view(&mut names, row).await?);
     }
-    Ok(Json(Listed { items, next: found.next }))
+    Ok(Json(Listed {
+        items,
+        next: found.next,
+    }))
 }
 
 /// One trigger, by id or name.

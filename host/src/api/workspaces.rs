@@ -48,7 +48,9 @@ pub async fn list_workspaces(
     reader: Holder<Read>,
 ) -> Result<Json<Listed<WorkspaceView>>, Problem> {
     let all = state.store().list_workspaces().await?;
-    let reached = all.into_iter().filter(|workspace| reader.caller.reaches(&workspace.id));
+    let reached = all
+        .into_iter()
+        .filter(|workspace| reader.caller.reaches(&workspace.id));
     Ok(Json(Listed::whole(reached.map(view).collect())))
 }
 

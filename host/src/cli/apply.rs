@@ -1,151 +1,135 @@
-//! `triggerd apply`: a document to the server, and what became of each object.
-
-use std::io::Read;
-use std::path::Path;
+//! `triggerd apply`.
 
 use serde_json::Value;
 
-use super::arguments;
-use super::client::Client;
-use super::run::Failure;
+use super::arguments::ApplyArgs;
+use super::connection::Connection;
+use super::document_file::DocumentFile;
+use super::failure::CliError;
+use super::output::{faint, print_json, text};
+use super::table::{Cell, Table, one_line};
 use crate::documents::Mistake;
-use crate::reference::{is_reference, resolve};
-use crate::yaml::{Located, Place, pointer_join};
+use crate::outbound::api_client::ApiError;
 
-/// Reads, resolves, sends, prints.
-pub async fn run(arguments: arguments::Apply) -> Result<(), Failure> {
-    let name = arguments.file.display().to_string();
-    let text = read(&arguments.file)?;
-    let located = Located::parse(&text).map_err(|error| Failure::new(format!("{name}:{error}")))?;
-    let folder = arguments.file.parent().unwrap_or(Path::new("."));
-    let mut mistakes = Vec::new();
-    let document = resolved(&located.value, "", folder, &mut mistakes);
-    if !mistakes.is_empty() {
-        return Err(said(&name, &located, &mistakes));
+const KINDS: [(&str, &str); 3] = [
+    ("runnable", "runnables"),
+    ("subscription", "subscriptions"),
+    ("trigger", "triggers"),
+];
+
+/// Reads the document, sends it, prints what became of each object.
+pub async fn run(args: ApplyArgs) -> Result<(), CliError> {
+    let file = DocumentFile::read(&args.file)?;
+    let mut client = args.client.clone();
+    match (&client.workspace, file.workspace()) {
+        (Some(named), Some(written)) if named != written => {
+            let message = format!("the document is for `{written}`, but `{named}` was asked for");
+            return Err(file.refusal(&[Mistake::value("/workspace", message)]));
+        }
+        (None, Some(written)) => client.workspace = Some(written.to_owned()),
+        _ => {}
     }
-    let mut connection = arguments.connection;
-    // The document says its workspace; a flag or variable that differs would be refused there.
-    if let Some(workspace) = document["workspace"].as_str() {
-        connection.workspace = workspace.to_owned();
-    }
-    let client = Client::find(&connection)?;
-    let path = client.in_workspace(&format!("apply?dry_run={}&prune={}", arguments.dry_run, arguments.prune));
-    let answer = client.post(&path, &document).await.map_err(|failure| explain(failure, &name, &located))?;
-    if connection.json {
-        println!("{answer:#}");
+    let connection = Connection::open(&client)?;
+    let query = [
+        ("prune", args.prune.to_string()),
+        ("dry_run", args.dry_run.to_string()),
+    ];
+    let path = connection.path(&["apply"]);
+    let applied = match connection
+        .client
+        .post(&path, &query, Some(&file.body))
+        .await
+    {
+        Ok(applied) => applied,
+        Err(error) => return Err(placed(&file, error)),
+    };
+    if args.client.json {
+        print_json(&applied);
     } else {
-        print(&answer, arguments.dry_run);
+        print(&applied);
     }
     Ok(())
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
-    if file == Path::new("-") {
-        let mut text = String::new();
-        let read = std::io::stdin().read_to_string(&mut text);
-        return read.map(|_| text).map_err(|error| Failure::new(format!("standard input: {error}")));
+/// The server's mistakes by line, if it told of any.
+fn placed(file: &DocumentFile, error: ApiError) -> CliError {
+    if let ApiError::Problem { body, .. } = &error {
+        let found = body.get("errors").cloned().unwrap_or_default();
+        let mistakes: Vec<Mistake> = serde_json::from_value(found).unwrap_or_default();
+        if !mistakes.is_empty() {
+            return file.refusal(&mistakes);
+        }
     }
-    std::fs::read_to_string(file).map_err(|error| Failure::new(format!("{}: {error}", file.display())))
+    error.into()
 }
 
-/// The document with every `${NAME}` and `file:PATH` replaced by what it names.
-fn resolved(value: &Value, pointer: &str, folder: &Path, mistakes: &mut Vec<Mistake>) -> Value {
-    match value {
-        Value::String(text) if is_reference(text) => {
-            match resolve(text, folder, &|name| std::env::var(name).ok()) {
-                Ok(found) => Value::String(found),
-                Err(error) => {
-                    mistakes.push(Mistake::value(pointer, Failure::of(&error).message));
-                    Value::Null
-                }
-            }
-        }
-        Value::Array(items) => {
-            let items = items.iter().enumerate();
-            items.map(|(index, item)| resolved(item, &format!("{pointer}/{index}"), folder, mistakes)).collect()
-        }
-        Value::Object(map) => {
-            let entries = map.iter();
-            entries.map(|(key, value)| (key.clone(), resolved(value, &pointer_join(pointer, key), folder, mistakes))).collect()
-        }
-        other => other.clone(),
-    }
-}
-
-/// The server's mistakes with the places where they stand in the file.
-fn explain(failure: Failure, name: &str, located: &Located) -> Failure {
-    let errors = failure.problem.as_ref().and_then(|problem| problem.get("errors")).cloned();
-    let mistakes = errors.and_then(|errors| serde_json::from_value::<Vec<Mistake>>(errors).ok());
-    match mistakes {
-        Some(mistakes) if !mistakes.is_empty() => said(name, located, &mistakes),
-        _ => failure,
-    }
-}
-
-fn said(name: &str, located: &Located, mistakes: &[Mistake]) -> Failure {
-    let mut lines: Vec<(Place, String)> = mistakes
+fn print(applied: &Value) {
+    let objects: Vec<(&str, &Value)> = KINDS
         .iter()
-        .map(|mistake| {
-            let place = match mistake.is_key {
-                true => located.key_place(&mistake.pointer),
-                false => located.value_place(&mistake.pointer),
-            };
-            let allowed = match mistake.allowed.is_empty() {
-                true => String::new(),
-                false => format!("; allowed: {}", mistake.allowed.join(", ")),
-            };
-            let pointer = mistake.pointer.trim_start_matches('/').replace('/', ".");
-            let field = match pointer.is_empty() {
-                true => String::new(),
-                false => format!("{pointer}: "),
-            };
-            (place, format!("{name}:{place}: {field}{}{allowed}", mistake.message))
+        .flat_map(|(kind, key)| {
+            applied[*key]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(move |object| (*kind, object))
         })
         .collect();
-    lines.sort();
-    let texts: Vec<String> = lines.into_iter().map(|(_, text)| text).collect();
-    Failure::new(format!("{}\nnothing was changed", texts.join("\n")))
+    let mut table = Table::new(&["KIND", "NAME", "CHANGE", "STATE", "ENDPOINT"]);
+    for (kind, object) in &objects {
+        table.row(vec![
+            Cell::plain(*kind),
+            Cell::plain(text(object, "name")),
+            Cell::state(text(object, "action")),
+            Cell::state(text(object, "state")),
+            Cell::plain(text(object, "endpoint_url")),
+        ]);
+    }
+    if table.is_empty() {
+        println!("the document names nothing");
+    } else {
+        table.print();
+    }
+    for (kind, object) in &objects {
+        print_differences(kind, object);
+    }
+    let count = |action: &str| {
+        objects
+            .iter()
+            .filter(|(_, one)| one["action"] == action)
+            .count()
+    };
+    let actions = ["created", "updated", "unchanged", "deleted"];
+    let counts = actions
+        .iter()
+        .map(|action| (count(action), action))
+        .filter(|(n, _)| *n > 0);
+    let summary: Vec<String> = counts.map(|(n, action)| format!("{n} {action}")).collect();
+    let dry = if applied["dry_run"] == true {
+        "dry run, nothing was changed: "
+    } else {
+        ""
+    };
+    println!("\n{}", faint(&format!("{dry}{}", summary.join(", "))));
 }
 
-fn print(answer: &Value, dry_run: bool) {
-    let objects = answer["objects"].as_array().cloned().unwrap_or_default();
-    if objects.is_empty() {
-        println!("the document names nothing");
+fn print_differences(kind: &str, object: &Value) {
+    let differences = object["differences"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    if differences.is_empty() {
         return;
     }
-    let width = |pointer: &str| objects.iter().map(|o| text(o, pointer).chars().count()).max().unwrap_or_default();
-    let (kinds, names, actions) = (width("kind"), width("name"), width("action"));
-    for object in &objects {
-        let (kind, name, action) = (text(object, "kind"), text(object, "name"), text(object, "action"));
-        let mut line = format!("{kind:kinds$}  {name:names$}  {action:actions$}");
-        for extra in ["state", "endpoint_url"] {
-            if let Some(value) = object[extra].as_str() {
-                line.push_str("  ");
-                line.push_str(value);
-            }
+    println!("\n{kind} {}", one_line(text(object, "name")));
+    for difference in differences {
+        let field = one_line(text(difference, "field"));
+        if difference["secret"] == true {
+            println!("  {field}: another secret");
+            continue;
         }
-        println!("{}", line.trim_end());
-        for difference in object["differences"].as_array().into_iter().flatten() {
-            println!("    {}", difference_line(difference));
-        }
+        let side = |key: &str| match difference.get(key) {
+            Some(value) => one_line(&value.to_string()),
+            None => "nothing".to_owned(),
+        };
+        println!("  {field}: {} -> {}", side("from"), side("to"));
     }
-    if dry_run {
-        println!("nothing was changed: this was a dry run");
-    }
-}
-
-fn difference_line(difference: &Value) -> String {
-    let field = text(difference, "field");
-    if difference["secret"] == true {
-        return format!("{field}: a secret that differs");
-    }
-    let shown = |value: &Value| match value {
-        Value::Null => "nothing".to_owned(),
-        value => value.to_string(),
-    };
-    format!("{field}: {} → {}", shown(&difference["from"]), shown(&difference["to"]))
-}
-
-fn text<'a>(object: &'a Value, field: &str) -> &'a str {
-    object[field].as_str().unwrap_or_default()
 }

@@ -1,297 +1,345 @@
-//! What can be typed.
+//! Every command and its flags.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Layers;
+use super::serve::Serve;
 
 /// A self-hosted trigger host: what happens at outside services becomes work done.
 #[derive(Debug, Parser)]
-#[command(name = "triggerd", version, about, max_term_width = 100)]
+#[command(name = "triggerd", version, max_term_width = 100)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// All commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the server
+    /// Starts the server.
     Serve(Serve),
-    /// Make what a document names: create, change, leave
-    Apply(Apply),
-    /// Send genuine samples of an event to a subscription, signed as the service would
-    Send(Send),
-    /// Jobs: what was run, what runs, what waits
-    Jobs(Jobs),
-    /// Events: what happened
-    Events(Shown),
-    /// Requests: what arrived at endpoints
-    Requests(Shown),
-    /// Subscriptions with their state and address
-    Subscriptions(Shown),
-    /// Runnables with their versions
-    Runnables(Shown),
-    /// Triggers
-    Triggers(Shown),
-    /// Providers: list, inspect, enable, disable
-    #[command(subcommand)]
-    Provider(Provider),
-    /// Look at settings, manifests and libraries without running anything
-    Check(Check),
-    /// API tokens
-    #[command(subcommand)]
-    Token(Token),
-    /// Workspaces
-    #[command(subcommand)]
-    Workspace(Workspace),
-    /// The keys that seal secrets
-    #[command(subcommand)]
-    Key(Key),
-    /// Print every setting with its default
-    Config,
-    /// Open a library in this process; the host's own child
+    /// Checks settings, manifests and provider libraries without starting anything.
+    Check(Serve),
+    /// Loads one library and ends: the server tries each library in a process of its own first.
     #[command(name = crate::plugins::probe::PROBE_COMMAND, hide = true)]
-    ProbeLibrary {
-        library: PathBuf,
-    },
+    ProbeLibrary { library: PathBuf },
+    #[command(flatten)]
+    Client(ClientCommand),
 }
 
-/// Where the server is, and who asks.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Applies a document: creates, changes, leaves what it names.
+    Apply(ApplyArgs),
+    /// Sends genuine sample requests, signed with the subscription's secret, to its endpoint.
+    Send(SendArgs),
+    /// Shows jobs, runs them again, cancels them.
+    Jobs(JobsArgs),
+    /// Shows events.
+    Events(EventsArgs),
+    /// Shows what arrived at endpoints.
+    Requests(RequestsArgs),
+    /// Shows subscriptions.
+    Subscriptions(ListArgs),
+    /// Shows runnables.
+    Runnables(ListArgs),
+    /// Shows triggers.
+    Triggers(ListArgs),
+    /// Shows providers, enables and disables them.
+    Provider(ProviderArgs),
+    /// Makes, shows and revokes API tokens.
+    Token(TokenArgs),
+    /// Makes and shows workspaces.
+    Workspace(WorkspaceArgs),
+    /// Handles the keys that seal secrets.
+    Key(KeyArgs),
+    /// Prints the settings file with every setting, its default and what it does.
+    Config,
+}
+
+/// Which server, as whom, and how to print.
 #[derive(Debug, Clone, Args)]
-pub struct Connection {
-    /// The server's address; found by itself for a server on this machine
-    #[arg(long, env = "TRIGGERD_URL", hide_env_values = true, global = true)]
+pub struct ClientArgs {
+    /// The server's address. Without it: the server whose server.json lies in ./run or in
+    /// /var/lib/triggerd.
+    #[arg(
+        long,
+        env = "TRIGGERD_URL",
+        global = true,
+        value_name = "URL",
+        help_heading = "Server"
+    )]
     pub url: Option<String>,
-    /// The API token; the first admin token of a server on this machine is found by itself
-    #[arg(long, env = "TRIGGERD_TOKEN", hide_env_values = true, global = true)]
+    /// An API token. Without it: the first admin token of a server found by its file.
+    #[arg(
+        long,
+        env = "TRIGGERD_TOKEN",
+        global = true,
+        hide_env_values = true,
+        value_name = "TOKEN",
+        help_heading = "Server"
+    )]
     pub token: Option<String>,
-    /// The data folder of a server on this machine, to find it by
-    #[arg(long, global = true)]
+    /// The data directory of a server on this machine, to find it by.
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Server")]
     pub data: Option<PathBuf>,
-    /// The workspace
-    #[arg(long, short, env = "TRIGGERD_WORKSPACE", default_value = "default", global = true)]
-    pub workspace: String,
-    /// Print one JSON document
+    /// The workspace [default: default].
+    #[arg(
+        long,
+        short,
+        env = "TRIGGERD_WORKSPACE",
+        global = true,
+        value_name = "NAME",
+        help_heading = "Server"
+    )]
+    pub workspace: Option<String>,
+    /// Prints one JSON document.
     #[arg(long, global = true)]
     pub json: bool,
 }
 
-/// Flags of the server; each overrides its variable and the settings file.
 #[derive(Debug, Args)]
-pub struct Serve {
-    /// The settings file (`triggerd config` prints one)
-    #[arg(long, env = "TRIGGERD_CONFIG")]
-    pub config: Option<PathBuf>,
-    /// The address to serve on
-    #[arg(long)]
-    pub listen: Option<String>,
-    /// Database, keys, plugin cache, first token
-    #[arg(long)]
-    pub data: Option<String>,
-    /// Where provider libraries are dropped
-    #[arg(long)]
-    pub plugins: Option<String>,
-    /// Where manifests stand
-    #[arg(long)]
-    pub manifests: Option<String>,
-    /// A folder whose programs may be run; may be repeated
-    #[arg(long = "command-dir")]
-    pub command_dirs: Vec<String>,
-}
-
-impl Serve {
-    /// The layers of settings with these flags on top.
-    pub fn layers(&self) -> Layers {
-        let single = [
-            ("listen", &self.listen),
-            ("data", &self.data),
-            ("plugins", &self.plugins),
-            ("manifests", &self.manifests),
-        ];
-        let mut flags: Vec<(&'static str, Vec<String>)> = single
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, vec![value.clone()?])))
-            .collect();
-        if !self.command_dirs.is_empty() {
-            flags.push(("runnables.command_dirs", self.command_dirs.clone()));
-        }
-        Layers {
-            file: self.config.clone(),
-            variables: std::env::vars().collect(),
-            flags,
-        }
-    }
-}
-
-#[derive(Debug, Args)]
-pub struct Apply {
-    /// The document; `-` reads standard input
-    #[arg(long, short)]
+pub struct ApplyArgs {
+    /// The document; `-` reads it from standard input.
+    #[arg(short, long, value_name = "FILE")]
     pub file: PathBuf,
-    /// Remove what the document does not name
+    /// Deletes what the document does not name.
     #[arg(long)]
     pub prune: bool,
-    /// Show what would change, and change nothing
+    /// Changes nothing; shows what would be changed.
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
-    pub connection: Connection,
+    pub client: ClientArgs,
 }
 
 #[derive(Debug, Args)]
-pub struct Send {
-    /// The provider
+pub struct SendArgs {
+    /// The provider's name.
     pub provider: String,
-    /// The event
+    /// The event's name.
     pub event: String,
-    /// The subscription to send to
-    #[arg(long)]
+    /// The subscription to send to.
+    #[arg(long, value_name = "SUBSCRIPTION")]
     pub to: String,
-    /// How many
-    #[arg(long, default_value_t = 1)]
+    /// How many requests.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub count: u32,
-    /// How many at once
-    #[arg(long, default_value_t = 16)]
+    /// How many at the same time.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub concurrency: u32,
     #[command(flatten)]
-    pub connection: Connection,
+    pub client: ClientArgs,
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct Jobs {
+pub struct JobsArgs {
     #[command(subcommand)]
-    pub command: Option<JobCommand>,
-    /// Only those in this state
-    #[arg(long)]
-    pub state: Option<String>,
-    /// Only those of this runnable
-    #[arg(long)]
-    pub runnable: Option<String>,
-    /// Only those of this event
-    #[arg(long)]
-    pub event: Option<String>,
-    /// How many, newest first
-    #[arg(long, default_value_t = 20)]
-    pub limit: u32,
+    pub command: Option<JobsCommand>,
     #[command(flatten)]
-    pub connection: Connection,
+    pub list: JobListArgs,
+    #[command(flatten)]
+    pub client: ClientArgs,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum JobCommand {
-    /// One job with its attempts
+pub enum JobsCommand {
+    /// Lists jobs, newest first.
+    List(JobListArgs),
+    /// Shows one job with its attempts.
     Show { id: String },
-    /// Run a job's work again, as a new job
+    /// Runs a job again, as a new job.
     Replay { id: String },
-    /// Give up a job that waits
+    /// Cancels a job that has not ended.
     Cancel { id: String },
 }
 
+#[derive(Debug, Clone, Default, Args)]
+pub struct JobListArgs {
+    /// ready, running, done, dead or cancelled.
+    #[arg(long)]
+    pub state: Option<String>,
+    /// The path of a runnable.
+    #[arg(long)]
+    pub runnable: Option<String>,
+    /// The name of a trigger.
+    #[arg(long)]
+    pub trigger: Option<String>,
+    /// The id of an event.
+    #[arg(long)]
+    pub event: Option<String>,
+    #[command(flatten)]
+    pub page: PageArgs,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub struct PageArgs {
+    /// How many at most.
+    #[arg(long)]
+    pub limit: Option<u32>,
+    /// The `next` of the page before.
+    #[arg(long)]
+    pub cursor: Option<String>,
+}
+
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct Shown {
+pub struct EventsArgs {
     #[command(subcommand)]
     pub command: Option<ShowCommand>,
-    /// How many, newest first
-    #[arg(long, default_value_t = 20)]
-    pub limit: u32,
     #[command(flatten)]
-    pub connection: Connection,
+    pub page: PageArgs,
+    /// The name of a subscription.
+    #[arg(long)]
+    pub subscription: Option<String>,
+    /// pending, handled or failed.
+    #[arg(long)]
+    pub state: Option<String>,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RequestsArgs {
+    #[command(subcommand)]
+    pub command: Option<ShowCommand>,
+    #[command(flatten)]
+    pub page: PageArgs,
+    /// The name of a subscription.
+    #[arg(long)]
+    pub subscription: Option<String>,
+    /// accepted, duplicate, refused or answered.
+    #[arg(long)]
+    pub outcome: Option<String>,
+    #[command(flatten)]
+    pub client: ClientArgs,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ShowCommand {
-    /// One of them, whole
+    /// Shows one with everything that was kept of it.
     Show { id: String },
 }
 
-#[derive(Debug, Subcommand)]
-pub enum Provider {
-    /// What is loaded, waiting or refused
-    List {
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// What a library says of itself, without running it
-    Inspect {
-        file: PathBuf,
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-    },
-    /// Write the provider's manifest, pinned to the library that lies there now
-    Enable {
-        name: String,
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// Let the provider go; its manifest keeps its settings
-    Disable {
-        name: String,
-        #[command(flatten)]
-        connection: Connection,
-    },
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    pub page: PageArgs,
+    #[command(flatten)]
+    pub client: ClientArgs,
 }
 
 #[derive(Debug, Args)]
-pub struct Check {
+pub struct ProviderArgs {
+    #[command(subcommand)]
+    pub command: ProviderCommand,
     #[command(flatten)]
-    pub serve: Serve,
+    pub client: ClientArgs,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Token {
-    /// A new token; it is shown once
+pub enum ProviderCommand {
+    /// Lists every provider: loaded, refused, disabled, discovered.
+    List,
+    /// Shows what a library says of itself, without running anything of it and without a server.
+    Inspect { file: PathBuf },
+    /// Enables a provider, pinned to its library as it is now.
+    Enable { name: String },
+    /// Disables a provider.
+    Disable { name: String },
+}
+
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    #[command(subcommand)]
+    pub command: TokenCommand,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Makes a token and prints it, this once. With `--workspace` it is good there only.
     Create {
+        /// What it is for.
         name: String,
-        /// What it may do: admin, read, apply, run, send
-        #[arg(long, value_delimiter = ',', default_value = "read")]
+        /// admin, read, apply, run or send; repeatable.
+        #[arg(long = "scope", required = true)]
         scopes: Vec<String>,
-        /// For the whole instance instead of one workspace
+        /// After how long it expires: 90d.
         #[arg(long)]
-        instance: bool,
-        /// When it ends, as RFC 3339
-        #[arg(long)]
-        expires_at: Option<String>,
-        #[command(flatten)]
-        connection: Connection,
+        expires_in: Option<String>,
     },
-    /// All tokens; what they are is not kept
-    List {
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// End a token
-    Revoke {
-        id: String,
-        #[command(flatten)]
-        connection: Connection,
-    },
+    /// Lists tokens.
+    List,
+    /// Revokes a token, at once.
+    Revoke { id: String },
+}
+
+#[derive(Debug, Args)]
+pub struct WorkspaceArgs {
+    #[command(subcommand)]
+    pub command: WorkspaceCommand,
+    #[command(flatten)]
+    pub client: ClientArgs,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Workspace {
-    /// All workspaces
-    List {
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// A new workspace
-    Create {
-        name: String,
-        #[command(flatten)]
-        connection: Connection,
-    },
+pub enum WorkspaceCommand {
+    /// Lists workspaces.
+    List,
+    /// Makes a workspace.
+    Create { name: String },
+}
+
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    #[command(subcommand)]
+    pub command: KeyCommand,
+    #[command(flatten)]
+    pub client: ClientArgs,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Key {
-    /// Add a key, seal every secret with it, retire the others
-    Rotate {
-        #[command(flatten)]
-        connection: Connection,
-    },
+pub enum KeyCommand {
+    /// Makes a new key, seals every secret with it and retires the others, while the server runs.
+    Rotate,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_read_as_they_are_documented() {
+        for line in [
+            "serve --listen 127.0.0.1:8080 --data d --plugins p --manifests m --command-dir a --command-dir b --config c",
+            "apply -f examples/quickstart/triggers.yaml --prune --dry-run --json",
+            "apply -f - --url http://127.0.0.1:1 --token tdt_x",
+            "send acme push --to my-repo --count 2000 --concurrency 16",
+            "jobs --state dead --limit 5",
+            "jobs list --runnable f/demo/record --json",
+            "jobs show job_1 --json",
+            "jobs replay job_1",
+            "jobs cancel job_1 --workspace other",
+            "events show evt_1",
+            "requests --outcome refused",
+            "provider inspect lib.so",
+            "provider enable acme",
+            "token create ci --scope apply --scope read --expires-in 90d",
+            "workspace create other",
+            "key rotate",
+            "check --plugins p",
+            "config",
+        ] {
+            let words = std::iter::once("triggerd").chain(line.split(' '));
+            Arguments::try_parse_from(words).expect(line);
+        }
+    }
 }

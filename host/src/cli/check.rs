@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use super::arguments;
-use super::run::Failure;
+use super::failure::{CliError, Failure};
+use super::serve::Serve;
 use crate::config;
 use crate::plugins::LibraryFile;
 use crate::plugins::manifest::Manifest;
 
 /// Prints a line for each thing; fails if any is not as it should be.
-pub fn run(arguments: &arguments::Check) -> Result<(), Failure> {
-    let config = config::load(&arguments.serve.layers()).map_err(|error| Failure::of(&error))?;
+pub fn run(flags: &Serve) -> Result<(), CliError> {
+    let config = config::load(&flags.layers())
+        .map_err(|error| CliError::Said(Failure::of(&error).message))?;
     println!("ok       settings");
     let (plugins, manifests) = (config.plugins_dir(), config.manifests_dir());
     let mut problems = 0;
@@ -26,7 +27,10 @@ pub fn run(arguments: &arguments::Check) -> Result<(), Failure> {
         match Manifest::read(&manifests.join(&file)) {
             Err(error) => report(Some(error.to_string()), &file),
             Ok(manifest) => {
-                let problem = manifest.enabled.then(|| check_library(&plugins, &manifest)).and_then(Result::err);
+                let problem = manifest
+                    .enabled
+                    .then(|| check_library(&plugins, &manifest))
+                    .and_then(Result::err);
                 named.extend(manifest.library);
                 report(problem, &format!("manifest {file}"));
             }
@@ -37,14 +41,20 @@ pub fn run(arguments: &arguments::Check) -> Result<(), Failure> {
             continue;
         }
         match LibraryFile::read(&plugins, &file) {
-            Ok(library) => report(None, &format!("library {file}: provider {}, no manifest names it", library.declaration.identity.name)),
+            Ok(library) => report(
+                None,
+                &format!(
+                    "library {file}: provider {}, no manifest names it",
+                    library.declaration.identity.name
+                ),
+            ),
             Err(refusal) => report(Some(refusal.to_string()), &file),
         }
     }
     match problems {
         0 => Ok(()),
-        1 => Err(Failure::new("1 problem")),
-        several => Err(Failure::new(format!("{several} problems"))),
+        1 => Err(CliError::Said("1 problem".to_owned())),
+        several => Err(CliError::Said(format!("{several} problems"))),
     }
 }
 
@@ -54,7 +64,9 @@ fn check_library(plugins: &Path, manifest: &Manifest) -> Result<(), String> {
     };
     let library = LibraryFile::read(plugins, file).map_err(|refusal| refusal.to_string())?;
     match &manifest.sha256 {
-        Some(pin) => library.check_pin(pin).map_err(|refusal| refusal.to_string()),
+        Some(pin) => library
+            .check_pin(pin)
+            .map_err(|refusal| refusal.to_string()),
         None => Ok(()),
     }
 }
@@ -63,7 +75,12 @@ fn files(folder: &Path, extension: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let mut names: Vec<String> = names
-        .filter(|name| !name.starts_with('.') && Path::new(name).extension().is_some_and(|found| found == extension))
+        .filter(|name| {
+            !name.starts_with('.')
+                && Path::new(name)
+                    .extension()
+                    .is_some_and(|found| found == extension)
+        })
         .collect();
     names.sort();
     names

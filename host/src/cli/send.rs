@@ -1,120 +1,171 @@
-//! `triggerd send`: genuine samples to a subscription's endpoint, signed as the service would sign
-//! them, from outside like any other sender.
+//! `triggerd send`: genuine sample requests, posted to the endpoint as the service would.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use base64::Engine;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use url::Url;
 
-use super::arguments;
-use super::client::{Client, encode};
-use super::run::Failure;
-use crate::outbound::{PlainClient, PlainRequest};
+use super::arguments::SendArgs;
+use super::connection::Connection;
+use super::failure::CliError;
+use super::output::{counted, faint, print_json, text};
+use super::table::one_line;
+use crate::outbound::api_client::{ApiClient, ApiError, Posted};
 
-/// So many samples are asked for at a time.
+/// As many samples as the server signs for one call.
 const CHUNK: u32 = 100;
 
-/// What became of the samples: how many got which answer.
-type Tally = BTreeMap<String, u32>;
-
-/// Asks for samples, sends them, prints how they were answered.
-pub async fn run(arguments: arguments::Send) -> Result<(), Failure> {
-    let client = Client::find(&arguments.connection)?;
-    let subscription = client.in_workspace(&format!("subscriptions/{}", encode(&arguments.to)));
-    let found = client.get(&subscription).await?;
-    if found["provider"] != arguments.provider {
-        return Err(Failure::new(format!(
-            "the subscription `{}` is one of `{}`, not of `{}`",
-            arguments.to,
-            found["provider"].as_str().unwrap_or_default(),
-            arguments.provider
-        )));
-    }
-    let path = format!("{subscription}/sample");
-    let left = Arc::new(AtomicU32::new(arguments.count));
-    let mut senders = JoinSet::new();
-    for _ in 0..arguments.concurrency.clamp(1, arguments.count.max(1)) {
-        let (client, path, left) = (client.clone(), path.clone(), Arc::clone(&left));
-        let event = arguments.event.clone();
-        senders.spawn(async move { send_share(&client, &path, &event, &left).await });
-    }
-    let mut tally = Tally::new();
-    let mut failure = None;
-    while let Some(ended) = senders.join_next().await {
-        match ended {
-            Ok((counted, failed)) => {
-                for (answer, count) in counted {
-                    *tally.entry(answer).or_default() += count;
-                }
-                failure = failure.or(failed);
-            }
-            Err(error) => failure = failure.or(Some(Failure::of(&error))),
-        }
-    }
-    let accepted: u32 = tally.iter().filter(|(answer, _)| answer.starts_with('2')).map(|(_, count)| count).sum();
-    if arguments.connection.json {
-        println!("{:#}", json!({"sent": tally.values().sum::<u32>(), "accepted": accepted, "answers": tally}));
-    } else {
-        for (answer, count) in &tally {
-            println!("{count} × {answer}");
-        }
-    }
-    match failure {
-        Some(failure) => Err(failure),
-        None if accepted == arguments.count => Ok(()),
-        None => Err(Failure::new(format!("{accepted} of {} were accepted", arguments.count))),
-    }
+#[derive(Debug, Default)]
+struct Tally {
+    accepted: usize,
+    /// By status, or 0 for no answer.
+    refused: BTreeMap<u16, usize>,
+    /// What the first refusal said.
+    first_refusal: Option<String>,
 }
 
-/// Takes samples until none is left to send.
-async fn send_share(client: &Client, path: &str, event: &str, left: &AtomicU32) -> (Tally, Option<Failure>) {
-    let mut tally = Tally::new();
-    loop {
-        let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(CHUNK)));
-        let count = taken.unwrap_or_default().min(CHUNK);
-        if count == 0 {
-            return (tally, None);
-        }
-        let wanted = json!({"event": event, "count": count});
-        let answer = match client.post(path, &wanted).await {
-            Ok(answer) => answer,
-            Err(failure) => return (tally, Some(failure)),
-        };
-        let address = answer["endpoint_url"].as_str().unwrap_or_default();
-        for sample in answer["requests"].as_array().into_iter().flatten() {
-            match send_one(client.plain(), address, sample).await {
-                Ok(answer) => *tally.entry(answer).or_default() += 1,
-                Err(failure) => return (tally, Some(failure)),
+/// Asks for samples, sends them, counts the answers. Fails unless all were accepted.
+pub async fn run(args: SendArgs) -> Result<(), CliError> {
+    let connection = Connection::open(&args.client)?;
+    let path = connection.path(&["subscriptions", &args.to]);
+    let subscription = connection.client.get(&path, &[]).await?;
+    let provider = text(&subscription, "provider");
+    if provider != args.provider {
+        let message = format!(
+            "`{}` is a subscription of `{provider}`, not of `{}`",
+            args.to, args.provider
+        );
+        return Err(CliError::Said(message));
+    }
+    let mut tally = Tally::default();
+    let mut endpoint_url = String::new();
+    let mut left = args.count;
+    let places = Arc::new(Semaphore::new(args.concurrency as usize));
+    let mut sending = JoinSet::new();
+    while left > 0 {
+        let count = left.min(CHUNK);
+        left -= count;
+        let path = connection.path(&["subscriptions", &args.to, "sample"]);
+        let wish = json!({ "event": args.event, "count": count });
+        let samples = connection.client.post(&path, &[], Some(&wish)).await?;
+        endpoint_url = text(&samples, "endpoint_url").to_owned();
+        let url = reachable(&endpoint_url, connection.client.base());
+        for sample in samples["requests"].as_array().into_iter().flatten() {
+            let posted = posted(sample, &url)?;
+            let place = Arc::clone(&places).acquire_owned().await;
+            let place = place.map_err(|error| CliError::Said(error.to_string()))?;
+            let client = connection.client.clone();
+            sending.spawn(async move {
+                let _place = place;
+                deliver(&client, posted).await
+            });
+            while let Some(Ok(answer)) = sending.try_join_next() {
+                tally.count(answer);
             }
         }
     }
+    while let Some(joined) = sending.join_next().await {
+        tally.count(joined.map_err(|error| CliError::Said(error.to_string()))?);
+    }
+    report(&args, &endpoint_url, &tally)
 }
 
-async fn send_one(plain: &PlainClient, address: &str, sample: &Value) -> Result<String, Failure> {
-    let text = |field: &str| sample[field].as_str().unwrap_or_default().to_owned();
-    let body = base64::engine::general_purpose::STANDARD
-        .decode(text("body"))
-        .map_err(|error| Failure::of(&error))?;
-    let headers = sample["headers"].as_array().into_iter().flatten();
-    let headers = headers.filter_map(|pair| Some((pair[0].as_str()?.to_owned(), pair[1].as_str()?.to_owned())));
-    let request = PlainRequest {
-        method: text("method"),
-        url: match text("query").as_str() {
-            "" => address.to_owned(),
-            query => format!("{address}?{query}"),
+async fn deliver(client: &ApiClient, posted: Posted) -> Result<(u16, String), ApiError> {
+    client.send(posted).await
+}
+
+/// The endpoint as this client reaches the server: the public address may not lead here.
+fn reachable(endpoint_url: &str, base: &Url) -> String {
+    match Url::parse(endpoint_url) {
+        Ok(endpoint) => match base.join(endpoint.path()) {
+            Ok(url) => url.to_string(),
+            Err(_) => endpoint_url.to_owned(),
         },
-        token: None,
-        headers: headers.collect(),
-        body: body.into(),
+        Err(_) => endpoint_url.to_owned(),
+    }
+}
+
+fn posted(sample: &Value, url: &str) -> Result<Posted, CliError> {
+    let body = STANDARD.decode(text(sample, "body"));
+    let body =
+        body.map_err(|error| CliError::Said(format!("the sample does not read: {error}")))?;
+    let headers = sample["headers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|header| {
+            let part = |index: usize| header[index].as_str().unwrap_or_default().to_owned();
+            (part(0), part(1))
+        });
+    let query = text(sample, "query");
+    let url = if query.is_empty() {
+        url.to_owned()
+    } else {
+        format!("{url}?{query}")
     };
-    let answer = plain.send(request).await.map_err(|error| Failure::of(&error))?;
-    let problem: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-    Ok(match (answer.status, problem["title"].as_str()) {
-        (status @ 200..=299, _) => format!("{status} accepted"),
-        (status, Some(title)) => format!("{status} {title}"),
-        (status, None) => format!("{status} refused"),
+    Ok(Posted {
+        method: text(sample, "method").to_owned(),
+        url,
+        headers: headers.collect(),
+        body,
     })
+}
+
+impl Tally {
+    fn count(&mut self, answer: Result<(u16, String), ApiError>) {
+        let (status, said) = match answer {
+            Ok((status, _)) if (200..300).contains(&status) => {
+                self.accepted += 1;
+                return;
+            }
+            Ok((status, said)) => (status, format!("{status} {said}")),
+            Err(error) => (0, error.to_string()),
+        };
+        *self.refused.entry(status).or_default() += 1;
+        self.first_refusal.get_or_insert(said);
+    }
+
+    fn refused(&self) -> usize {
+        self.refused.values().sum()
+    }
+}
+
+fn report(args: &SendArgs, endpoint_url: &str, tally: &Tally) -> Result<(), CliError> {
+    let refused = tally.refused();
+    if args.client.json {
+        let by_status: BTreeMap<String, usize> = tally
+            .refused
+            .iter()
+            .map(|(status, count)| (status.to_string(), *count))
+            .collect();
+        print_json(&json!({
+            "endpoint_url": endpoint_url,
+            "event": args.event,
+            "accepted": tally.accepted,
+            "refused": refused,
+            "refused_by_status": by_status,
+        }));
+    } else {
+        let accepted = tally.accepted;
+        println!(
+            "{} to {endpoint_url}",
+            counted(args.count as usize, &args.event)
+        );
+        println!("{accepted} accepted, {refused} refused");
+        if refused == 0 {
+            println!("{}", faint("`triggerd jobs` shows what became of it"));
+        }
+    }
+    match &tally.first_refusal {
+        None => Ok(()),
+        Some(said) => Err(CliError::Said(format!(
+            "the first refusal: {}",
+            one_line(said)
+        ))),
+    }
 }

@@ -1,133 +1,191 @@
-//! Columns for people.
+//! Tables for people: aligned columns, colours only on a terminal.
 
-use serde_json::Value;
+use std::io::IsTerminal as _;
 
-/// Longer cells are cut, unless they stand in the last column.
-const CELL_MAX: usize = 60;
-
-/// A column: its title, and where its value stands in an item (a JSON pointer).
-pub type Column = (&'static str, &'static str);
-
-/// Prints items as aligned columns; says so if there are none.
-pub fn print(columns: &[Column], items: &[Value], none: &str) {
-    if items.is_empty() {
-        println!("{none}");
-        return;
-    }
-    print!("{}", text(columns, items));
+/// How a cell is painted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Paint {
+    #[default]
+    Plain,
+    Good,
+    Busy,
+    Bad,
+    Faint,
 }
 
-/// Prints the fields of one item, a line each.
-pub fn print_item(item: &Value) {
-    let fields = item.as_object().into_iter().flatten();
-    let width = fields.clone().map(|(name, _)| name.len()).max().unwrap_or_default();
-    for (name, value) in fields.filter(|(_, value)| !value.is_null()) {
-        let shown = printable(&cell(value));
-        let mut lines = shown.lines();
-        println!("{name:width$}  {}", lines.next().unwrap_or_default());
-        for line in lines {
-            println!("{:width$}  {line}", "");
+/// A cell.
+#[derive(Debug, Clone, Default)]
+pub struct Cell {
+    pub text: String,
+    pub paint: Paint,
+}
+
+impl Cell {
+    pub fn plain(text: impl Into<String>) -> Cell {
+        Cell {
+            text: one_line(&text.into()),
+            paint: Paint::Plain,
+        }
+    }
+
+    pub fn faint(text: impl Into<String>) -> Cell {
+        Cell {
+            paint: Paint::Faint,
+            ..Cell::plain(text)
+        }
+    }
+
+    /// A state or outcome, in its colour.
+    pub fn state(text: &str) -> Cell {
+        let paint = match text {
+            "done" | "ok" | "active" | "enabled" | "loaded" | "handled" | "accepted"
+            | "created" => Paint::Good,
+            "ready" | "running" | "pending" | "answered" | "updated" | "discovered" => Paint::Busy,
+            "dead" | "failed" | "timeout" | "refused" | "lost" | "degraded" | "quarantined"
+            | "missing" | "deleted" => Paint::Bad,
+            _ => Paint::Faint,
+        };
+        Cell {
+            paint,
+            ..Cell::plain(text)
         }
     }
 }
 
-/// Prints what a program wrote, without its control characters.
-pub fn print_text(text: &str) {
-    println!("{}", printable(text.trim_end()));
+/// Rows under a head.
+#[derive(Debug)]
+pub struct Table {
+    head: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
 }
 
-fn text(columns: &[Column], items: &[Value]) -> String {
-    let last = columns.len().saturating_sub(1);
-    let mut rows: Vec<Vec<String>> = vec![columns.iter().map(|(title, _)| (*title).to_owned()).collect()];
-    for item in items {
-        let cells = columns.iter().enumerate().map(|(index, (_, pointer))| {
-            let shown = one_line(&cell(item.pointer(pointer).unwrap_or(&Value::Null)));
-            if index == last { shown } else { cut(shown) }
-        });
-        rows.push(cells.collect());
-    }
-    let widths: Vec<usize> = (0..columns.len())
-        .map(|index| rows.iter().map(|row| row[index].chars().count()).max().unwrap_or_default())
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width + 2 - cell.chars().count()));
+impl Table {
+    pub fn new(head: &[&'static str]) -> Table {
+        Table {
+            head: head.to_vec(),
+            rows: Vec::new(),
         }
-        text.push_str(line.trim_end());
-        text.push('\n');
     }
-    text
-}
 
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) if items.iter().all(Value::is_string) => {
-            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-        }
-        Value::Object(_) | Value::Array(_) => serde_json::to_string_pretty(value).unwrap_or_default(),
-        other => other.to_string(),
+    pub fn row(&mut self, cells: Vec<Cell>) {
+        self.rows.push(cells);
     }
-}
 
-/// Control characters of what strangers sent do not reach the terminal.
-fn printable(text: &str) -> String {
-    let shown = |letter: char| match letter {
-        '\n' | '\t' => letter,
-        _ if letter.is_control() => '\u{fffd}',
-        _ => letter,
-    };
-    text.chars().map(shown).collect()
-}
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
 
-/// The same on one line.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    let mut blank = false;
-    for letter in text.chars() {
-        if letter.is_whitespace() {
-            blank = !line.is_empty();
-        } else {
-            if std::mem::take(&mut blank) {
-                line.push(' ');
+    /// As standard output takes it.
+    pub fn print(&self) {
+        print!("{}", self.render(is_coloured()));
+    }
+
+    fn render(&self, coloured: bool) -> String {
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            let widest = cells
+                .map(|cell| cell.text.chars().count())
+                .max()
+                .unwrap_or(0);
+            widest.max(self.head.get(column).map_or(0, |head| head.chars().count()))
+        };
+        let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
+        let head = self.head.iter().map(|head| Cell::faint(*head)).collect();
+        let mut text = String::new();
+        for row in std::iter::once(&head).chain(&self.rows) {
+            let mut line = String::new();
+            let last = row.len().saturating_sub(1);
+            for (column, cell) in row.iter().enumerate() {
+                line.push_str(&painted(&cell.text, cell.paint, coloured));
+                if column < last {
+                    let used = cell.text.chars().count();
+                    let gap = widths.get(column).map_or(0, |width| width - used) + 2;
+                    line.push_str(&" ".repeat(gap));
+                }
             }
-            line.push(if letter.is_control() { '\u{fffd}' } else { letter });
+            text.push_str(line.trim_end());
+            text.push('\n');
         }
+        text
+    }
+}
+
+/// Whether standard output takes colours.
+pub fn is_coloured() -> bool {
+    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !is_refused && std::io::stdout().is_terminal()
+}
+
+/// The text in its colour.
+pub fn painted(text: &str, paint: Paint, coloured: bool) -> String {
+    let code = match paint {
+        Paint::Good => "32",
+        Paint::Busy => "33",
+        Paint::Bad => "31",
+        Paint::Faint => "2",
+        Paint::Plain => return text.to_owned(),
+    };
+    if !coloured || text.is_empty() {
+        return text.to_owned();
+    }
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// What was stored may come from anyone: no control character reaches the terminal.
+pub fn one_line(text: &str) -> String {
+    const LONGEST: usize = 120;
+    let mut line: String = text
+        .chars()
+        .take(LONGEST)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().nth(LONGEST).is_some() {
+        line.push('…');
     }
     line
-}
-
-fn cut(text: String) -> String {
-    if text.chars().count() <= CELL_MAX {
-        return text;
-    }
-    let mut short: String = text.chars().take(CELL_MAX - 1).collect();
-    short.push('…');
-    short
 }
 
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use serde_json::json;
 
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_control_characters_are_shown_as_such() {
-        let items = [
-            json!({"id": "job_1", "state": "done", "result": {"a": 1}}),
-            json!({"id": "job_22", "state": null, "result": "one\u{1b}[31m\ntwo"}),
-        ];
+    fn columns_are_aligned() {
+        let mut table = Table::new(&["ID", "STATE", "RUNNABLE"]);
+        table.row(vec![
+            Cell::plain("job_1"),
+            Cell::state("done"),
+            Cell::plain("f/demo/record"),
+        ]);
+        table.row(vec![
+            Cell::plain("job_22"),
+            Cell::state("cancelled"),
+            Cell::plain("f/x/y"),
+        ]);
         expect![[r#"
-            ID      STATE  RESULT
-            job_1   done   { "a": 1 }
-            job_22  -      one�[31m two
+            ID      STATE      RUNNABLE
+            job_1   done       f/demo/record
+            job_22  cancelled  f/x/y
         "#]]
-        .assert_eq(&text(&[("ID", "/id"), ("STATE", "/state"), ("RESULT", "/result")], &items));
+        .assert_eq(&table.render(false));
+    }
+
+    #[test]
+    fn colours_do_not_move_columns() {
+        let mut table = Table::new(&["STATE", "X"]);
+        table.row(vec![Cell::state("done"), Cell::plain("1")]);
+        let plain = table
+            .render(true)
+            .replace("\x1b[32m", "")
+            .replace("\x1b[2m", "");
+        assert_eq!(plain.replace("\x1b[0m", ""), table.render(false));
+    }
+
+    #[test]
+    fn what_a_stranger_stored_cannot_steer_the_terminal() {
+        assert_eq!(one_line("a\x1b[31mb\r\nc"), "a [31mb  c");
+        assert_eq!(one_line(&"x".repeat(200)).chars().count(), 121);
     }
 }

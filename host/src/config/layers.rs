@@ -51,7 +51,10 @@ pub fn load(layers: &Layers) -> Result<Config, ConfigError> {
             [one] if *key != "runnables.command_dirs" => Raw::Text(one),
             several => Raw::Texts(several),
         };
-        let place = format!("--{}", key.rsplit('.').next().unwrap_or(key).replace('_', "-"));
+        let place = format!(
+            "--{}",
+            key.rsplit('.').next().unwrap_or(key).replace('_', "-")
+        );
         set(&mut config, key, raw, place, &mut mistakes);
     }
     if mistakes.is_empty() {
@@ -79,7 +82,11 @@ fn set_from_file(
             return;
         }
     };
-    let reader = FileReader { path, located: &located, layers };
+    let reader = FileReader {
+        path,
+        located: &located,
+        layers,
+    };
     match &located.value {
         Value::Null => {}
         Value::Object(map) => {
@@ -110,8 +117,11 @@ impl FileReader<'_> {
             if Server::KEYS.contains(&key) {
                 self.read_value(config, key, &pointer, value, mistakes);
             } else {
-                let allowed: Vec<&str> =
-                    Server::KEYS.iter().copied().chain(GROUPS.map(|(group, _)| group)).collect();
+                let allowed: Vec<&str> = Server::KEYS
+                    .iter()
+                    .copied()
+                    .chain(GROUPS.map(|(group, _)| group))
+                    .collect();
                 mistakes.push(self.unknown(&pointer, key, &allowed));
             }
             return;
@@ -131,7 +141,10 @@ impl FileReader<'_> {
             }
             other => mistakes.push(self.mistake(
                 &pointer,
-                &format!("{group}: found {other}, expected a group with {}", keys.join(", ")),
+                &format!(
+                    "{group}: found {other}, expected a group with {}",
+                    keys.join(", ")
+                ),
             )),
         }
     }
@@ -144,7 +157,11 @@ impl FileReader<'_> {
         value: &Value,
         mistakes: &mut Vec<ConfigMistake>,
     ) {
-        let place = format!("{}:{}", self.path.display(), self.located.value_place(pointer));
+        let place = format!(
+            "{}:{}",
+            self.path.display(),
+            self.located.value_place(pointer)
+        );
         match value.as_str().filter(|text| reference::is_reference(text)) {
             None => set(config, key, Raw::Json(value), place, mistakes),
             Some(text) => {
@@ -161,20 +178,32 @@ impl FileReader<'_> {
     }
 
     fn variable(&self, name: &str) -> Option<String> {
-        let found = self.layers.variables.iter().find(|(other, _)| other == name);
+        let found = self
+            .layers
+            .variables
+            .iter()
+            .find(|(other, _)| other == name);
         found.map(|(_, value)| value.clone())
     }
 
     fn unknown(&self, pointer: &str, key: &str, allowed: &[&str]) -> ConfigMistake {
         ConfigMistake {
-            place: format!("{}:{}", self.path.display(), self.located.key_place(pointer)),
+            place: format!(
+                "{}:{}",
+                self.path.display(),
+                self.located.key_place(pointer)
+            ),
             message: format!("`{key}` is not a setting; allowed: {}", allowed.join(", ")),
         }
     }
 
     fn mistake(&self, pointer: &str, message: &str) -> ConfigMistake {
         ConfigMistake {
-            place: format!("{}:{}", self.path.display(), self.located.value_place(pointer)),
+            place: format!(
+                "{}:{}",
+                self.path.display(),
+                self.located.value_place(pointer)
+            ),
             message: message.to_owned(),
         }
     }
@@ -192,7 +221,9 @@ fn set_from_variables(
         }
         match keys.iter().find(|key| variable_of(key) == *name) {
             Some(key) => set(config, key, Raw::Text(value), name.clone(), mistakes),
-            None => config.warnings.push(format!("the variable {name} is not a setting")),
+            None => config
+                .warnings
+                .push(format!("the variable {name} is not a setting")),
         }
     }
 }
@@ -210,7 +241,11 @@ fn set(
     mistakes: &mut Vec<ConfigMistake>,
 ) {
     // The address of a database may hold a password: what was found is not shown.
-    let found = if key == "database" { "a text".to_owned() } else { raw.shown() };
+    let found = if key == "database" {
+        "a text".to_owned()
+    } else {
+        raw.shown()
+    };
     let message = match config.set(key, raw) {
         Some(Ok(())) => return,
         Some(Err(expected)) => format!("{key}: found {found}, expected {expected}"),

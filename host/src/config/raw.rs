@@ -47,9 +47,10 @@ impl Raw<'_> {
 
     fn list(self) -> Option<Vec<String>> {
         match self {
-            Raw::Json(Value::Array(items)) => {
-                items.iter().map(|item| item.as_str().map(str::to_owned)).collect()
-            }
+            Raw::Json(Value::Array(items)) => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect(),
             Raw::Text(text) => Some(
                 text.split(',')
                     .map(str::trim)
@@ -132,7 +133,8 @@ impl FromRaw for Vec<String> {
     const FORM: &'static str = "a list of networks like [10.0.0.0/8, fd00::/8]";
 
     fn from_raw(raw: Raw<'_>) -> Option<Self> {
-        raw.list().filter(|items| items.iter().all(|item| is_network(item)))
+        raw.list()
+            .filter(|items| items.iter().all(|item| is_network(item)))
     }
 }
 

@@ -64,9 +64,16 @@ mod tests {
         file.write(data.path()).expect("it is written");
         assert_eq!(ServerFile::find(&places), Some(file.clone()));
 
-        let later = ServerFile { pid: 8, ..file.clone() };
+        let later = ServerFile {
+            pid: 8,
+            ..file.clone()
+        };
         later.write(data.path()).expect("it is written");
         file.remove(data.path());
-        assert_eq!(ServerFile::read(data.path()), Some(later), "another server's file stays");
+        assert_eq!(
+            ServerFile::read(data.path()),
+            Some(later),
+            "another server's file stays"
+        );
     }
 }

@@ -219,7 +219,9 @@ impl Config {
     }
 
     fn in_data(&self, chosen: Option<&PathBuf>, name: &str) -> PathBuf {
-        chosen.cloned().unwrap_or_else(|| self.server.data.join(name))
+        chosen
+            .cloned()
+            .unwrap_or_else(|| self.server.data.join(name))
     }
 }
 

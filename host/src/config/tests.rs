@@ -15,8 +15,14 @@ fn load_text(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErr
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("triggerd.yaml");
     std::fs::write(&path, text).expect("a file");
-    let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-    load(&Layers { file: Some(path), variables: variables.collect(), flags: Vec::new() })
+    let variables = variables
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    load(&Layers {
+        file: Some(path),
+        variables: variables.collect(),
+        flags: Vec::new(),
+    })
 }
 
 fn check_mistakes(text: &str, expected: Expect) {
@@ -56,7 +62,11 @@ fn the_text_shows_every_setting_and_no_other() {
         }
     }
     assert_eq!(shown, Config::keys().into_iter().collect());
-    assert!(GROUPS.iter().all(|(group, keys)| !group.is_empty() && !keys.is_empty()));
+    assert!(
+        GROUPS
+            .iter()
+            .all(|(group, keys)| !group.is_empty() && !keys.is_empty())
+    );
 }
 
 #[test]
@@ -76,10 +86,16 @@ fn each_setting_of_the_text_has_a_comment() {
 #[test]
 fn flags_beat_variables_and_variables_beat_the_file() {
     let text = "listen: 127.0.0.1:1\nlimits: {body_max: 1KiB, api_body_max: 2KiB}\n";
-    let variables = [("TRIGGERD_LISTEN", "127.0.0.1:2"), ("TRIGGERD_LIMITS_BODY_MAX", "3KiB")];
+    let variables = [
+        ("TRIGGERD_LISTEN", "127.0.0.1:2"),
+        ("TRIGGERD_LIMITS_BODY_MAX", "3KiB"),
+    ];
     let config = load_text(text, &variables).expect("valid");
     assert_eq!(config.server.listen.port(), 2);
-    assert_eq!((config.limits.body_max, config.limits.api_body_max), (3 << 10, 2 << 10));
+    assert_eq!(
+        (config.limits.body_max, config.limits.api_body_max),
+        (3 << 10, 2 << 10)
+    );
 
     let layers = Layers {
         file: None,
@@ -119,21 +135,35 @@ fn unknown_keys_and_bad_values_are_refused_together_with_their_places() {
 
 #[test]
 fn a_bad_variable_is_named_and_an_unknown_one_is_warned_of() {
-    let error = load_text("", &[("TRIGGERD_DRAIN", "soon")]).expect_err("refused").to_string();
-    assert!(error.starts_with("TRIGGERD_DRAIN: drain: found `soon`, expected a duration"), "{error}");
+    let error = load_text("", &[("TRIGGERD_DRAIN", "soon")])
+        .expect_err("refused")
+        .to_string();
+    assert!(
+        error.starts_with("TRIGGERD_DRAIN: drain: found `soon`, expected a duration"),
+        "{error}"
+    );
     let config = load_text("", &[("TRIGGERD_LISEN", "x")]).expect("valid");
-    assert_eq!(config.warnings, ["the variable TRIGGERD_LISEN is not a setting"]);
+    assert_eq!(
+        config.warnings,
+        ["the variable TRIGGERD_LISEN is not a setting"]
+    );
 }
 
 #[test]
 fn a_database_password_is_taken_from_the_environment_and_never_shown() {
     let text = "database: postgres://u:${PASSWORD}@db/triggerd\n";
     let config = load_text(text, &[("PASSWORD", "hunter2")]).expect("valid");
-    assert_eq!(config.database_url().expose(), "postgres://u:hunter2@db/triggerd");
+    assert_eq!(
+        config.database_url().expose(),
+        "postgres://u:hunter2@db/triggerd"
+    );
     assert!(!format!("{config:?}").contains("hunter2"));
 
     let missing = load_text(text, &[]).expect_err("refused").to_string();
-    assert!(missing.contains("database: the variable `PASSWORD` is not set"), "{missing}");
+    assert!(
+        missing.contains("database: the variable `PASSWORD` is not set"),
+        "{missing}"
+    );
     let wrong = load_text("database: mysql://u:hunter2@db", &[]).expect_err("refused");
     assert!(!wrong.to_string().contains("hunter2"), "{wrong}");
 }

@@ -48,7 +48,12 @@ pub fn compare_maps(
     for key in keys(from, to) {
         let name = field.map_or_else(|| key.clone(), |field| format!("{field}.{key}"));
         let before = from.get(key).unwrap_or(&Value::Null);
-        compare(&name, before, to.get(key).unwrap_or(&Value::Null), differences);
+        compare(
+            &name,
+            before,
+            to.get(key).unwrap_or(&Value::Null),
+            differences,
+        );
     }
 }
 
@@ -76,7 +81,8 @@ fn keys<'a>(
     from: &'a Map<String, Value>,
     to: &'a Map<String, Value>,
 ) -> impl Iterator<Item = &'a String> {
-    from.keys().chain(to.keys().filter(|key| !from.contains_key(*key)))
+    from.keys()
+        .chain(to.keys().filter(|key| !from.contains_key(*key)))
 }
 
 #[cfg(test)]

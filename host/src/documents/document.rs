@@ -65,7 +65,9 @@ impl std::fmt::Debug for RunnableEntry {
 impl std::fmt::Debug for SubscriptionEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("SubscriptionEntry");
-        shown.field("name", &self.name).field("provider", &self.provider);
+        shown
+            .field("name", &self.name)
+            .field("provider", &self.provider);
         shown.finish_non_exhaustive()
     }
 }
@@ -93,20 +95,35 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
         ..Document::default()
     };
     for (value, pointer) in items(&mut fields, "runnables", mistakes) {
-        document.runnables.extend(runnable::read(value, &pointer, mistakes));
+        document
+            .runnables
+            .extend(runnable::read(value, &pointer, mistakes));
     }
     for (value, pointer) in items(&mut fields, "subscriptions", mistakes) {
-        document.subscriptions.extend(read_subscription(value, pointer, mistakes));
+        document
+            .subscriptions
+            .extend(read_subscription(value, pointer, mistakes));
     }
     for (value, pointer) in items(&mut fields, "triggers", mistakes) {
-        document.triggers.extend(read_trigger(value, pointer, mistakes));
+        document
+            .triggers
+            .extend(read_trigger(value, pointer, mistakes));
     }
     fields.finish(mistakes);
-    let runnables = document.runnables.iter().map(|entry| (&entry.path, &entry.pointer));
+    let runnables = document
+        .runnables
+        .iter()
+        .map(|entry| (&entry.path, &entry.pointer));
     refuse_doubles("path", runnables, mistakes);
-    let subscriptions = document.subscriptions.iter().map(|entry| (&entry.name, &entry.pointer));
+    let subscriptions = document
+        .subscriptions
+        .iter()
+        .map(|entry| (&entry.name, &entry.pointer));
     refuse_doubles("name", subscriptions, mistakes);
-    let triggers = document.triggers.iter().map(|entry| (&entry.name, &entry.pointer));
+    let triggers = document
+        .triggers
+        .iter()
+        .map(|entry| (&entry.name, &entry.pointer));
     refuse_doubles("name", triggers, mistakes);
     Some(document)
 }

@@ -22,7 +22,11 @@ impl<'a> Fields<'a> {
     ) -> Option<Fields<'a>> {
         let pointer = pointer.into();
         match value {
-            Value::Object(map) => Some(Fields { map, pointer, known: Vec::new() }),
+            Value::Object(map) => Some(Fields {
+                map,
+                pointer,
+                known: Vec::new(),
+            }),
             other => {
                 let message = format!("found {}, expected a map of fields", found(other));
                 mistakes.push(Mistake::value(pointer, message));
@@ -89,7 +93,9 @@ impl<'a> Fields<'a> {
         mistakes: &mut Vec<Mistake>,
     ) -> Option<u64> {
         let value = self.value(key)?;
-        let count = value.as_u64().filter(|count| (least..=most).contains(count));
+        let count = value
+            .as_u64()
+            .filter(|count| (least..=most).contains(count));
         if count.is_none() {
             let form = format!("a whole number from {least} to {most}");
             mistakes.push(self.expected(key, value, &form));
@@ -105,7 +111,9 @@ impl<'a> Fields<'a> {
         mistakes: &mut Vec<Mistake>,
     ) -> Option<f64> {
         let value = self.value(key)?;
-        let number = value.as_f64().filter(|number| (least..=most).contains(number));
+        let number = value
+            .as_f64()
+            .filter(|number| (least..=most).contains(number));
         if number.is_none() {
             mistakes.push(self.expected(key, value, &format!("a number from {least} to {most}")));
         }
@@ -163,7 +171,11 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of texts, or absent.
-    pub fn texts(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<Vec<&'a str>> {
+    pub fn texts(
+        &mut self,
+        key: &'static str,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<Vec<&'a str>> {
         let items = self.list(key, mistakes)?;
         let pointer = self.pointer_of(key);
         let mut texts = Vec::with_capacity(items.len());

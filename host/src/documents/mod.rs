@@ -18,6 +18,7 @@
 pub mod catalog;
 pub mod difference;
 pub mod document;
+mod draft;
 mod fields;
 pub mod mistake;
 pub mod plan;

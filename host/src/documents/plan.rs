@@ -1,20 +1,19 @@
 //! From what is stored to what a document wants: the changes, and what to tell about them.
 
-use std::collections::{HashMap, HashSet};
-
 use serde_json::Value;
 
 use super::catalog::Catalog;
 use super::difference::{Difference, compare, compare_maps, compare_secrets};
 use super::document::{Document, RunnableEntry, SubscriptionEntry, TriggerEntry};
+use super::draft::{Draft, Stored};
 use super::mistake::Mistake;
 use super::wanted;
 use crate::clock::Clock;
 use crate::id::{EndpointId, RunnableId, SubscriptionId, TriggerId, WorkspaceId};
 use crate::model::{
-    Change, NewRunnable, NewSubscription, NewTrigger, NewVersion, PageQuery, Runnable,
-    RunnableUpdate, SecretsUpdate, Subscription, SubscriptionMode, SubscriptionState,
-    SubscriptionUpdate, Trigger, TriggerFilter, TriggerUpdate,
+    Change, NewRunnable, NewSubscription, NewTrigger, NewVersion, PageQuery, RunnableUpdate,
+    SecretsUpdate, SubscriptionMode, SubscriptionState, SubscriptionUpdate, TriggerFilter,
+    TriggerUpdate,
 };
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
@@ -75,7 +74,12 @@ impl Planner<'_> {
     /// Plans a document. With `prune`, what it does not name is deleted.
     pub async fn plan(&self, document: &Document, prune: bool) -> Result<Plan, PlanError> {
         let stored = self.load().await?;
-        let mut draft = Draft { document, prune, stored, ..Draft::new(document) };
+        let mut draft = Draft {
+            document,
+            prune,
+            stored,
+            ..Draft::new(document)
+        };
         for entry in &document.runnables {
             self.plan_runnable(entry, &mut draft).await?;
         }
@@ -97,14 +101,18 @@ impl Planner<'_> {
         let mut page = PageQuery::first(PageQuery::LIMIT_MAX);
         loop {
             let found = self.store.list_runnables(workspace, &page).await?;
-            stored.runnables.extend(found.items.into_iter().map(|one| (one.path.clone(), one)));
+            stored
+                .runnables
+                .extend(found.items.into_iter().map(|one| (one.path.clone(), one)));
             let Some(next) = found.next else { break };
             page.cursor = Some(next);
         }
         page.cursor = None;
         loop {
             let found = self.store.list_subscriptions(workspace, &page).await?;
-            stored.subscriptions.extend(found.items.into_iter().map(|one| (one.name.clone(), one)));
+            stored
+                .subscriptions
+                .extend(found.items.into_iter().map(|one| (one.name.clone(), one)));
             let Some(next) = found.next else { break };
             page.cursor = Some(next);
         }
@@ -112,7 +120,9 @@ impl Planner<'_> {
         loop {
             let filter = TriggerFilter::default();
             let found = self.store.list_triggers(workspace, &filter, &page).await?;
-            stored.triggers.extend(found.items.into_iter().map(|one| (one.name.clone(), one)));
+            stored
+                .triggers
+                .extend(found.items.into_iter().map(|one| (one.name.clone(), one)));
             let Some(next) = found.next else { break };
             page.cursor = Some(next);
         }
@@ -156,8 +166,16 @@ impl Planner<'_> {
             compare("spec", &held.spec, &version.spec, &mut differences);
             compare_secrets(held.secrets.as_ref(), &entry.secrets, &mut differences);
         }
-        let change = Change::UpdateRunnable(RunnableUpdate { id: id.clone(), version });
-        draft.change(ObjectKind::Runnable, &entry.path, id.to_string(), (change, differences));
+        let change = Change::UpdateRunnable(RunnableUpdate {
+            id: id.clone(),
+            version,
+        });
+        draft.change(
+            ObjectKind::Runnable,
+            &entry.path,
+            id.to_string(),
+            (change, differences),
+        );
         Ok(())
     }
 
@@ -173,14 +191,19 @@ impl Planner<'_> {
                 "`{}` is a subscription of `{}`, which cannot change: delete it first or take another name",
                 entry.name, stored.provider
             );
-            draft.mistakes.push(Mistake::value(format!("{}/provider", entry.pointer), message));
+            draft.mistakes.push(Mistake::value(
+                format!("{}/provider", entry.pointer),
+                message,
+            ));
         }
         let now = self.clock.now();
         let id = match &stored {
             Some(stored) => stored.id.clone(),
             None => SubscriptionId::generate(now),
         };
-        draft.subscription_ids.insert(entry.name.clone(), (id.clone(), entry.provider.clone()));
+        draft
+            .subscription_ids
+            .insert(entry.name.clone(), (id.clone(), entry.provider.clone()));
         let Some(wanted) = wanted else { return Ok(()) };
         let Some(stored) = stored else {
             let change = Change::CreateSubscription(NewSubscription {
@@ -196,7 +219,12 @@ impl Planner<'_> {
                 state: SubscriptionState::Active,
                 state_reason: None,
             });
-            draft.create(ObjectKind::Subscription, &entry.name, id.to_string(), change);
+            draft.create(
+                ObjectKind::Subscription,
+                &entry.name,
+                id.to_string(),
+                change,
+            );
             return Ok(());
         };
         let mut differences = Vec::new();
@@ -208,9 +236,19 @@ impl Planner<'_> {
             None => SecretsUpdate::Remove,
         };
         let field = Some("parameters");
-        compare_maps(field, &stored.parameters, &wanted.parameters, &mut differences);
+        compare_maps(
+            field,
+            &stored.parameters,
+            &wanted.parameters,
+            &mut differences,
+        );
         let field = Some("properties");
-        compare_maps(field, &stored.properties, &wanted.properties, &mut differences);
+        compare_maps(
+            field,
+            &stored.properties,
+            &wanted.properties,
+            &mut differences,
+        );
         let change = Change::UpdateSubscription(SubscriptionUpdate {
             id: id.clone(),
             revision: stored.revision,
@@ -218,7 +256,12 @@ impl Planner<'_> {
             properties: wanted.properties,
             secrets,
         });
-        draft.change(ObjectKind::Subscription, &entry.name, id.to_string(), (change, differences));
+        draft.change(
+            ObjectKind::Subscription,
+            &entry.name,
+            id.to_string(),
+            (change, differences),
+        );
         Ok(())
     }
 
@@ -226,16 +269,25 @@ impl Planner<'_> {
         let subscription = draft.find_subscription(entry);
         let runnable = draft.find_runnable(entry);
         if let Some((_, provider)) = &subscription {
-            let checked = self.catalog.validate_trigger(provider, &entry.event, &entry.parameters);
+            let checked = self
+                .catalog
+                .validate_trigger(provider, &entry.event, &entry.parameters);
             match checked.await {
                 Ok(found) => {
-                    let (of_event, of_fields) = found.into_iter().partition(|one| one.field.is_none());
+                    let (of_event, of_fields) =
+                        found.into_iter().partition(|one| one.field.is_none());
                     let pointer = format!("{}/event", entry.pointer);
                     wanted::note_all(of_event, &pointer, &mut draft.mistakes);
                     let pointer = format!("{}/parameters", entry.pointer);
                     wanted::note_all(of_fields, &pointer, &mut draft.mistakes);
                 }
-                Err(error) if draft.document.subscriptions.iter().any(|one| one.name == entry.subscription) => {
+                Err(error)
+                    if draft
+                        .document
+                        .subscriptions
+                        .iter()
+                        .any(|one| one.name == entry.subscription) =>
+                {
                     // Already told of at the subscription itself.
                     tracing::debug!(%provider, %error, "a trigger cannot be checked");
                 }
@@ -266,12 +318,37 @@ impl Planner<'_> {
         };
         let mut differences = Vec::new();
         let names = draft.names_of(stored);
-        compare("subscription", &names.0, &entry.subscription.as_str().into(), &mut differences);
-        compare("event", &stored.event.as_str().into(), &entry.event.as_str().into(), &mut differences);
+        compare(
+            "subscription",
+            &names.0,
+            &entry.subscription.as_str().into(),
+            &mut differences,
+        );
+        compare(
+            "event",
+            &stored.event.as_str().into(),
+            &entry.event.as_str().into(),
+            &mut differences,
+        );
         let field = Some("parameters");
-        compare_maps(field, &stored.parameters, &entry.parameters, &mut differences);
-        compare("runnable", &names.1, &entry.runnable.as_str().into(), &mut differences);
-        compare("enabled", &stored.enabled.into(), &entry.enabled.into(), &mut differences);
+        compare_maps(
+            field,
+            &stored.parameters,
+            &entry.parameters,
+            &mut differences,
+        );
+        compare(
+            "runnable",
+            &names.1,
+            &entry.runnable.as_str().into(),
+            &mut differences,
+        );
+        compare(
+            "enabled",
+            &stored.enabled.into(),
+            &entry.enabled.into(),
+            &mut differences,
+        );
         let id = stored.id.clone();
         let change = Change::UpdateTrigger(TriggerUpdate {
             id: id.clone(),
@@ -282,180 +359,13 @@ impl Planner<'_> {
             runnable_id,
             enabled: entry.enabled,
         });
-        draft.change(ObjectKind::Trigger, &entry.name, id.to_string(), (change, differences));
+        draft.change(
+            ObjectKind::Trigger,
+            &entry.name,
+            id.to_string(),
+            (change, differences),
+        );
     }
-}
-
-/// Everything of the workspace, by name.
-#[derive(Default)]
-struct Stored {
-    runnables: HashMap<String, Runnable>,
-    subscriptions: HashMap<String, Subscription>,
-    triggers: HashMap<String, Trigger>,
-}
-
-struct Draft<'a> {
-    document: &'a Document,
-    prune: bool,
-    stored: Stored,
-    runnable_ids: HashMap<String, RunnableId>,
-    /// With the provider.
-    subscription_ids: HashMap<String, (SubscriptionId, String)>,
-    mistakes: Vec<Mistake>,
-    plan: Plan,
-}
-
-impl<'a> Draft<'a> {
-    fn new(document: &'a Document) -> Draft<'a> {
-        Draft {
-            document,
-            prune: false,
-            stored: Stored::default(),
-            runnable_ids: HashMap::new(),
-            subscription_ids: HashMap::new(),
-            mistakes: Vec::new(),
-            plan: Plan::default(),
-        }
-    }
-
-    fn create(&mut self, kind: ObjectKind, name: &str, id: String, change: Change) {
-        self.plan.changes.push(change);
-        self.note(kind, name, id, (Action::Created, Vec::new()));
-    }
-
-    fn change(
-        &mut self,
-        kind: ObjectKind,
-        name: &str,
-        id: String,
-        (change, differences): (Change, Vec<Difference>),
-    ) {
-        let action = if differences.is_empty() {
-            Action::Unchanged
-        } else {
-            self.plan.changes.push(change);
-            Action::Updated
-        };
-        self.note(kind, name, id, (action, differences));
-    }
-
-    fn note(
-        &mut self,
-        kind: ObjectKind,
-        name: &str,
-        id: String,
-        (action, differences): (Action, Vec<Difference>),
-    ) {
-        let name = name.to_owned();
-        self.plan.objects.push(PlannedObject { kind, name, id, action, differences });
-    }
-
-    /// The subscription that a trigger names: of the document, or one that stays stored.
-    fn find_subscription(&mut self, entry: &TriggerEntry) -> Option<(SubscriptionId, String)> {
-        if let Some(found) = self.subscription_ids.get(&entry.subscription) {
-            return Some(found.clone());
-        }
-        let stored = self.stored.subscriptions.get(&entry.subscription);
-        if let Some(stored) = stored.filter(|_| !self.prune) {
-            return Some((stored.id.clone(), stored.provider.clone()));
-        }
-        let known = self.stored.subscriptions.keys().filter(|_| !self.prune);
-        let named = self.document.subscriptions.iter().map(|one| &one.name);
-        let allowed = sorted(known.chain(named));
-        self.miss(entry, "subscription", &entry.subscription, allowed);
-        None
-    }
-
-    /// The runnable that a trigger names: of the document, or one that stays stored.
-    fn find_runnable(&mut self, entry: &TriggerEntry) -> Option<RunnableId> {
-        if let Some(found) = self.runnable_ids.get(&entry.runnable) {
-            return Some(found.clone());
-        }
-        let stored = self.stored.runnables.get(&entry.runnable);
-        if let Some(stored) = stored.filter(|_| !self.prune) {
-            return Some(stored.id.clone());
-        }
-        let known = self.stored.runnables.keys().filter(|_| !self.prune);
-        let named = self.document.runnables.iter().map(|one| &one.path);
-        let allowed = sorted(known.chain(named));
-        self.miss(entry, "runnable", &entry.runnable, allowed);
-        None
-    }
-
-    fn miss(&mut self, entry: &TriggerEntry, kind: &str, name: &str, allowed: Vec<String>) {
-        let place = if self.prune { "in the document" } else { "in the document or stored" };
-        let message = format!("there is no {kind} `{name}` {place}");
-        let pointer = format!("{}/{kind}", entry.pointer);
-        self.mistakes.push(Mistake::value(pointer, message).allowing(allowed));
-    }
-
-    /// The names of what a stored trigger connects: subscription and runnable.
-    fn names_of(&self, trigger: &Trigger) -> (Value, Value) {
-        let subscriptions = self.stored.subscriptions.values();
-        let subscription = subscriptions
-            .filter(|one| one.id == trigger.subscription_id)
-            .map(|one| Value::from(one.name.as_str()))
-            .next();
-        let runnables = self.stored.runnables.values();
-        let runnable = runnables
-            .filter(|one| one.id == trigger.runnable_id)
-            .map(|one| Value::from(one.path.as_str()))
-            .next();
-        (subscription.unwrap_or_default(), runnable.unwrap_or_default())
-    }
-
-    /// Adds the deletions: triggers before everything, so that what they use is free; runnables and
-    /// subscriptions at the end, when no trigger uses them any more.
-    fn pruned(mut self) -> Plan {
-        let named: HashSet<&String> = self.document.triggers.iter().map(|one| &one.name).collect();
-        let mut gone: Vec<&Trigger> =
-            self.stored.triggers.values().filter(|one| !named.contains(&one.name)).collect();
-        gone.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut changes: Vec<Change> =
-            gone.iter().map(|one| Change::DeleteTrigger(one.id.clone())).collect();
-        let mut objects: Vec<PlannedObject> = gone
-            .iter()
-            .map(|one| deleted(ObjectKind::Trigger, &one.name, one.id.to_string()))
-            .collect();
-        changes.append(&mut self.plan.changes);
-        for (path, runnable) in ordered(&self.stored.runnables) {
-            if !self.runnable_ids.contains_key(path) {
-                changes.push(Change::DeleteRunnable(runnable.id.clone()));
-                objects.push(deleted(ObjectKind::Runnable, path, runnable.id.to_string()));
-            }
-        }
-        for (name, subscription) in ordered(&self.stored.subscriptions) {
-            if !self.subscription_ids.contains_key(name) {
-                changes.push(Change::DeleteSubscription(subscription.id.clone()));
-                objects.push(deleted(ObjectKind::Subscription, name, subscription.id.to_string()));
-            }
-        }
-        self.plan.objects.append(&mut objects);
-        Plan { changes, objects: self.plan.objects }
-    }
-}
-
-fn deleted(kind: ObjectKind, name: &str, id: String) -> PlannedObject {
-    PlannedObject {
-        kind,
-        name: name.to_owned(),
-        id,
-        action: Action::Deleted,
-        differences: Vec::new(),
-    }
-}
-
-fn ordered<T>(map: &HashMap<String, T>) -> Vec<(&String, &T)> {
-    let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_by_key(|(name, _)| *name);
-    entries
-}
-
-fn sorted<'s>(names: impl Iterator<Item = &'s String>) -> Vec<String> {
-    let mut names: Vec<String> = names.cloned().collect();
-    names.sort();
-    names.dedup();
-    names
 }
 
 fn sealed(secrets: &serde_json::Map<String, Value>) -> Option<Secret<String>> {

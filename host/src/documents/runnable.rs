@@ -75,14 +75,19 @@ fn read_command(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Op
         _ => {}
     }
     for argument in argv.iter().flatten() {
-        note(words::without_nul(argument), &fields, "argv", mistakes);
+        note(words::argument(argument), &fields, "argv", mistakes);
     }
     let timeout_ms = fields.duration_ms("timeout", mistakes);
     let env = fields.text_map("env", mistakes);
     let secret_env = fields.text_map("secret_env", mistakes);
     for (key, map) in [("env", env), ("secret_env", secret_env)] {
         let pointer = fields.pointer_of(key);
-        check_map(map, &pointer, (words::variable, words::without_nul), mistakes);
+        check_map(
+            map,
+            &pointer,
+            (words::variable, words::without_nul),
+            mistakes,
+        );
     }
     refuse_references(env, &fields.pointer_of("env"), "secret_env", mistakes);
     let cwd = fields.text_if_any("cwd", mistakes);
@@ -119,9 +124,19 @@ fn read_http(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Optio
     let secret_headers = fields.text_map("secret_headers", mistakes);
     for (key, map) in [("headers", headers), ("secret_headers", secret_headers)] {
         let pointer = fields.pointer_of(key);
-        check_map(map, &pointer, (words::header_name, words::header_value), mistakes);
+        check_map(
+            map,
+            &pointer,
+            (words::header_name, words::header_value),
+            mistakes,
+        );
     }
-    refuse_references(headers, &fields.pointer_of("headers"), "secret_headers", mistakes);
+    refuse_references(
+        headers,
+        &fields.pointer_of("headers"),
+        "secret_headers",
+        mistakes,
+    );
     let secret = fields.text_if_any("secret", mistakes);
     if let Some(secret) = secret {
         note(words::signing_secret(secret), &fields, "secret", mistakes);
@@ -154,7 +169,7 @@ fn read_http(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Optio
 
 fn read_retry(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Option<Value> {
     let mut fields = Fields::open(value, pointer, mistakes)?;
-    let attempts = fields.count("attempts", (1, 1000), mistakes);
+    let attempts = fields.count("attempts_max", (1, 1000), mistakes);
     let first = fields.duration_ms("first", mistakes);
     let factor = fields.number("factor", (1.0, 100.0), mistakes);
     let delay_max = fields.duration_ms("delay_max", mistakes);
@@ -181,7 +196,10 @@ fn check_map(
         let pointer = pointer_join(pointer, name);
         if let Err(expected) = name_form(name) {
             let message = format!("found `{name}`, expected {expected}");
-            mistakes.push(Mistake { is_key: true, ..Mistake::value(pointer.clone(), message) });
+            mistakes.push(Mistake {
+                is_key: true,
+                ..Mistake::value(pointer.clone(), message)
+            });
         }
         if let Some(Err(expected)) = value.as_str().map(value_form) {
             let message = format!("`{name}`: expected {expected}");

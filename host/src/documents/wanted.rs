@@ -67,13 +67,19 @@ fn split(
             continue;
         };
         expect_text(value, &at, mistakes);
-        let is_option = value.as_str().is_none_or(|text| field.options.iter().any(|o| o == text));
+        let is_option = value
+            .as_str()
+            .is_none_or(|text| field.options.iter().any(|o| o == text));
         if !field.options.is_empty() && !is_option {
             let message = format!("`{key}`: expected one of the allowed values");
             mistakes.push(Mistake::value(at, message).allowing(&field.options));
             continue;
         }
-        let kept = if field.is_secret { &mut wanted.secrets } else { &mut wanted.properties };
+        let kept = if field.is_secret {
+            &mut wanted.secrets
+        } else {
+            &mut wanted.properties
+        };
         if !value.is_null() {
             kept.insert(key.clone(), value.clone());
         }
@@ -82,7 +88,11 @@ fn split(
         let given = entry.manual.get(&field.name);
         if given.is_none_or(|value| value.is_null() || value == "") {
             let message = format!("`manual.{}` is missing or empty", field.name);
-            let at = if given.is_some() { pointer_join(&pointer, &field.name) } else { pointer.clone() };
+            let at = if given.is_some() {
+                pointer_join(&pointer, &field.name)
+            } else {
+                pointer.clone()
+            };
             mistakes.push(Mistake::value(at, message));
         }
     }

@@ -41,7 +41,9 @@ fn is_segment(text: &str) -> bool {
 pub fn variable(text: &str) -> Result<(), String> {
     let is_plain = !text.is_empty()
         && !text.starts_with(|c: char| c.is_ascii_digit())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if !is_plain {
         return Err("a variable's name of letters, digits and `_`".to_owned());
     }
@@ -51,7 +53,17 @@ pub fn variable(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What can stand in an argument or a variable.
+/// What can stand in an argument.
+pub fn argument(text: &str) -> Result<(), String> {
+    if text.contains(['\0', '\r', '\n']) {
+        return Err(
+            "arguments of one line; hand over longer text as the job's arguments".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// What can stand in a variable.
 pub fn without_nul(text: &str) -> Result<(), String> {
     if text.contains('\0') {
         return Err("a text without NUL characters".to_owned());
@@ -61,7 +73,13 @@ pub fn without_nul(text: &str) -> Result<(), String> {
 
 /// The name of a request header that a runnable may set.
 pub fn header_name(text: &str) -> Result<(), String> {
-    const OURS: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "te"];
+    const OURS: [&str; 5] = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "te",
+    ];
     let lower = text.to_ascii_lowercase();
     if http::HeaderName::from_bytes(text.as_bytes()).is_err() {
         return Err("the name of an HTTP header".to_owned());
@@ -107,7 +125,9 @@ pub fn network(text: &str) -> Result<(), String> {
 
 /// A signing secret as of Standard Webhooks 1.0: `whsec_` and the base64 of 24 to 64 bytes.
 pub fn signing_secret(text: &str) -> Result<(), String> {
-    let held = text.strip_prefix("whsec_").and_then(|encoded| STANDARD.decode(encoded).ok());
+    let held = text
+        .strip_prefix("whsec_")
+        .and_then(|encoded| STANDARD.decode(encoded).ok());
     match held {
         Some(bytes) if (24..=64).contains(&bytes.len()) => Ok(()),
         _ => Err("`whsec_` and the base64 of 24 to 64 random bytes".to_owned()),
@@ -129,18 +149,34 @@ mod tests {
 
     #[test]
     fn names_and_paths_have_a_plain_form() {
-        check(name, &["a", "my-repo", "on_main.2"], &["", "-a", "a b", "a/b", "ä", &"x".repeat(101)]);
-        check(path, &["f/demo/record", "u/x"], &["record", "/f/x", "f//x", "f/../x", "f/x/", ""]);
+        check(
+            name,
+            &["a", "my-repo", "on_main.2"],
+            &["", "-a", "a b", "a/b", "ä", &"x".repeat(101)],
+        );
+        check(
+            path,
+            &["f/demo/record", "u/x"],
+            &["record", "/f/x", "f//x", "f/../x", "f/x/", ""],
+        );
     }
 
     #[test]
     fn variables_that_the_host_sets_are_refused() {
-        check(variable, &["A", "_x1"], &["", "1A", "A-B", "A=B", "TRIGGERD_JOB_ID", "LD_PRELOAD"]);
+        check(
+            variable,
+            &["A", "_x1"],
+            &["", "1A", "A-B", "A=B", "TRIGGERD_JOB_ID", "LD_PRELOAD"],
+        );
     }
 
     #[test]
     fn headers_cannot_break_out_of_their_line() {
-        check(header_name, &["X-Key", "authorization"], &["", "a b", "Host", "webhook-id", "a:b"]);
+        check(
+            header_name,
+            &["X-Key", "authorization"],
+            &["", "a b", "Host", "webhook-id", "a:b"],
+        );
         check(header_value, &["", "Bearer x"], &["a\r\nb", "a\nb", "\0"]);
     }
 
@@ -149,14 +185,28 @@ mod tests {
         check(
             target,
             &["http://127.0.0.1:9000/hook", "https://example.org"],
-            &["ftp://x/", "http://", "http://user:pw@example.org/", "/hook", "file:///etc/passwd"],
+            &[
+                "ftp://x/",
+                "http://",
+                "http://user:pw@example.org/",
+                "/hook",
+                "file:///etc/passwd",
+            ],
         );
-        check(network, &["127.0.0.0/8", "::1/128"], &["127.0.0.1", "10.0.0.0/33", "x/8", "/8"]);
+        check(
+            network,
+            &["127.0.0.0/8", "::1/128"],
+            &["127.0.0.1", "10.0.0.0/33", "x/8", "/8"],
+        );
     }
 
     #[test]
     fn signing_secrets_are_long_enough() {
         let good = format!("whsec_{}", STANDARD.encode([7; 24]));
-        check(signing_secret, &[&good], &["whsec_", "whsec_c2hvcnQ=", "secret", &good[6..]]);
+        check(
+            signing_secret,
+            &[&good],
+            &["whsec_", "whsec_c2hvcnQ=", "secret", &good[6..]],
+        );
     }
 }

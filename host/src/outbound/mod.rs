@@ -5,7 +5,7 @@
 //! - [`resolver`]: names to addresses; one forbidden address refuses the name.
 //! - [`message`]: the request, the response, and what can go wrong.
 //! - [`client`]: [`Outbound`], which sends.
-//! - [`api_client`] and `plain`: apart from all that, the command line's way to our own API.
+//! - [`api_client`]: apart from all that, the command line's way to our own API.
 //!
 //! Promises: http and https only, no user info, no redirects, no proxy unless configured; what is
 //! dialled is exactly what was classified; the deadline covers the whole exchange, from the name's
@@ -18,11 +18,9 @@ pub mod policy;
 
 mod client;
 mod message;
-mod plain;
 mod resolver;
 
 pub use address::{Cidr, Class};
 pub use client::{Outbound, OutboundConfig, SetupError};
 pub use message::{BodyLimit, OutboundError, OutboundRequest, OutboundResponse};
-pub use plain::{PlainAnswer, PlainClient, PlainError, PlainRequest};
 pub use policy::{HostPort, Policy, Refusal};

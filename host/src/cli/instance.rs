@@ -1,0 +1,153 @@
+//! `triggerd token`, `workspace` and `key`: what concerns the instance and who may use it.
+
+use serde_json::{Value, json};
+
+use super::arguments::{
+    KeyArgs, KeyCommand, TokenArgs, TokenCommand, WorkspaceArgs, WorkspaceCommand,
+};
+use super::connection::Connection;
+use super::failure::CliError;
+use super::output::{counted, faint, items, local_time, print_json, text};
+use super::table::{Cell, Table};
+
+/// Makes, lists or revokes tokens.
+pub async fn run_token(args: TokenArgs) -> Result<(), CliError> {
+    let connection = Connection::open(&args.client)?;
+    let json = args.client.json;
+    match args.command {
+        TokenCommand::Create {
+            name,
+            scopes,
+            expires_in,
+        } => {
+            let wish = json!({
+                "name": name,
+                "scopes": scopes,
+                "expires_in": expires_in,
+                "workspace": connection.workspace_named(),
+            });
+            let created = connection
+                .client
+                .post(&["api", "v1", "tokens"], &[], Some(&wish))
+                .await?;
+            if json {
+                print_json(&created);
+                return Ok(());
+            }
+            println!("{}", text(&created, "token"));
+            eprintln!("{}", faint("this is the only time it is shown"));
+        }
+        TokenCommand::List => {
+            let found = connection.client.get(&["api", "v1", "tokens"], &[]).await?;
+            if json {
+                print_json(&found);
+                return Ok(());
+            }
+            let mut table = Table::new(&[
+                "ID",
+                "NAME",
+                "WORKSPACE",
+                "SCOPES",
+                "STATE",
+                "LAST USED",
+                "EXPIRES",
+            ]);
+            for token in items(&found) {
+                table.row(token_row(token));
+            }
+            table.print();
+        }
+        TokenCommand::Revoke { id } => {
+            connection
+                .client
+                .delete(&["api", "v1", "tokens", &id])
+                .await?;
+            print_done(
+                json,
+                &json!({ "id": id, "revoked": true }),
+                &format!("{id} is revoked"),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn token_row(token: &Value) -> Vec<Cell> {
+    let scopes: Vec<&str> = token["scopes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let is_revoked = token["revoked_at"].is_string();
+    vec![
+        Cell::plain(text(token, "id")),
+        Cell::plain(text(token, "name")),
+        Cell::plain(token["workspace"].as_str().unwrap_or("(all)")),
+        Cell::plain(scopes.join(" ")),
+        if is_revoked {
+            Cell::faint("revoked")
+        } else {
+            Cell::state("active")
+        },
+        Cell::plain(local_time(token, "last_used_at")),
+        Cell::plain(local_time(token, "expires_at")),
+    ]
+}
+
+/// Makes or lists workspaces.
+pub async fn run_workspace(args: WorkspaceArgs) -> Result<(), CliError> {
+    let connection = Connection::open(&args.client)?;
+    let json = args.client.json;
+    let path = ["api", "v1", "workspaces"];
+    match args.command {
+        WorkspaceCommand::Create { name } => {
+            let wish = json!({ "name": name });
+            let created = connection.client.post(&path, &[], Some(&wish)).await?;
+            print_done(json, &created, &format!("the workspace {name} is there"));
+        }
+        WorkspaceCommand::List => {
+            let found = connection.client.get(&path, &[]).await?;
+            if json {
+                print_json(&found);
+                return Ok(());
+            }
+            let mut table = Table::new(&["NAME", "ID", "CREATED"]);
+            for workspace in items(&found) {
+                table.row(vec![
+                    Cell::plain(text(workspace, "name")),
+                    Cell::plain(text(workspace, "id")),
+                    Cell::plain(local_time(workspace, "created_at")),
+                ]);
+            }
+            table.print();
+        }
+    }
+    Ok(())
+}
+
+/// Rotates the keys that seal secrets.
+pub async fn run_key(args: KeyArgs) -> Result<(), CliError> {
+    let KeyCommand::Rotate = args.command;
+    let connection = Connection::open(&args.client)?;
+    let rotated = connection
+        .client
+        .post(&["api", "v1", "keys", "rotate"], &[], None)
+        .await?;
+    let resealed = usize::try_from(rotated["resealed"].as_u64().unwrap_or(0)).unwrap_or(usize::MAX);
+    let sentence = format!(
+        "key {} seals from now on; {} sealed anew",
+        text(&rotated, "key_id"),
+        counted(resealed, "secret")
+    );
+    print_done(args.client.json, &rotated, &sentence);
+    Ok(())
+}
+
+fn print_done(json: bool, document: &Value, sentence: &str) {
+    if json {
+        print_json(document);
+    } else {
+        println!("{sentence}");
+    }
+}

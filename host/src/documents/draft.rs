@@ -1,0 +1,212 @@
+//! A plan that is being made: what is stored, what was found so far, and the order of the changes.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::difference::Difference;
+use super::document::{Document, TriggerEntry};
+use super::mistake::Mistake;
+use super::plan::{Action, ObjectKind, Plan, PlannedObject};
+use crate::id::{RunnableId, SubscriptionId};
+use crate::model::{Change, Runnable, Subscription, Trigger};
+
+/// Everything of the workspace, by name.
+#[derive(Default)]
+pub(super) struct Stored {
+    pub runnables: HashMap<String, Runnable>,
+    pub subscriptions: HashMap<String, Subscription>,
+    pub triggers: HashMap<String, Trigger>,
+}
+
+/// A plan that is being made.
+pub(super) struct Draft<'a> {
+    pub document: &'a Document,
+    pub prune: bool,
+    pub stored: Stored,
+    pub runnable_ids: HashMap<String, RunnableId>,
+    /// With the provider.
+    pub subscription_ids: HashMap<String, (SubscriptionId, String)>,
+    pub mistakes: Vec<Mistake>,
+    pub plan: Plan,
+}
+
+impl<'a> Draft<'a> {
+    pub fn new(document: &'a Document) -> Draft<'a> {
+        Draft {
+            document,
+            prune: false,
+            stored: Stored::default(),
+            runnable_ids: HashMap::new(),
+            subscription_ids: HashMap::new(),
+            mistakes: Vec::new(),
+            plan: Plan::default(),
+        }
+    }
+
+    pub fn create(&mut self, kind: ObjectKind, name: &str, id: String, change: Change) {
+        self.plan.changes.push(change);
+        self.note(kind, name, id, (Action::Created, Vec::new()));
+    }
+
+    pub fn change(
+        &mut self,
+        kind: ObjectKind,
+        name: &str,
+        id: String,
+        (change, differences): (Change, Vec<Difference>),
+    ) {
+        let action = if differences.is_empty() {
+            Action::Unchanged
+        } else {
+            self.plan.changes.push(change);
+            Action::Updated
+        };
+        self.note(kind, name, id, (action, differences));
+    }
+
+    fn note(
+        &mut self,
+        kind: ObjectKind,
+        name: &str,
+        id: String,
+        (action, differences): (Action, Vec<Difference>),
+    ) {
+        let name = name.to_owned();
+        self.plan.objects.push(PlannedObject {
+            kind,
+            name,
+            id,
+            action,
+            differences,
+        });
+    }
+
+    /// The subscription that a trigger names: of the document, or one that stays stored.
+    pub fn find_subscription(&mut self, entry: &TriggerEntry) -> Option<(SubscriptionId, String)> {
+        if let Some(found) = self.subscription_ids.get(&entry.subscription) {
+            return Some(found.clone());
+        }
+        let stored = self.stored.subscriptions.get(&entry.subscription);
+        if let Some(stored) = stored.filter(|_| !self.prune) {
+            return Some((stored.id.clone(), stored.provider.clone()));
+        }
+        let known = self.stored.subscriptions.keys().filter(|_| !self.prune);
+        let named = self.document.subscriptions.iter().map(|one| &one.name);
+        let allowed = sorted(known.chain(named));
+        self.miss(entry, "subscription", &entry.subscription, allowed);
+        None
+    }
+
+    /// The runnable that a trigger names: of the document, or one that stays stored.
+    pub fn find_runnable(&mut self, entry: &TriggerEntry) -> Option<RunnableId> {
+        if let Some(found) = self.runnable_ids.get(&entry.runnable) {
+            return Some(found.clone());
+        }
+        let stored = self.stored.runnables.get(&entry.runnable);
+        if let Some(stored) = stored.filter(|_| !self.prune) {
+            return Some(stored.id.clone());
+        }
+        let known = self.stored.runnables.keys().filter(|_| !self.prune);
+        let named = self.document.runnables.iter().map(|one| &one.path);
+        let allowed = sorted(known.chain(named));
+        self.miss(entry, "runnable", &entry.runnable, allowed);
+        None
+    }
+
+    fn miss(&mut self, entry: &TriggerEntry, kind: &str, name: &str, allowed: Vec<String>) {
+        let place = if self.prune {
+            "in the document"
+        } else {
+            "in the document or stored"
+        };
+        let message = format!("there is no {kind} `{name}` {place}");
+        let pointer = format!("{}/{kind}", entry.pointer);
+        self.mistakes
+            .push(Mistake::value(pointer, message).allowing(allowed));
+    }
+
+    /// The names of what a stored trigger connects: subscription and runnable.
+    pub fn names_of(&self, trigger: &Trigger) -> (Value, Value) {
+        let subscriptions = self.stored.subscriptions.values();
+        let subscription = subscriptions
+            .filter(|one| one.id == trigger.subscription_id)
+            .map(|one| Value::from(one.name.as_str()))
+            .next();
+        let runnables = self.stored.runnables.values();
+        let runnable = runnables
+            .filter(|one| one.id == trigger.runnable_id)
+            .map(|one| Value::from(one.path.as_str()))
+            .next();
+        (
+            subscription.unwrap_or_default(),
+            runnable.unwrap_or_default(),
+        )
+    }
+
+    /// Adds the deletions: triggers before everything, so that what they use is free; runnables and
+    /// subscriptions at the end, when no trigger uses them any more.
+    pub fn pruned(mut self) -> Plan {
+        let named: HashSet<&String> = self.document.triggers.iter().map(|one| &one.name).collect();
+        let mut gone: Vec<&Trigger> = self
+            .stored
+            .triggers
+            .values()
+            .filter(|one| !named.contains(&one.name))
+            .collect();
+        gone.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut changes: Vec<Change> = gone
+            .iter()
+            .map(|one| Change::DeleteTrigger(one.id.clone()))
+            .collect();
+        let mut objects: Vec<PlannedObject> = gone
+            .iter()
+            .map(|one| deleted(ObjectKind::Trigger, &one.name, one.id.to_string()))
+            .collect();
+        changes.append(&mut self.plan.changes);
+        for (path, runnable) in ordered(&self.stored.runnables) {
+            if !self.runnable_ids.contains_key(path) {
+                changes.push(Change::DeleteRunnable(runnable.id.clone()));
+                objects.push(deleted(ObjectKind::Runnable, path, runnable.id.to_string()));
+            }
+        }
+        for (name, subscription) in ordered(&self.stored.subscriptions) {
+            if !self.subscription_ids.contains_key(name) {
+                changes.push(Change::DeleteSubscription(subscription.id.clone()));
+                objects.push(deleted(
+                    ObjectKind::Subscription,
+                    name,
+                    subscription.id.to_string(),
+                ));
+            }
+        }
+        self.plan.objects.append(&mut objects);
+        Plan {
+            changes,
+            objects: self.plan.objects,
+        }
+    }
+}
+
+fn deleted(kind: ObjectKind, name: &str, id: String) -> PlannedObject {
+    PlannedObject {
+        kind,
+        name: name.to_owned(),
+        id,
+        action: Action::Deleted,
+        differences: Vec::new(),
+    }
+}
+
+fn ordered<T>(map: &HashMap<String, T>) -> Vec<(&String, &T)> {
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_by_key(|(name, _)| *name);
+    entries
+}
+
+fn sorted<'s>(names: impl Iterator<Item = &'s String>) -> Vec<String> {
+    let mut names: Vec<String> = names.cloned().collect();
+    names.sort();
+    names.dedup();
+    names
+}

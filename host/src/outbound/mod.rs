@@ -5,7 +5,7 @@
 //! - [`resolver`]: names to addresses; one forbidden address refuses the name.
 //! - [`message`]: the request, the response, and what can go wrong.
 //! - [`client`]: [`Outbound`], which sends.
-//! - [`api_client`]: apart from all that, the command line's way to our own API.
+//! - [`api_client`]: apart from all that, the command line's own way to its server.
 //!
 //! Promises: http and https only, no user info, no redirects, no proxy unless configured; what is
 //! dialled is exactly what was classified; the deadline covers the whole exchange, from the name's

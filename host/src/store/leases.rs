@@ -127,7 +127,7 @@ impl Store {
                 gone.push(job);
             }
         }
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(gone)
     }
 

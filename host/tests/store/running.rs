@@ -315,23 +315,18 @@ async fn a_lost_lease_of_the_last_attempt_leaves_it_dead(fixture: Fixture) {
 async fn an_extended_lease_is_not_lost(fixture: Fixture) {
     let runnable = fixture.runnable("f/a").await;
     fixture.job(&runnable).await;
-    let owner = host();
-    fixture.claim(&runnable, &owner, 1).await;
+    let claimed = fixture.claim(&runnable, &host(), 1).await;
     fixture.advance(29);
-    let held = fixture
-        .store
-        .extend_leases(&owner, fixture.later(30))
-        .await
-        .expect("extended");
-    assert_eq!(held, 1);
-    assert_eq!(
+    let (id, fence) = (claimed[0].job.id.clone(), claimed[0].job.fence);
+    let extend = |fence, until| {
         fixture
             .store
-            .extend_leases(&host(), fixture.later(99))
-            .await
-            .expect("none"),
-        0
-    );
+            .extend_leases(vec![(id.clone(), fence)], until)
+    };
+    let gone = extend(fence, fixture.later(30)).await.expect("extended");
+    assert_eq!(gone, []);
+    let gone = extend(fence - 1, fixture.later(99)).await.expect("none");
+    assert_eq!(gone, [id.clone()]);
     fixture.advance(29);
     assert!(
         fixture

@@ -56,7 +56,10 @@ pub struct Counters<const N: usize> {
 
 impl<const N: usize> Counters<N> {
     fn of(words: [&'static str; N]) -> Self {
-        Counters { words, counters: std::array::from_fn(|_| Counter::default()) }
+        Counters {
+            words,
+            counters: std::array::from_fn(|_| Counter::default()),
+        }
     }
 
     /// One more of this word; a word that is not in the set is not counted.
@@ -141,7 +144,13 @@ impl Default for Metrics {
     fn default() -> Self {
         Metrics {
             requests: Counters::of([
-                "accepted", "duplicate", "refused", "answered", "unknown", "too_large", "unavailable",
+                "accepted",
+                "duplicate",
+                "refused",
+                "answered",
+                "unknown",
+                "too_large",
+                "unavailable",
             ]),
             events: Counter::default(),
             events_handled: Counters::of(["matched", "unmatched", "failed"]),
@@ -172,13 +181,23 @@ impl Metrics {
         page.counters("jobs_ended", "state", "Jobs that ended.", &self.jobs_ended);
         page.gauge("jobs_ready", "Jobs that wait.", &self.jobs_ready);
         page.gauge("jobs_running", "Jobs that run here.", &self.jobs_running);
-        page.counters("attempts", "outcome", "Attempts that ended.", &self.attempts);
+        page.counters(
+            "attempts",
+            "outcome",
+            "Attempts that ended.",
+            &self.attempts,
+        );
         let help = "From handing a write over to its synced commit.";
         page.latency("commit_seconds", help, &self.commit_latency);
         let help = "Webhook requests from their last byte to their answer.";
         page.latency("request_seconds", help, &self.request_latency);
         page.latency("attempt_seconds", "Attempts.", &self.attempt_latency);
-        page.counters("plugin_loads", "outcome", "Provider libraries loaded.", &self.plugin_loads);
+        page.counters(
+            "plugin_loads",
+            "outcome",
+            "Provider libraries loaded.",
+            &self.plugin_loads,
+        );
         let help = "Memory that replaced provider libraries still hold.";
         page.gauge("plugin_leaked_bytes", help, &self.plugin_leaked_bytes);
         page.counters("api_calls", "status", "Calls of the API.", &self.api_calls);
@@ -225,13 +244,19 @@ impl Rendered {
         // Read after the buckets, and never below them: the parts are counted one after another.
         let count = latency.count.load(Ordering::Relaxed).max(below);
         self.line(&format!("{name}_bucket{{le=\"+Inf\"}}"), &count.to_string());
-        self.line(&format!("{name}_sum"), &seconds(latency.sum_us.load(Ordering::Relaxed)));
+        self.line(
+            &format!("{name}_sum"),
+            &seconds(latency.sum_us.load(Ordering::Relaxed)),
+        );
         self.line(&format!("{name}_count"), &count.to_string());
     }
 
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "# HELP triggerd_{name} {help}\n# TYPE triggerd_{name} {kind}");
+        let _ = writeln!(
+            self.0,
+            "# HELP triggerd_{name} {help}\n# TYPE triggerd_{name} {kind}"
+        );
     }
 
     fn line(&mut self, series: &str, value: &str) {
@@ -266,13 +291,20 @@ mod tests {
             "triggerd_commit_seconds_sum 60.0007",
             "# TYPE triggerd_commit_seconds histogram",
         ] {
-            assert!(page.lines().any(|found| found == line), "{line} is missing in:\n{page}");
+            assert!(
+                page.lines().any(|found| found == line),
+                "{line} is missing in:\n{page}"
+            );
         }
     }
 
     #[test]
     fn every_series_has_its_type_and_a_number() {
-        for line in Metrics::default().render().lines().filter(|line| !line.starts_with('#')) {
+        for line in Metrics::default()
+            .render()
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+        {
             let (series, value) = line.rsplit_once(' ').expect("two parts");
             assert!(series.starts_with("triggerd_"), "{line}");
             assert!(value.parse::<f64>().is_ok(), "{line}");

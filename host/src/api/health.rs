@@ -45,7 +45,10 @@ pub async fn readyz(State(state): State<ApiState>) -> Result<Json<Readiness>, Pr
     }
     let rows = state.providers().list();
     let loaded = rows.iter().filter(|row| row.state == ProviderState::Loaded);
-    Ok(Json(Readiness { status: "ready", providers_loaded: loaded.count() }))
+    Ok(Json(Readiness {
+        status: "ready",
+        providers_loaded: loaded.count(),
+    }))
 }
 
 /// What is counted and measured, for Prometheus.

@@ -137,8 +137,13 @@ pub async fn show_provider(
     _: Holder<Read>,
     Named(name): Named,
 ) -> Result<Json<ProviderRow>, Problem> {
-    let row = state.providers().list().into_iter().find(|row| row.name == name);
-    row.map(Json).ok_or_else(|| Problem::not_found(format!("there is no provider `{name}`")))
+    let row = state
+        .providers()
+        .list()
+        .into_iter()
+        .find(|row| row.name == name);
+    row.map(Json)
+        .ok_or_else(|| Problem::not_found(format!("there is no provider `{name}`")))
 }
 
 /// Enables a provider, pinned to its library as it is now.

@@ -23,8 +23,18 @@ impl ProviderEgress {
     /// Limited to what the provider may reach. A place that cannot be read allows nothing.
     pub fn new(outbound: Outbound, reach: &Reach) -> ProviderEgress {
         let policy = Policy {
-            allow: reach.allow.iter().filter_map(|range| range.parse().ok()).collect(),
-            hosts: Some(reach.hosts.iter().filter_map(|place| host_port(place)).collect()),
+            allow: reach
+                .allow
+                .iter()
+                .filter_map(|range| range.parse().ok())
+                .collect(),
+            hosts: Some(
+                reach
+                    .hosts
+                    .iter()
+                    .filter_map(|place| host_port(place))
+                    .collect(),
+            ),
         };
         ProviderEgress { outbound, policy }
     }
@@ -43,15 +53,29 @@ impl Egress for ProviderEgress {
         let outbound = self.outbound.clone();
         let policy = self.policy.clone();
         Box::pin(async move {
-            let request: HttpRequest = serde_json::from_slice(&request)
-                .map_err(|error| error_of(codes::INVALID_INPUT, format!("the request cannot be read: {error}")))?;
-            let mut parsed = OutboundRequest::parse(&request.method, &request.url, &request.headers)
-                .map_err(|error| refuse(&error))?;
+            let request: HttpRequest = serde_json::from_slice(&request).map_err(|error| {
+                error_of(
+                    codes::INVALID_INPUT,
+                    format!("the request cannot be read: {error}"),
+                )
+            })?;
+            let mut parsed =
+                OutboundRequest::parse(&request.method, &request.url, &request.headers)
+                    .map_err(|error| refuse(&error))?;
             parsed.body = request.body.into();
-            parsed.timeout = request.timeout_ms.map_or(TIMEOUT_MAX, Duration::from_millis).min(TIMEOUT_MAX);
-            let response = outbound.send(&policy, parsed).await.map_err(|error| refuse(&error))?;
+            parsed.timeout = request
+                .timeout_ms
+                .map_or(TIMEOUT_MAX, Duration::from_millis)
+                .min(TIMEOUT_MAX);
+            let response = outbound
+                .send(&policy, parsed)
+                .await
+                .map_err(|error| refuse(&error))?;
             let headers = response.headers.iter().map(|(name, value)| {
-                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                (
+                    name.as_str().to_owned(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
             });
             let answer = HttpResponse {
                 status: response.status.as_u16(),

@@ -12,7 +12,11 @@ use crate::jobs::{Executor, Tick};
 use crate::store::StoreError;
 
 /// Starts the ticks over an executor.
-pub async fn start(executor: &Executor, wake: &Arc<Notify>, background: &Background) -> Result<(), StoreError> {
+pub async fn start(
+    executor: &Executor,
+    wake: &Arc<Notify>,
+    background: &Background,
+) -> Result<(), StoreError> {
     let recovered = executor.recover().await?;
     if recovered > 0 {
         tracing::info!(recovered, "jobs that an earlier run held are ready again");
@@ -50,7 +54,10 @@ pub fn host_id(data: &Path, clock: &Clock) -> std::io::Result<HostId> {
     let file = data.join("host.id");
     match std::fs::read_to_string(&file) {
         Ok(text) => text.trim().parse().map_err(|error| {
-            std::io::Error::other(format!("{}: {error}: remove the file to get a new one", file.display()))
+            std::io::Error::other(format!(
+                "{}: {error}: remove the file to get a new one",
+                file.display()
+            ))
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let id = HostId::generate(clock.now());

@@ -23,7 +23,12 @@ const CONNECTIONS_MAX: usize = 8192;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, then lets requests in flight end, for at most `drain`.
-pub async fn serve_http(listener: TcpListener, router: Router, stop: CancellationToken, drain: Duration) {
+pub async fn serve_http(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+    drain: Duration,
+) {
     let graceful = GracefulShutdown::new();
     let places = std::sync::Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     let builder = builder();
@@ -45,12 +50,19 @@ pub async fn serve_http(listener: TcpListener, router: Router, stop: Cancellatio
             }
         };
         let _ = stream.set_nodelay(true);
-        let service = router.clone().map_request(move |mut request: Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(axum::extract::ConnectInfo::<SocketAddr>(peer));
-            request.map(axum::body::Body::new)
-        });
+        let service =
+            router
+                .clone()
+                .map_request(move |mut request: Request<hyper::body::Incoming>| {
+                    request
+                        .extensions_mut()
+                        .insert(axum::extract::ConnectInfo::<SocketAddr>(peer));
+                    request.map(axum::body::Body::new)
+                });
         let service = hyper_util::service::TowerToHyperService::new(service);
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             let _place = place;
@@ -60,7 +72,10 @@ pub async fn serve_http(listener: TcpListener, router: Router, stop: Cancellatio
         });
     }
     drop(listener);
-    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(drain, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("some requests did not end in time and were cut off");
     }
 }

@@ -33,14 +33,20 @@ impl RegistryProviders {
         match self.registry.find(name) {
             Found::Live(live) => Ok(live),
             Found::Down => {
-                let message = rows().find(|row| row.name == name).and_then(|row| row.message);
-                let message = message.unwrap_or_else(|| format!("enable it: `triggerd provider enable {name}`"));
+                let message = rows()
+                    .find(|row| row.name == name)
+                    .and_then(|row| row.message);
+                let message = message
+                    .unwrap_or_else(|| format!("enable it: `triggerd provider enable {name}`"));
                 Err(CatalogError::NotLoaded(message))
             }
             Found::Unknown => match rows().find(|row| row.name == name) {
                 Some(row) => Err(CatalogError::NotLoaded(row.message.unwrap_or_default())),
                 None => Err(CatalogError::Unknown {
-                    loaded: rows().filter(|row| row.serving).map(|row| row.name).collect(),
+                    loaded: rows()
+                        .filter(|row| row.serving)
+                        .map(|row| row.name)
+                        .collect(),
                 }),
             },
         }
@@ -54,7 +60,11 @@ impl Catalog for RegistryProviders {
             name: field.name.clone(),
             is_secret: field.kind == FieldKind::Secret,
             is_required: field.required,
-            options: field.options.iter().map(|option| option.value.clone()).collect(),
+            options: field
+                .options
+                .iter()
+                .map(|option| option.value.clone())
+                .collect(),
         });
         Ok(fields.collect())
     }
@@ -67,11 +77,19 @@ impl Catalog for RegistryProviders {
         async move {
             let live = self.live(provider)?;
             let spec = spec("", "", draft);
-            let answer = live.call("validate_subscription", spec.to_string()).await.map_err(failed)?;
+            let answer = live
+                .call("validate_subscription", spec.to_string())
+                .await
+                .map_err(failed)?;
             let errors: Vec<FieldError> = read(&answer)?;
             let mistakes = errors.into_iter().map(|error| FieldMistake {
                 // The schema's section is not part of the document.
-                field: error.field.rsplit('.').next().filter(|field| !field.is_empty()).map(str::to_owned),
+                field: error
+                    .field
+                    .rsplit('.')
+                    .next()
+                    .filter(|field| !field.is_empty())
+                    .map(str::to_owned),
                 message: error.message,
                 allowed: Vec::new(),
             });
@@ -101,7 +119,11 @@ impl Catalog for RegistryProviders {
                     Ok(vec![FieldMistake {
                         field: None,
                         message: said(&error),
-                        allowed: if allowed { Vec::new() } else { live.facts.events.clone() },
+                        allowed: if allowed {
+                            Vec::new()
+                        } else {
+                            live.facts.events.clone()
+                        },
                     }])
                 }
                 Err(error) => Err(failed(error)),
@@ -120,22 +142,34 @@ impl Providers for RegistryProviders {
         self.registry.is_settled()
     }
 
-    fn sample<'a>(&'a self, order: &'a SampleOrder) -> BoxFuture<'a, Result<SampleRequest, CatalogError>> {
+    fn sample<'a>(
+        &'a self,
+        order: &'a SampleOrder,
+    ) -> BoxFuture<'a, Result<SampleRequest, CatalogError>> {
         async move {
             let live = self.live(&order.provider)?;
             let now = self.clock.now();
-            let wanted = json!({"event": order.event, "now_ms": now.0, "delivery_id": delivery_id()});
-            let answer = live.call("sample", wanted.to_string()).await.map_err(failed)?;
+            let wanted =
+                json!({"event": order.event, "now_ms": now.0, "delivery_id": delivery_id()});
+            let answer = live
+                .call("sample", wanted.to_string())
+                .await
+                .map_err(failed)?;
             let mut request: OwnedRequest = read(&answer)?;
             request.path = endpoint_path(&order.endpoint_url).to_owned();
             request.received_at_ms = now.0;
-            let subscription = spec(order.subscription_id.as_str(), &order.endpoint_url, &order.draft);
+            let subscription = spec(
+                order.subscription_id.as_str(),
+                &order.endpoint_url,
+                &order.draft,
+            );
             let unsigned = json!({"subscription": subscription, "request": request}).to_string();
             let answer = live.call("sign", unsigned).await.map_err(failed)?;
             let signed: Vec<(String, String)> = read(&answer)?;
-            let headers = request.headers.into_iter().map(|(name, value)| {
-                (name, String::from_utf8_lossy(&value).into_owned())
-            });
+            let headers = request
+                .headers
+                .into_iter()
+                .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()));
             Ok(SampleRequest {
                 method: request.method,
                 query: request.query,
@@ -151,7 +185,14 @@ impl Providers for RegistryProviders {
     }
 
     fn disable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<ProviderRow, CatalogError>> {
-        async move { self.registry.disable(name).await.map(shown).map_err(refused) }.boxed()
+        async move {
+            self.registry
+                .disable(name)
+                .await
+                .map(shown)
+                .map_err(refused)
+        }
+        .boxed()
     }
 }
 
@@ -161,7 +202,9 @@ fn shown(row: plugins::ProviderRow) -> ProviderRow {
             plugins::ProviderState::Live => ProviderState::Loaded,
             plugins::ProviderState::Discovered => ProviderState::Discovered,
             plugins::ProviderState::Disabled => ProviderState::Disabled,
-            plugins::ProviderState::Refused | plugins::ProviderState::Missing => ProviderState::Refused,
+            plugins::ProviderState::Refused | plugins::ProviderState::Missing => {
+                ProviderState::Refused
+            }
             plugins::ProviderState::Quarantined => ProviderState::Quarantined,
         },
         name: row.name,
@@ -195,7 +238,9 @@ fn spec(id: &str, endpoint_url: &str, draft: &SubscriptionDraft) -> Value {
 
 fn endpoint_path(url: &str) -> &str {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
-    url[after_scheme..].find('/').map_or("/", |at| &url[after_scheme + at..])
+    url[after_scheme..]
+        .find('/')
+        .map_or("/", |at| &url[after_scheme + at..])
 }
 
 /// In the form that most services use for theirs: a random UUID (RFC 9562, version 4).
@@ -205,16 +250,26 @@ fn delivery_id() -> String {
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let text = hex::encode(bytes);
-    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..]
+    )
 }
 
 fn read<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, CatalogError> {
-    serde_json::from_slice(answer).map_err(|error| CatalogError::Failed(format!("its answer cannot be read: {error}")))
+    serde_json::from_slice(answer)
+        .map_err(|error| CatalogError::Failed(format!("its answer cannot be read: {error}")))
 }
 
 fn failed(error: CallError) -> CatalogError {
     match error.code {
-        codes::NOT_FOUND | codes::UNSUPPORTED | codes::INVALID_INPUT => CatalogError::Refused(said(&error)),
+        codes::NOT_FOUND | codes::UNSUPPORTED | codes::INVALID_INPUT => {
+            CatalogError::Refused(said(&error))
+        }
         _ => CatalogError::Failed(said(&error)),
     }
 }

@@ -48,7 +48,10 @@ pub struct StartError {
 }
 
 impl StartError {
-    fn of(what: impl Into<String>, source: impl std::error::Error + Send + Sync + 'static) -> StartError {
+    fn of(
+        what: impl Into<String>,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> StartError {
         StartError {
             what: what.into(),
             source: Some(Box::new(source)),
@@ -77,7 +80,8 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     make_folders(&config)?;
     let data = &config.server.data;
     let variable = std::env::var(KEY_VARIABLE).ok();
-    let keys = KeyRing::load(data, variable.as_deref()).map_err(|error| StartError::of("the keys that seal secrets cannot be used", error))?;
+    let keys = KeyRing::load(data, variable.as_deref())
+        .map_err(|error| StartError::of("the keys that seal secrets cannot be used", error))?;
     let database = DatabaseConfig {
         connections_max: config.server.database_connections,
         ..DatabaseConfig::new(config.database_url().expose())
@@ -99,7 +103,11 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let outbound = Outbound::open(&OutboundConfig::default())
         .map_err(|error| StartError::of("the HTTP client cannot be made", error))?;
     let registry = open_registry(&config, &clock, &outbound)?;
-    let runner = Runner::new(CommandDirs::new(config.runnables.command_dirs.clone()), outbound, clock.clone());
+    let runner = Runner::new(
+        CommandDirs::new(config.runnables.command_dirs.clone()),
+        outbound,
+        clock.clone(),
+    );
     let parts = Parts {
         store: store.clone(),
         registry: registry.clone(),
@@ -113,8 +121,12 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 
     let listener = TcpListener::bind(config.server.listen)
         .await
-        .map_err(|error| StartError::of(format!("cannot listen on {}", config.server.listen), error))?;
-    let bound = listener.local_addr().map_err(|error| StartError::of("the address is not known", error))?;
+        .map_err(|error| {
+            StartError::of(format!("cannot listen on {}", config.server.listen), error)
+        })?;
+    let bound = listener
+        .local_addr()
+        .map_err(|error| StartError::of("the address is not known", error))?;
     let public = config.public_base(bound);
     let stop = CancellationToken::new();
     let background = Background::new(stop.clone());
@@ -145,14 +157,23 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         admin_token_file: absolute(&token_file),
         pid: std::process::id(),
     };
-    server_file.write(data).map_err(|error| StartError::of("the data folder cannot be written", error))?;
-    greet(&local, &token_file, first.as_ref().map(crate::tokens::TokenText::expose));
+    server_file
+        .write(data)
+        .map_err(|error| StartError::of("the data folder cannot be written", error))?;
+    greet(
+        &local,
+        &token_file,
+        first.as_ref().map(crate::tokens::TokenText::expose),
+    );
     tracing::info!(address = %bound, "the server is ready");
 
     let ended = CancellationToken::new();
     let signals = tokio::spawn(wait_for_signal(ended.clone()));
     http::serve_http(listener, router, ended, config.server.drain).await;
-    tracing::info!("the server stops: running jobs are given {} s to end", config.server.drain.as_secs());
+    tracing::info!(
+        "the server stops: running jobs are given {} s to end",
+        config.server.drain.as_secs()
+    );
     stop.cancel();
     executor.drain(config.server.drain).await;
     background.ended().await;
@@ -173,28 +194,44 @@ fn make_folders(config: &Config) -> Result<(), StartError> {
             .recursive(true)
             .mode(mode)
             .create(path)
-            .map_err(|error| StartError::of(format!("the folder {} cannot be made", path.display()), error))
+            .map_err(|error| {
+                StartError::of(
+                    format!("the folder {} cannot be made", path.display()),
+                    error,
+                )
+            })
     };
     make(&config.server.data, 0o700)?;
     make(&config.plugins_dir(), 0o755)?;
     make(&config.manifests_dir(), 0o755)
 }
 
-fn open_registry(config: &Config, clock: &Clock, outbound: &Outbound) -> Result<Registry, StartError> {
+fn open_registry(
+    config: &Config,
+    clock: &Clock,
+    outbound: &Outbound,
+) -> Result<Registry, StartError> {
     let folders = Folders {
         plugins: config.plugins_dir(),
         manifests: config.manifests_dir(),
     };
-    let prober = Prober::this_program().map_err(|error| StartError::of("this program cannot be found again", error))?;
+    let prober = Prober::this_program()
+        .map_err(|error| StartError::of("this program cannot be found again", error))?;
     let outbound = outbound.clone();
     let egress = Arc::new(move |reach: &Reach| {
-        Box::new(ProviderEgress::new(outbound.clone(), reach)) as Box<dyn crate::plugins::services::Egress>
+        Box::new(ProviderEgress::new(outbound.clone(), reach))
+            as Box<dyn crate::plugins::services::Egress>
     });
     let cache = config.server.data.join("plugin-cache");
     let body_max = usize::try_from(config.limits.body_max).unwrap_or(usize::MAX);
     let loader = Loader::open(&cache, prober, clock.clone(), egress, body_max)
         .map_err(|error| StartError::of("the plugin cache cannot be made", error))?;
-    Ok(Registry::new(folders, config.server.auto_enable, loader, clock.clone()))
+    Ok(Registry::new(
+        folders,
+        config.server.auto_enable,
+        loader,
+        clock.clone(),
+    ))
 }
 
 fn start_background(parts: &Parts, background: &Background, config: &Config) {
@@ -211,7 +248,11 @@ fn start_background(parts: &Parts, background: &Background, config: &Config) {
         }
     });
     start_matching(parts, background);
-    let (store, clock, settings) = (parts.store.clone(), parts.clock.clone(), config.retention.clone());
+    let (store, clock, settings) = (
+        parts.store.clone(),
+        parts.clock.clone(),
+        config.retention.clone(),
+    );
     background.run(Arc::new(Notify::new()), move || {
         let (store, clock, settings) = (store.clone(), clock.clone(), settings.clone());
         async move {
@@ -236,8 +277,16 @@ fn start_background(parts: &Parts, background: &Background, config: &Config) {
 }
 
 fn start_matching(parts: &Parts, background: &Background) {
-    let matching = Arc::new(Matching::new(parts.store.clone(), parts.registry.clone(), parts.clock.clone()));
-    let (clock, metrics, jobs_wake) = (parts.clock.clone(), Arc::clone(&parts.metrics), Arc::clone(&parts.jobs_wake));
+    let matching = Arc::new(Matching::new(
+        parts.store.clone(),
+        parts.registry.clone(),
+        parts.clock.clone(),
+    ));
+    let (clock, metrics, jobs_wake) = (
+        parts.clock.clone(),
+        Arc::clone(&parts.metrics),
+        Arc::clone(&parts.jobs_wake),
+    );
     background.run(Arc::clone(&parts.events_wake), move || {
         let (matching, clock) = (Arc::clone(&matching), clock.clone());
         let (metrics, jobs_wake) = (Arc::clone(&metrics), Arc::clone(&jobs_wake));
@@ -245,7 +294,9 @@ fn start_matching(parts: &Parts, background: &Background) {
             match matching.tick().await {
                 Ok(matched) => {
                     metrics.events_handled.add("matched", matched.fired as u64);
-                    metrics.events_handled.add("unmatched", matched.unmatched as u64);
+                    metrics
+                        .events_handled
+                        .add("unmatched", matched.unmatched as u64);
                     metrics.events_handled.add("failed", matched.failed as u64);
                     metrics.jobs.add("event", matched.jobs as u64);
                     if matched.jobs > 0 {
@@ -253,7 +304,9 @@ fn start_matching(parts: &Parts, background: &Background) {
                     }
                     match matched.more {
                         true => Next::AtOnce,
-                        false => Next::After(until(matching.next_due().await.ok().flatten(), &clock)),
+                        false => {
+                            Next::After(until(matching.next_due().await.ok().flatten(), &clock))
+                        }
                     }
                 }
                 Err(error) => {
@@ -303,7 +356,10 @@ fn router(parts: &Parts, config: &Config, runner: &Runner, public: &str) -> axum
 fn greet(url: &str, token_file: &Path, first_token: Option<&str>) {
     println!("triggerd serves on {url}");
     match first_token {
-        Some(token) => println!("first admin token (shown once, kept in {}): {token}", token_file.display()),
+        Some(token) => println!(
+            "first admin token (shown once, kept in {}): {token}",
+            token_file.display()
+        ),
         None => println!("the admin token is the one in {}", token_file.display()),
     }
 }
@@ -313,7 +369,10 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 async fn wait_for_signal(ended: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         tracing::error!("signals cannot be heard");
         return;
     };

@@ -81,12 +81,7 @@ pub struct ClientArgs {
     )]
     pub token: Option<String>,
     /// The data directory of a server on this machine, to find it by.
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        help_heading = "Server"
-    )]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Server")]
     pub data: Option<PathBuf>,
     /// The workspace [default: default].
     #[arg(

@@ -27,7 +27,10 @@ pub fn run(flags: &Serve) -> Result<(), CliError> {
         match Manifest::read(&manifests.join(&file)) {
             Err(error) => report(Some(error.to_string()), &file),
             Ok(manifest) => {
-                let problem = manifest.enabled.then(|| check_library(&plugins, &manifest)).and_then(Result::err);
+                let problem = manifest
+                    .enabled
+                    .then(|| check_library(&plugins, &manifest))
+                    .and_then(Result::err);
                 named.extend(manifest.library);
                 report(problem, &format!("manifest {file}"));
             }
@@ -38,7 +41,13 @@ pub fn run(flags: &Serve) -> Result<(), CliError> {
             continue;
         }
         match LibraryFile::read(&plugins, &file) {
-            Ok(library) => report(None, &format!("library {file}: provider {}, no manifest names it", library.declaration.identity.name)),
+            Ok(library) => report(
+                None,
+                &format!(
+                    "library {file}: provider {}, no manifest names it",
+                    library.declaration.identity.name
+                ),
+            ),
             Err(refusal) => report(Some(refusal.to_string()), &file),
         }
     }
@@ -55,7 +64,9 @@ fn check_library(plugins: &Path, manifest: &Manifest) -> Result<(), String> {
     };
     let library = LibraryFile::read(plugins, file).map_err(|refusal| refusal.to_string())?;
     match &manifest.sha256 {
-        Some(pin) => library.check_pin(pin).map_err(|refusal| refusal.to_string()),
+        Some(pin) => library
+            .check_pin(pin)
+            .map_err(|refusal| refusal.to_string()),
         None => Ok(()),
     }
 }
@@ -64,7 +75,12 @@ fn files(folder: &Path, extension: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let mut names: Vec<String> = names
-        .filter(|name| !name.starts_with('.') && Path::new(name).extension().is_some_and(|found| found == extension))
+        .filter(|name| {
+            !name.starts_with('.')
+                && Path::new(name)
+                    .extension()
+                    .is_some_and(|found| found == extension)
+        })
         .collect();
     names.sort();
     names

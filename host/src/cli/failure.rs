@@ -51,7 +51,9 @@ impl Failure {
 
 impl From<CliError> for Failure {
     fn from(error: CliError) -> Failure {
-        Failure { message: error.text() }
+        Failure {
+            message: error.text(),
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::{KeyArgs, KeyCommand, TokenArgs, TokenCommand, WorkspaceArgs, WorkspaceCommand};
+use super::arguments::{
+    KeyArgs, KeyCommand, TokenArgs, TokenCommand, WorkspaceArgs, WorkspaceCommand,
+};
 use super::connection::Connection;
 use super::failure::CliError;
 use super::output::{counted, faint, items, local_time, print_json, text};

@@ -38,9 +38,8 @@ impl Cell {
     /// A state or outcome, in its colour.
     pub fn state(text: &str) -> Cell {
         let paint = match text {
-            "done" | "ok" | "active" | "enabled" | "loaded" | "handled" | "accepted" | "created" => {
-                Paint::Good
-            }
+            "done" | "ok" | "active" | "enabled" | "loaded" | "handled" | "accepted"
+            | "created" => Paint::Good,
             "ready" | "running" | "pending" | "answered" | "updated" | "discovered" => Paint::Busy,
             "dead" | "failed" | "timeout" | "refused" | "lost" | "degraded" | "quarantined"
             | "missing" | "deleted" => Paint::Bad,

@@ -11,9 +11,9 @@ use super::wanted;
 use crate::clock::Clock;
 use crate::id::{EndpointId, RunnableId, SubscriptionId, TriggerId, WorkspaceId};
 use crate::model::{
-    Change, NewRunnable, NewSubscription, NewTrigger, NewVersion, PageQuery,
-    RunnableUpdate, SecretsUpdate, SubscriptionMode, SubscriptionState, SubscriptionUpdate,
-    TriggerFilter, TriggerUpdate,
+    Change, NewRunnable, NewSubscription, NewTrigger, NewVersion, PageQuery, RunnableUpdate,
+    SecretsUpdate, SubscriptionMode, SubscriptionState, SubscriptionUpdate, TriggerFilter,
+    TriggerUpdate,
 };
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};

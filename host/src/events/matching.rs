@@ -81,7 +81,10 @@ impl Matching {
             ..Matched::default()
         };
         for event in &pending {
-            let key = (event.event.subscription_id.clone(), event.event.name.clone());
+            let key = (
+                event.event.subscription_id.clone(),
+                event.event.name.clone(),
+            );
             if !triggers.contains_key(&key) {
                 let found = self.store.triggers_for_event(&key.0, &key.1).await?;
                 triggers.insert(key.clone(), found);
@@ -119,7 +122,10 @@ impl Matching {
     ) -> Result<Handling, StoreError> {
         if candidates.is_empty() {
             let reason = Some("no trigger waits for this event".to_owned());
-            return Ok(Handling::Handled { jobs: Vec::new(), reason });
+            return Ok(Handling::Handled {
+                jobs: Vec::new(),
+                reason,
+            });
         }
         let event = &pending.event;
         let Found::Live(live) = self.registry.find(&event.provider) else {
@@ -136,9 +142,15 @@ impl Matching {
                 }
                 Err(error) if may_be_tried_again(&error) && event.tries + 1 < TRIES_MAX => {
                     // Nothing of this event is kept yet, so that all its jobs are made together.
-                    return Ok(defer(event, now, format!("trigger `{}`: {}", trigger.name, error.message)));
+                    return Ok(defer(
+                        event,
+                        now,
+                        format!("trigger `{}`: {}", trigger.name, error.message),
+                    ));
                 }
-                Err(error) => problems.push(format!("trigger `{}`: {}", trigger.name, error.message)),
+                Err(error) => {
+                    problems.push(format!("trigger `{}`: {}", trigger.name, error.message))
+                }
             }
         }
         let reason = problems.join("; ");
@@ -155,7 +167,12 @@ impl Matching {
         })
     }
 
-    fn ask(&self, live: &LiveProvider, trigger: &Trigger, pending: &PendingEvent) -> Result<Outcome, CallError> {
+    fn ask(
+        &self,
+        live: &LiveProvider,
+        trigger: &Trigger,
+        pending: &PendingEvent,
+    ) -> Result<Outcome, CallError> {
         let handle = self.handles.open(live, trigger)?;
         let call = EventCall {
             event: &pending.event.name,
@@ -191,7 +208,10 @@ impl Matching {
     /// From the version's retry policy; versions never change, so the answer is kept.
     async fn attempts_max(&self, version: &VersionId) -> Result<u32, StoreError> {
         let kept = |id: &VersionId| {
-            let all = self.attempts_max.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let all = self
+                .attempts_max
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             all.get(id).copied()
         };
         if let Some(attempts) = kept(version) {
@@ -201,7 +221,10 @@ impl Matching {
         let spec = row.and_then(|row| RunnableSpec::parse(row.kind, &row.spec).ok());
         // A version that does not read fails at its attempt, where that is said.
         let attempts = spec.map_or(1, |spec| spec.policy().retry.attempts_max);
-        let mut all = self.attempts_max.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = self
+            .attempts_max
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         all.insert(version.clone(), attempts);
         Ok(attempts)
     }
@@ -209,7 +232,10 @@ impl Matching {
 
 /// Mistakes in the payload or the parameters stay as they are; everything else may pass.
 fn may_be_tried_again(error: &CallError) -> bool {
-    !matches!(error.code, codes::INVALID_INPUT | codes::UNSUPPORTED | codes::NOT_FOUND)
+    !matches!(
+        error.code,
+        codes::INVALID_INPUT | codes::UNSUPPORTED | codes::NOT_FOUND
+    )
 }
 
 fn defer(event: &Event, now: Millis, reason: String) -> Handling {

@@ -24,11 +24,20 @@ struct Kept {
 
 impl TriggerHandles {
     /// The trigger as its provider prepared it; opens it if trigger or provider changed.
-    pub fn open(&self, live: &LiveProvider, trigger: &Trigger) -> Result<Arc<TriggerHandle>, CallError> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&trigger.id).and_then(|kept| {
-            let same = kept.revision == trigger.revision && kept.generation == live.generation;
-            same.then(|| Arc::clone(&kept.handle))
-        });
+    pub fn open(
+        &self,
+        live: &LiveProvider,
+        trigger: &Trigger,
+    ) -> Result<Arc<TriggerHandle>, CallError> {
+        let kept = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&trigger.id)
+            .and_then(|kept| {
+                let same = kept.revision == trigger.revision && kept.generation == live.generation;
+                same.then(|| Arc::clone(&kept.handle))
+            });
         if let Some(handle) = kept {
             return Ok(handle);
         }

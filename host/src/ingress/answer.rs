@@ -10,7 +10,15 @@ use trigger_plugin_abi::host::Reply;
 const RETRY_AFTER_S: u64 = 5;
 
 /// Headers that a provider's reply may not set: they belong to the connection.
-const OURS: &[&str] = &["connection", "content-length", "transfer-encoding", "upgrade", "keep-alive", "te", "trailer"];
+const OURS: &[&str] = &[
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "upgrade",
+    "keep-alive",
+    "te",
+    "trailer",
+];
 
 /// A problem (RFC 9457) for a sender: it says no more than the sender may know.
 pub fn problem(status: StatusCode, title: &str) -> Response<Body> {
@@ -28,7 +36,11 @@ pub fn problem(status: StatusCode, title: &str) -> Response<Body> {
 
 /// 503: nothing is wrong with the request, it may be sent again.
 pub fn unavailable(title: &str) -> Response<Body> {
-    later(StatusCode::SERVICE_UNAVAILABLE, title, Duration::from_secs(RETRY_AFTER_S))
+    later(
+        StatusCode::SERVICE_UNAVAILABLE,
+        title,
+        Duration::from_secs(RETRY_AFTER_S),
+    )
 }
 
 /// 429 or 503 with the time to wait, in whole seconds, rounded up.
@@ -44,7 +56,9 @@ pub fn later(status: StatusCode, title: &str, wait: Duration) -> Response<Body> 
 /// A problem after which the rest of the body is not read: the connection ends with it.
 pub fn cut_off(status: StatusCode, title: &str) -> Response<Body> {
     let mut response = problem(status, title);
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -27,7 +27,12 @@ pub enum BodyError {
 }
 
 /// Reads the whole body within a time; refuses as soon as the limit is known to be crossed.
-pub async fn read(body: Body, announced: Option<u64>, limit: usize, within: Duration) -> Result<Bytes, BodyError> {
+pub async fn read(
+    body: Body,
+    announced: Option<u64>,
+    limit: usize,
+    within: Duration,
+) -> Result<Bytes, BodyError> {
     let too_large = BodyError::TooLarge { limit };
     if announced.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > limit)) {
         return Err(too_large);
@@ -46,7 +51,11 @@ pub async fn read(body: Body, announced: Option<u64>, limit: usize, within: Dura
             return Ok(first);
         }
         let announced = announced.and_then(|length| usize::try_from(length).ok());
-        let mut bytes = BytesMut::with_capacity(announced.unwrap_or(FIRST_CAPACITY).clamp(first.len(), 1 << 20));
+        let mut bytes = BytesMut::with_capacity(
+            announced
+                .unwrap_or(FIRST_CAPACITY)
+                .clamp(first.len(), 1 << 20),
+        );
         bytes.extend_from_slice(&first);
         while let Some(piece) = stream.next().await {
             let piece = piece.map_err(|_| BodyError::Broken)?;

@@ -55,19 +55,38 @@ impl OpenedSubscriptions {
     }
 
     /// The subscription of an endpoint, if it is one of this provider's.
-    pub async fn find(&self, live: &LiveProvider, endpoint: &EndpointId) -> Result<Option<Arc<Opened>>, OpenError> {
-        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner).get(endpoint).cloned();
+    pub async fn find(
+        &self,
+        live: &LiveProvider,
+        endpoint: &EndpointId,
+    ) -> Result<Option<Arc<Opened>>, OpenError> {
+        let kept = self
+            .kept
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(endpoint)
+            .cloned();
         match kept {
-            Some((read_at, opened)) if read_at.elapsed() < FRESH && opened.generation == live.generation => {
+            Some((read_at, opened))
+                if read_at.elapsed() < FRESH && opened.generation == live.generation =>
+            {
                 Ok(Some(opened))
             }
-            kept => self.read(live, endpoint, kept.map(|(_, opened)| opened)).await,
+            kept => {
+                self.read(live, endpoint, kept.map(|(_, opened)| opened))
+                    .await
+            }
         }
     }
 
     /// The same with a look at the row, for a request that failed against what was kept: its
     /// secret may have been changed a moment ago.
-    pub async fn find_again(&self, live: &LiveProvider, endpoint: &EndpointId, before: Arc<Opened>) -> Result<Option<Arc<Opened>>, OpenError> {
+    pub async fn find_again(
+        &self,
+        live: &LiveProvider,
+        endpoint: &EndpointId,
+        before: Arc<Opened>,
+    ) -> Result<Option<Arc<Opened>>, OpenError> {
         self.read(live, endpoint, Some(before)).await
     }
 
@@ -79,7 +98,10 @@ impl OpenedSubscriptions {
     ) -> Result<Option<Arc<Opened>>, OpenError> {
         let row = self.store.subscription_by_endpoint(endpoint).await?;
         let Some(subscription) = row.filter(|row| row.provider == *live.name) else {
-            self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(endpoint);
+            self.kept
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(endpoint);
             return Ok(None);
         };
         let same = |opened: &Arc<Opened>| {
@@ -96,13 +118,20 @@ impl OpenedSubscriptions {
         Ok(Some(opened))
     }
 
-    async fn open(&self, live: &LiveProvider, subscription: Subscription) -> Result<Opened, OpenError> {
+    async fn open(
+        &self,
+        live: &LiveProvider,
+        subscription: Subscription,
+    ) -> Result<Opened, OpenError> {
         let secrets = self.store.subscription_secrets(&subscription.id).await?;
         let secrets = match &secrets {
             Some(secrets) => serde_json::from_str(secrets.expose()).unwrap_or(Value::Null),
             None => Value::Object(serde_json::Map::new()),
         };
-        let address = format!("{}/webhooks/{}/{}", self.public_url, subscription.provider, subscription.endpoint);
+        let address = format!(
+            "{}/webhooks/{}/{}",
+            self.public_url, subscription.provider, subscription.endpoint
+        );
         let spec = serde_json::json!({
             "id": subscription.id,
             "endpoint_url": address,
@@ -110,7 +139,9 @@ impl OpenedSubscriptions {
             "properties": subscription.properties,
             "secrets": secrets,
         });
-        let handle = live.open_subscription(&spec.to_string()).map_err(OpenError::Provider)?;
+        let handle = live
+            .open_subscription(&spec.to_string())
+            .map_err(OpenError::Provider)?;
         Ok(Opened {
             subscription,
             handle,

@@ -9,7 +9,9 @@ use trigger_plugin_abi::host::{Dispatched, Reply};
 
 use crate::clock::Millis;
 use crate::id::{EventId, RequestId};
-use crate::model::{Append, Delivery, NewEvent, NewRequest, RequestOutcome, Subscription, SubscriptionState};
+use crate::model::{
+    Append, Delivery, NewEvent, NewRequest, RequestOutcome, Subscription, SubscriptionState,
+};
 
 /// How long a service may repeat a delivery, where its provider does not say.
 const DELIVERY_WINDOW: Duration = Duration::from_secs(72 * 3600);
@@ -17,7 +19,12 @@ const DELIVERY_WINDOW: Duration = Duration::from_secs(72 * 3600);
 const VALUE_MAX: usize = 4096;
 
 /// Headers whose values never stand in the log.
-const MASKED: &[&str] = &["authorization", "cookie", "proxy-authorization", "set-cookie"];
+const MASKED: &[&str] = &[
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "set-cookie",
+];
 
 /// What arrived, with the time and the id it was given.
 pub struct Arrived {
@@ -38,22 +45,33 @@ pub struct Arrived {
 }
 
 /// A request that was read: the rows to keep and the provider's reply.
-pub fn accepted(arrived: &Arrived, subscription: &Subscription, masked: &[String], dispatched: Dispatched) -> (Append, Option<Reply>) {
+pub fn accepted(
+    arrived: &Arrived,
+    subscription: &Subscription,
+    masked: &[String],
+    dispatched: Dispatched,
+) -> (Append, Option<Reply>) {
     let paused = subscription.state == SubscriptionState::Paused;
     let events: Vec<NewEvent> = match paused {
         true => Vec::new(),
-        false => dispatched.events.into_iter().map(|event| NewEvent {
-            id: EventId::generate(arrived.at),
-            name: event.name,
-            payload: event.payload.map(Bytes::from),
-            occurred_at: event.occurred_at_ms.map(Millis),
-        }).collect(),
+        false => dispatched
+            .events
+            .into_iter()
+            .map(|event| NewEvent {
+                id: EventId::generate(arrived.at),
+                name: event.name,
+                payload: event.payload.map(Bytes::from),
+                occurred_at: event.occurred_at_ms.map(Millis),
+            })
+            .collect(),
     };
     let outcome = match events.is_empty() {
         true => RequestOutcome::Answered,
         false => RequestOutcome::Accepted,
     };
-    let window = dispatched.delivery_window_ms.map_or(DELIVERY_WINDOW, Duration::from_millis);
+    let window = dispatched
+        .delivery_window_ms
+        .map_or(DELIVERY_WINDOW, Duration::from_millis);
     let delivery = dispatched.delivery_id.map(|id| Delivery {
         id,
         expires_at: arrived.at.plus(window),
@@ -71,8 +89,20 @@ pub fn accepted(arrived: &Arrived, subscription: &Subscription, masked: &[String
 }
 
 /// A request that was not genuine or not readable: one row without its body.
-pub fn refused(arrived: &Arrived, subscription: &Subscription, masked: &[String], status: u16, reason: String) -> Append {
-    let mut request = row(arrived, subscription, masked, RequestOutcome::Refused, status);
+pub fn refused(
+    arrived: &Arrived,
+    subscription: &Subscription,
+    masked: &[String],
+    status: u16,
+    reason: String,
+) -> Append {
+    let mut request = row(
+        arrived,
+        subscription,
+        masked,
+        RequestOutcome::Refused,
+        status,
+    );
     request.reason = Some(reason);
     Append {
         request,
@@ -81,7 +111,13 @@ pub fn refused(arrived: &Arrived, subscription: &Subscription, masked: &[String]
     }
 }
 
-fn row(arrived: &Arrived, subscription: &Subscription, masked: &[String], outcome: RequestOutcome, status: u16) -> NewRequest {
+fn row(
+    arrived: &Arrived,
+    subscription: &Subscription,
+    masked: &[String],
+    outcome: RequestOutcome,
+    status: u16,
+) -> NewRequest {
     NewRequest {
         id: arrived.id.clone(),
         workspace_id: subscription.workspace_id.clone(),
@@ -106,7 +142,8 @@ fn headers_text(headers: &HeaderMap, masked: &[String]) -> String {
         .iter()
         .map(|(name, value)| {
             let name = name.as_str();
-            let secret = MASKED.contains(&name) || masked.iter().any(|other| other.eq_ignore_ascii_case(name));
+            let secret = MASKED.contains(&name)
+                || masked.iter().any(|other| other.eq_ignore_ascii_case(name));
             let value = match secret {
                 true => Cow::Borrowed("[masked]"),
                 false => String::from_utf8_lossy(&value.as_bytes()[..value.len().min(VALUE_MAX)]),
@@ -128,8 +165,13 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", HeaderValue::from_static("Bearer abc"));
         headers.insert("x-acme-token", HeaderValue::from_static("abc"));
-        headers.insert("x-odd", HeaderValue::from_bytes(b"a\xffb\"").expect("header bytes"));
-        expect_test::expect![[r#"[["authorization","[masked]"],["x-acme-token","[masked]"],["x-odd","a�b\""]]"#]]
-            .assert_eq(&headers_text(&headers, &["X-Acme-Token".to_owned()]));
+        headers.insert(
+            "x-odd",
+            HeaderValue::from_bytes(b"a\xffb\"").expect("header bytes"),
+        );
+        expect_test::expect![[
+            r#"[["authorization","[masked]"],["x-acme-token","[masked]"],["x-odd","a�b\""]]"#
+        ]]
+        .assert_eq(&headers_text(&headers, &["X-Acme-Token".to_owned()]));
     }
 }

@@ -12,10 +12,10 @@ use tokio::sync::{Notify, Semaphore};
 use trigger_plugin_abi::codes;
 use trigger_plugin_abi::host::{CallError, Dispatched, Request};
 
+use super::answer;
 use super::body::{self, BodyError};
 use super::opened::{OpenError, Opened, OpenedSubscriptions};
 use super::record::{self, Arrived};
-use super::answer;
 use crate::clock::Clock;
 use crate::id::{EndpointId, RequestId};
 use crate::metrics::Metrics;
@@ -103,20 +103,38 @@ async fn receive(
 }
 
 impl Ingress {
-    async fn answer(&self, provider: &str, endpoint: &str, request: HttpRequest<Body>) -> Response<Body> {
+    async fn answer(
+        &self,
+        provider: &str,
+        endpoint: &str,
+        request: HttpRequest<Body>,
+    ) -> Response<Body> {
         let live = match self.registry.find(provider) {
             Found::Live(live) => live,
-            Found::Down => return answer::unavailable("the provider is not available at the moment"),
+            Found::Down => {
+                return answer::unavailable("the provider is not available at the moment");
+            }
             Found::Unknown => return not_found(),
         };
         if let Err(wait) = live.admit(Instant::now()) {
-            return answer::later(StatusCode::TOO_MANY_REQUESTS, "too many requests for this provider", wait);
+            return answer::later(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many requests for this provider",
+                wait,
+            );
         }
         let Ok(_place) = self.places.try_acquire() else {
             return answer::unavailable("too many requests at once");
         };
         let (parts, body) = request.into_parts();
-        let body = match body::read(body, announced(&parts.headers), live.limits.body_max, self.read_timeout).await {
+        let body = match body::read(
+            body,
+            announced(&parts.headers),
+            live.limits.body_max,
+            self.read_timeout,
+        )
+        .await
+        {
             Ok(body) => body,
             Err(error) => return unreadable(&error),
         };
@@ -144,7 +162,12 @@ impl Ingress {
         }
     }
 
-    async fn read(&self, live: &LiveProvider, opened: Arc<Opened>, arrived: &Arrived) -> Response<Body> {
+    async fn read(
+        &self,
+        live: &LiveProvider,
+        opened: Arc<Opened>,
+        arrived: &Arrived,
+    ) -> Response<Body> {
         let dispatched = live_request(arrived, |request| live.dispatch(&opened.handle, request));
         match dispatched {
             Ok(dispatched) => self.keep(live, &opened, arrived, dispatched).await,
@@ -157,9 +180,19 @@ impl Ingress {
 
     /// The secret may have been changed a moment ago: one look at the row, and one more reading if
     /// it did change.
-    async fn read_again(&self, live: &LiveProvider, before: Arc<Opened>, arrived: &Arrived, error: CallError) -> Response<Body> {
+    async fn read_again(
+        &self,
+        live: &LiveProvider,
+        before: Arc<Opened>,
+        arrived: &Arrived,
+        error: CallError,
+    ) -> Response<Body> {
         let endpoint = before.subscription.endpoint.clone();
-        let again = match self.opened.find_again(live, &endpoint, Arc::clone(&before)).await {
+        let again = match self
+            .opened
+            .find_again(live, &endpoint, Arc::clone(&before))
+            .await
+        {
             Ok(Some(again)) => again,
             Ok(None) => return not_found(),
             Err(error) => return self.cannot_open(live, &error),
@@ -173,7 +206,13 @@ impl Ingress {
         }
     }
 
-    async fn keep(&self, live: &LiveProvider, opened: &Opened, arrived: &Arrived, dispatched: Dispatched) -> Response<Body> {
+    async fn keep(
+        &self,
+        live: &LiveProvider,
+        opened: &Opened,
+        arrived: &Arrived,
+        dispatched: Dispatched,
+    ) -> Response<Body> {
         let masked = &live.facts.masked_headers;
         let (append, reply) = record::accepted(arrived, &opened.subscription, masked, dispatched);
         let (events, outcome) = (append.events.len(), append.request.outcome);
@@ -212,15 +251,39 @@ impl Ingress {
         }
     }
 
-    fn refuse(&self, live: &LiveProvider, opened: &Opened, arrived: &Arrived, error: &CallError) -> Response<Body> {
+    fn refuse(
+        &self,
+        live: &LiveProvider,
+        opened: &Opened,
+        arrived: &Arrived,
+        error: &CallError,
+    ) -> Response<Body> {
         self.metrics.requests.increment("refused");
         let (response, status) = match error.code {
-            codes::UNAUTHENTICATED => (answer::problem(StatusCode::UNAUTHORIZED, "the request is not signed as it should be"), 401),
-            codes::INVALID_INPUT | codes::UNSUPPORTED => (answer::problem(StatusCode::BAD_REQUEST, "the request cannot be read"), 400),
-            _ => (answer::unavailable("the provider is not available at the moment"), 503),
+            codes::UNAUTHENTICATED => (
+                answer::problem(
+                    StatusCode::UNAUTHORIZED,
+                    "the request is not signed as it should be",
+                ),
+                401,
+            ),
+            codes::INVALID_INPUT | codes::UNSUPPORTED => (
+                answer::problem(StatusCode::BAD_REQUEST, "the request cannot be read"),
+                400,
+            ),
+            _ => (
+                answer::unavailable("the provider is not available at the moment"),
+                503,
+            ),
         };
         let masked = &live.facts.masked_headers;
-        let row = record::refused(arrived, &opened.subscription, masked, status, error.message.clone());
+        let row = record::refused(
+            arrived,
+            &opened.subscription,
+            masked,
+            status,
+            error.message.clone(),
+        );
         self.keep_refused(row);
         response
     }
@@ -235,13 +298,20 @@ impl Ingress {
         tokio::spawn(async move {
             let _permit = permit;
             if let Err(error) = store.append(row).await {
-                tracing::warn!(error = display_chain(&error), "the row of a refused request could not be kept");
+                tracing::warn!(
+                    error = display_chain(&error),
+                    "the row of a refused request could not be kept"
+                );
             }
         });
     }
 
     fn cannot_open(&self, live: &LiveProvider, error: &OpenError) -> Response<Body> {
-        tracing::error!(provider = &*live.name, error = display_chain(error), "a subscription could not be opened");
+        tracing::error!(
+            provider = &*live.name,
+            error = display_chain(error),
+            "a subscription could not be opened"
+        );
         answer::unavailable("the subscription is not available at the moment")
     }
 }
@@ -251,7 +321,12 @@ fn not_found() -> Response<Body> {
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn unreadable(error: &BodyError) -> Response<Body> {

@@ -32,6 +32,7 @@ const GIVEN_BACK: Duration = Duration::from_secs(1);
 /// Runs a claimed job, records what became of it, and frees its place. Ends early when `stop` says
 /// so: the program or request is ended, and the job is ready again if it is still ours.
 pub(super) async fn attend(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) {
+    host.metrics.jobs_running.add(1);
     let runnable = claimed.job.runnable_id.clone();
     // A panic of ours leaves the job to its lease; the place is free in any case.
     let verdict = AssertUnwindSafe(work(host, claimed, stop))
@@ -41,6 +42,7 @@ pub(super) async fn attend(host: &Inner, claimed: ClaimedJob, stop: Cancellation
             tracing::error!(%runnable, "the work on a job panicked; its lease runs out");
             Verdict::Unknown
         });
+    host.metrics.jobs_running.add(-1);
     let now = host.clock.now();
     let breaker = host
         .schedule()
@@ -199,7 +201,14 @@ async fn record(host: &Inner, finished: Finished) {
     let job = finished.job_id.clone();
     for tried in 1.. {
         match host.store.finish_attempts(vec![finished.clone()]).await {
-            Ok(held) if held == [true] => return,
+            Ok(held) if held == [true] => {
+                match finished.next {
+                    Next::Done => host.metrics.jobs_ended.increment("done"),
+                    Next::Dead => host.metrics.jobs_ended.increment("dead"),
+                    Next::Retry { .. } => {}
+                }
+                return;
+            }
             Ok(_) => {
                 tracing::warn!(%job, "an attempt came home too late: its job is no longer ours");
                 return;

@@ -33,12 +33,6 @@ pub struct OutboundConfig {
 #[error("the HTTP client cannot be set up")]
 pub struct SetupError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
-impl SetupError {
-    pub(super) fn of(error: impl std::error::Error + Send + Sync + 'static) -> SetupError {
-        SetupError(Box::new(error))
-    }
-}
-
 /// Sends requests. Cheap to clone; connections are reused among callers with the same rules.
 #[derive(Clone)]
 pub struct Outbound(Arc<Inner>);

@@ -22,17 +22,34 @@ impl Facts {
     /// Of this declaration.
     pub fn of(declaration: &Declaration) -> Facts {
         let fields = declaration.subscription_fields();
-        let secrets = fields.iter().filter(|(_, field)| field.kind == FieldKind::Secret);
+        let secrets = fields
+            .iter()
+            .filter(|(_, field)| field.kind == FieldKind::Secret);
         let verify = declaration.rules.verify.as_ref();
         let token = verify.filter(|verify| verify.scheme == Scheme::Token);
-        let network = declaration.native.get("permissions").and_then(|permissions| permissions.get("network"));
-        let places = network.and_then(serde_json::Value::as_array).into_iter().flatten();
+        let network = declaration
+            .native
+            .get("permissions")
+            .and_then(|permissions| permissions.get("network"));
+        let places = network
+            .and_then(serde_json::Value::as_array)
+            .into_iter()
+            .flatten();
         Facts {
             secret_fields: secrets.map(|(name, _)| (*name).to_owned()).collect(),
             subscription_schema: declaration.subscription_schema.clone(),
-            masked_headers: token.map(|verify| verify.header.clone()).into_iter().collect(),
-            network: places.filter_map(|place| place.as_str().map(str::to_owned)).collect(),
-            events: declaration.events.iter().map(|event| event.identity.name.clone()).collect(),
+            masked_headers: token
+                .map(|verify| verify.header.clone())
+                .into_iter()
+                .collect(),
+            network: places
+                .filter_map(|place| place.as_str().map(str::to_owned))
+                .collect(),
+            events: declaration
+                .events
+                .iter()
+                .map(|event| event.identity.name.clone())
+                .collect(),
         }
     }
 }

@@ -15,7 +15,10 @@ impl PanicWindow {
 
     /// Counts one panic; whether that was one too many.
     pub fn add(&self, now: Instant) -> bool {
-        let mut panics = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut panics = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         panics.retain(|at| now.duration_since(*at) < Self::SPAN);
         panics.push(now);
         panics.len() >= Self::MAX
@@ -48,7 +51,9 @@ impl RateLimit {
             return Ok(());
         };
         let rate = f64::from(*rate);
-        let mut bucket = bucket.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut bucket = bucket
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let filled_at = bucket.filled_at.replace(now).unwrap_or(now);
         let gained = now.saturating_duration_since(filled_at).as_secs_f64() * rate;
         bucket.tokens = (bucket.tokens + gained).min(rate);

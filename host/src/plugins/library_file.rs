@@ -85,10 +85,14 @@ impl LibraryFile {
         };
         let bytes = read_whole(path).map_err(|error| refuse("unreadable", error))?;
         let section = preflight(&bytes).map_err(|error| refuse(kind(&error), error.to_string()))?;
-        let bundle = Bundle::parse(&section.bundle)
-            .map_err(|error| refuse("declaration", format!("the embedded declaration cannot be read: {error}")))?;
-        let loaded = Declaration::load(&bundle)
-            .map_err(|error| refuse("declaration", error.to_string()))?;
+        let bundle = Bundle::parse(&section.bundle).map_err(|error| {
+            refuse(
+                "declaration",
+                format!("the embedded declaration cannot be read: {error}"),
+            )
+        })?;
+        let loaded =
+            Declaration::load(&bundle).map_err(|error| refuse("declaration", error.to_string()))?;
         Ok(LibraryFile {
             path: path.to_owned(),
             digest: Digest::of(&bytes),
@@ -120,7 +124,9 @@ impl LibraryFile {
 /// One word for lists and metrics.
 fn kind(error: &PreflightError) -> &'static str {
     match error {
-        PreflightError::NotElf | PreflightError::NotShared { .. } | PreflightError::NotAPlugin => "not_a_plugin",
+        PreflightError::NotElf | PreflightError::NotShared { .. } | PreflightError::NotAPlugin => {
+            "not_a_plugin"
+        }
         PreflightError::Truncated { .. } => "truncated",
         PreflightError::Corrupted { .. } | PreflightError::DamagedSection { .. } => "corrupted",
         PreflightError::WrongArchitecture { .. }
@@ -132,8 +138,11 @@ fn kind(error: &PreflightError) -> &'static str {
 }
 
 fn read_whole(path: &Path) -> Result<Vec<u8>, String> {
-    let mut file = std::fs::File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
-    let metadata = file.metadata().map_err(|error| format!("cannot be read: {error}"))?;
+    let mut file =
+        std::fs::File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
+    let metadata = file
+        .metadata()
+        .map_err(|error| format!("cannot be read: {error}"))?;
     if !metadata.is_file() {
         return Err("is not a regular file: put the library itself there".into());
     }
@@ -144,7 +153,8 @@ fn read_whole(path: &Path) -> Result<Vec<u8>, String> {
         ));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    file.read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    file.read_to_end(&mut bytes)
+        .map_err(|error| format!("cannot be read: {error}"))?;
     Ok(bytes)
 }
 
@@ -195,7 +205,8 @@ fn check_owner(path: &Path) -> Result<(), Refusal> {
             )));
         }
         let others_write = metadata.mode() & 0o002 != 0;
-        let group_writes = metadata.mode() & 0o020 != 0 && metadata.gid() != rustix::process::getegid().as_raw();
+        let group_writes =
+            metadata.mode() & 0o020 != 0 && metadata.gid() != rustix::process::getegid().as_raw();
         if others_write || group_writes {
             return Err(refuse(format!(
                 "{shown} has mode {:03o}, expected that only its owner may write: run `chmod go-w {shown}`",

@@ -34,7 +34,9 @@ pub enum LoadError {
         reason: String,
     },
     /// A text of the manifest's `config` names a variable that is not set.
-    #[error("`config.{key}` names ${{{variable}}}, which is not set: set it where the host is started")]
+    #[error(
+        "`config.{key}` names ${{{variable}}}, which is not set: set it where the host is started"
+    )]
     MissingVariable {
         /// Where.
         key: String,
@@ -84,7 +86,13 @@ pub struct Loader {
 impl Loader {
     /// Keeps private copies in `cache` (made with mode 0700); copies of earlier runs are removed.
     /// `body_max` in bytes is for manifests that do not say.
-    pub fn open(cache: &Path, prober: Prober, clock: Clock, egress: EgressFactory, body_max: usize) -> Result<Loader, LoadError> {
+    pub fn open(
+        cache: &Path,
+        prober: Prober,
+        clock: Clock,
+        egress: EgressFactory,
+        body_max: usize,
+    ) -> Result<Loader, LoadError> {
         let copy_error = |error: std::io::Error| LoadError::Copy {
             path: cache.to_owned(),
             reason: error.to_string(),
@@ -119,7 +127,11 @@ impl Loader {
     }
 
     /// Loads a checked library as its manifest says.
-    pub async fn load(&self, library: LibraryFile, manifest: &Manifest) -> Result<LiveProvider, LoadError> {
+    pub async fn load(
+        &self,
+        library: LibraryFile,
+        manifest: &Manifest,
+    ) -> Result<LiveProvider, LoadError> {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let setup = setup(manifest)?;
         let copy = self.copy(&library, generation)?;
@@ -159,7 +171,9 @@ impl Loader {
     /// Writes the very bytes that were checked to a file of their own: opening the same path or
     /// inode again would give an older library back.
     fn copy(&self, library: &LibraryFile, generation: u64) -> Result<PathBuf, LoadError> {
-        let path = self.cache.join(format!("{}-{generation}.so", library.digest));
+        let path = self
+            .cache
+            .join(format!("{}-{generation}.so", library.digest));
         let write = || -> std::io::Result<()> {
             let mut file = OpenOptions::new()
                 .write(true)
@@ -216,13 +230,20 @@ fn reach(facts: &Facts, manifest: &Manifest) -> Reach {
         .network
         .iter()
         .map(|place| {
-            let name = place.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-            let configured = name.and_then(|name| manifest.config.get(name)).and_then(|v| v.as_str());
+            let name = place
+                .strip_prefix('{')
+                .and_then(|rest| rest.strip_suffix('}'));
+            let configured = name
+                .and_then(|name| manifest.config.get(name))
+                .and_then(|v| v.as_str());
             configured.map_or_else(|| place.clone(), str::to_owned)
         })
         .collect();
     let Some(permissions) = &manifest.permissions else {
-        return Reach { hosts, allow: Vec::new() };
+        return Reach {
+            hosts,
+            allow: Vec::new(),
+        };
     };
     if let Some(network) = &permissions.network {
         hosts.retain(|place| network.contains(place));

@@ -70,7 +70,11 @@ pub struct OauthClient {
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// A reading of one request that takes longer is named in the log. Default one second.
-    #[serde(default, with = "text_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "text_duration",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub dispatch_timeout: Option<Duration>,
     /// The largest request body, in bytes. Default 25 MiB.
     #[serde(default, with = "text_size", skip_serializing_if = "Option::is_none")]
@@ -177,18 +181,30 @@ impl Manifest {
         }
         match (&self.library, &self.declaration) {
             (Some(_), Some(_)) => {
-                return Err(("declaration", "`library` and `declaration` exclude each other".into()));
+                return Err((
+                    "declaration",
+                    "`library` and `declaration` exclude each other".into(),
+                ));
             }
             (None, None) => {
-                return Err(("provider", "needs `library: FILE.so` or `declaration: FILE.yaml`".into()));
+                return Err((
+                    "provider",
+                    "needs `library: FILE.so` or `declaration: FILE.yaml`".into(),
+                ));
             }
             (Some(name), None) => check_file_name("library", name)?,
             (None, Some(name)) => check_file_name("declaration", name)?,
         }
         if let Some(pin) = &self.sha256
-            && (pin.len() != 64 || !pin.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
+            && (pin.len() != 64
+                || !pin
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
         {
-            return Err(("sha256", format!("found `{pin}`, expected 64 lower-case hexadecimal digits")));
+            return Err((
+                "sha256",
+                format!("found `{pin}`, expected 64 lower-case hexadecimal digits"),
+            ));
         }
         if self.isolation == Isolation::Process {
             return Err((
@@ -208,7 +224,8 @@ pub fn with_keys(text: &str, keys: &[(&str, &str)]) -> String {
     for (key, value) in keys {
         let wanted = format!("{key}: {value}");
         let at = lines.iter().position(|line| {
-            line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'))
+            line.strip_prefix(key)
+                .is_some_and(|rest| rest.starts_with(':'))
         });
         match at {
             Some(at) => lines[at] = wanted,
@@ -232,14 +249,21 @@ fn check_file_name(key: &'static str, name: &str) -> Result<(), (&'static str, S
     if plain {
         Ok(())
     } else {
-        Err((key, format!("found `{name}`, expected the name of a file in the plugins folder, without a path")))
+        Err((
+            key,
+            format!(
+                "found `{name}`, expected the name of a file in the plugins folder, without a path"
+            ),
+        ))
     }
 }
 
 /// The line (from 1) where a top-level key stands.
 fn line_of(text: &str, key: &str) -> usize {
     let at = text.lines().position(|line| {
-        line.trim_start().strip_prefix(key).is_some_and(|rest| rest.starts_with(':'))
+        line.trim_start()
+            .strip_prefix(key)
+            .is_some_and(|rest| rest.starts_with(':'))
     });
     at.map_or(1, |line| line + 1)
 }
@@ -293,9 +317,27 @@ macro_rules! text_unit {
     };
 }
 
-text_unit!(text_duration, Duration, parse_duration, |d| format!("{}ms", d.as_millis()), "a time like `500ms`, `1s` or `2m`");
-text_unit!(text_size, usize, parse_size, |size| size.to_string(), "a size like `512KiB`, `25MiB` or a number of bytes");
-text_unit!(text_rate, u32, parse_rate, |rate| format!("{rate}/s"), "a rate like `500/s`");
+text_unit!(
+    text_duration,
+    Duration,
+    parse_duration,
+    |d| format!("{}ms", d.as_millis()),
+    "a time like `500ms`, `1s` or `2m`"
+);
+text_unit!(
+    text_size,
+    usize,
+    parse_size,
+    |size| size.to_string(),
+    "a size like `512KiB`, `25MiB` or a number of bytes"
+);
+text_unit!(
+    text_rate,
+    u32,
+    parse_rate,
+    |rate| format!("{rate}/s"),
+    "a rate like `500/s`"
+);
 
 fn split_unit(text: &str) -> Option<(u64, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -350,7 +392,9 @@ mod tests {
     fn limits_are_read_with_their_units() {
         check(
             "provider: acme\nlibrary: a.so\nlimits: {dispatch_timeout: 1s, body_max: 25MiB, rate: 500/s}\n",
-            expect!["Limits { dispatch_timeout: Some(1s), body_max: Some(26214400), rate: Some(500) }"],
+            expect![
+                "Limits { dispatch_timeout: Some(1s), body_max: Some(26214400), rate: Some(500) }"
+            ],
         );
     }
 
@@ -358,23 +402,33 @@ mod tests {
     fn a_mistake_names_file_line_and_what_is_allowed() {
         check(
             "provider: acme\nlibary: a.so\n",
-            expect!["manifests/acme.yaml: unknown field `libary`, expected one of `provider`, `enabled`, `library`, `declaration`, `sha256`, `isolation`, `config`, `oauth_client`, `limits`, `permissions` at line 2 column 1"],
+            expect![
+                "manifests/acme.yaml: unknown field `libary`, expected one of `provider`, `enabled`, `library`, `declaration`, `sha256`, `isolation`, `config`, `oauth_client`, `limits`, `permissions` at line 2 column 1"
+            ],
         );
         check(
             "provider: acme\nlibrary: ../a.so\n",
-            expect!["manifests/acme.yaml: line 2: `library`: found `../a.so`, expected the name of a file in the plugins folder, without a path"],
+            expect![
+                "manifests/acme.yaml: line 2: `library`: found `../a.so`, expected the name of a file in the plugins folder, without a path"
+            ],
         );
         check(
             "provider: acme\nlibrary: a.so\nlimits:\n  rate: often\n",
-            expect!["manifests/acme.yaml: limits.rate: found `often`, expected a rate like `500/s` at line 4 column 9"],
+            expect![
+                "manifests/acme.yaml: limits.rate: found `often`, expected a rate like `500/s` at line 4 column 9"
+            ],
         );
         check(
             "provider: acme\n",
-            expect!["manifests/acme.yaml: line 1: `provider`: needs `library: FILE.so` or `declaration: FILE.yaml`"],
+            expect![
+                "manifests/acme.yaml: line 1: `provider`: needs `library: FILE.so` or `declaration: FILE.yaml`"
+            ],
         );
         check(
             "provider: other\nlibrary: a.so\n",
-            expect!["manifests/acme.yaml: line 1: `provider`: found `other`, but the file is named after `acme`: rename one of them"],
+            expect![
+                "manifests/acme.yaml: line 1: `provider`: found `other`, but the file is named after `acme`: rename one of them"
+            ],
         );
     }
 
@@ -382,7 +436,9 @@ mod tests {
     fn process_isolation_is_refused_until_it_exists() {
         check(
             "provider: acme\nlibrary: a.so\nisolation: process\n",
-            expect!["manifests/acme.yaml: line 3: `isolation`: `process` is not available in this version: use `in-process` for a library that you trust as much as the host"],
+            expect![
+                "manifests/acme.yaml: line 3: `isolation`: `process` is not available in this version: use `in-process` for a library that you trust as much as the host"
+            ],
         );
     }
 
@@ -402,7 +458,8 @@ mod tests {
     #[test]
     fn a_written_manifest_reads_back() {
         let manifest = Manifest::pinned("acme", "libprovider_acme.so", &"0".repeat(64));
-        let read = Manifest::parse(Path::new("acme.yaml"), &manifest.to_text()).expect("it was just written");
+        let read = Manifest::parse(Path::new("acme.yaml"), &manifest.to_text())
+            .expect("it was just written");
         assert_eq!(read, manifest);
     }
 }

@@ -32,7 +32,9 @@ pub enum ProbeError {
     #[error("the probe could not be started")]
     Start(#[source] std::io::Error),
     /// The library took the child along.
-    #[error("loading it ended the process ({0}): it was tried in a child process, the host is unharmed")]
+    #[error(
+        "loading it ended the process ({0}): it was tried in a child process, the host is unharmed"
+    )]
     Died(String),
     /// The library did not come back.
     #[error("loading it did not end within {} seconds", PROBE_TIMEOUT.as_secs())]

@@ -68,12 +68,20 @@ impl Seen {
 pub(super) async fn reconcile(inner: &Inner) {
     let mut seen = inner.seen.lock().await;
     // Reading folders is quick and the pass has a task of its own.
-    scan(&inner.folders.plugins, "so", &mut seen.libraries, |folder, name| {
-        LibraryFile::read(folder, name).map(|library| Arc::new(Library::of(&library)))
-    });
-    scan(&inner.folders.manifests, "yaml", &mut seen.manifests, |folder, name| {
-        Manifest::read(&folder.join(name))
-    });
+    scan(
+        &inner.folders.plugins,
+        "so",
+        &mut seen.libraries,
+        |folder, name| {
+            LibraryFile::read(folder, name).map(|library| Arc::new(Library::of(&library)))
+        },
+    );
+    scan(
+        &inner.folders.manifests,
+        "yaml",
+        &mut seen.manifests,
+        |folder, name| Manifest::read(&folder.join(name)),
+    );
     if inner.auto_enable {
         enable_discovered(inner, &mut seen);
     }
@@ -99,12 +107,18 @@ pub(super) async fn reconcile(inner: &Inner) {
         };
         let load = seen.loads.entry(name.to_owned()).or_default();
         let library_name = manifest.library.clone().unwrap_or_default();
-        let library = seen.libraries.get(&library_name).map(|(_, library)| library);
+        let library = seen
+            .libraries
+            .get(&library_name)
+            .map(|(_, library)| library);
         let old = before.get(name).cloned().flatten();
         if !manifest.enabled {
             load.serving = None;
             load.tried = None;
-            rows.insert(name.to_owned(), row(manifest, library, load, ProviderState::Disabled));
+            rows.insert(
+                name.to_owned(),
+                row(manifest, library, load, ProviderState::Disabled),
+            );
             // Its services may send again later: nothing is refused for good.
             serving.insert(name.into(), None);
             continue;
@@ -168,7 +182,12 @@ async fn bring_in_line(
             Some(Arc::new(live))
         }
         Err((problem, retry)) => {
-            tracing::warn!(provider = manifest.provider, kind = problem.0, "the provider is refused: {}", problem.1);
+            tracing::warn!(
+                provider = manifest.provider,
+                kind = problem.0,
+                "the provider is refused: {}",
+                problem.1
+            );
             load.problem = Some(problem);
             load.tried = (!retry).then_some(wanted);
             old
@@ -197,7 +216,10 @@ async fn load_now(
         return Err((("name".to_owned(), message), false));
     }
     inner.loader.load(library, manifest).await.map_err(|error| {
-        let retry = matches!(error, LoadError::Copy { .. } | LoadError::Probe(ProbeError::Start(_)));
+        let retry = matches!(
+            error,
+            LoadError::Copy { .. } | LoadError::Probe(ProbeError::Start(_))
+        );
         (error.into(), retry)
     })
 }
@@ -213,12 +235,18 @@ fn enable_discovered(inner: &Inner, seen: &mut Seen) {
         let manifest = Manifest::pinned(&library.name, file, &library.digest.to_string());
         let path = inner.folders.manifests.join(&manifest_file);
         if let Err(error) = write_whole(&path, &manifest.to_text()) {
-            tracing::warn!(provider = library.name, "the manifest cannot be written: {error}");
+            tracing::warn!(
+                provider = library.name,
+                "the manifest cannot be written: {error}"
+            );
         }
     }
-    scan(&inner.folders.manifests, "yaml", &mut seen.manifests, |folder, name| {
-        Manifest::read(&folder.join(name))
-    });
+    scan(
+        &inner.folders.manifests,
+        "yaml",
+        &mut seen.manifests,
+        |folder, name| Manifest::read(&folder.join(name)),
+    );
 }
 
 /// Libraries that no manifest names.
@@ -236,7 +264,10 @@ fn discovered(seen: &Seen, rows: &mut BTreeMap<String, ProviderRow>) {
             Ok(library) if !rows.contains_key(&library.name) => {
                 let mut row = ProviderRow::named(&library.name, ProviderState::Discovered);
                 library.describe(&mut row);
-                row.message = Some(format!("run `triggerd provider enable {}` to load it", library.name));
+                row.message = Some(format!(
+                    "run `triggerd provider enable {}` to load it",
+                    library.name
+                ));
                 (library.name.clone(), row)
             }
             Ok(library) => {
@@ -271,7 +302,11 @@ fn row(
     if let Some(Ok(library)) = library {
         library.describe(&mut row);
     }
-    if let Some((kind, message)) = load.problem.clone().filter(|_| state != ProviderState::Disabled) {
+    if let Some((kind, message)) = load
+        .problem
+        .clone()
+        .filter(|_| state != ProviderState::Disabled)
+    {
         row.problem = Some(kind);
         row.message = Some(message);
     }
@@ -351,8 +386,10 @@ fn scan<T, E>(
         let stamp = Stamp {
             size: metadata.size(),
             inode: metadata.ino(),
-            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
-            changed_ns: i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()),
+            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000
+                + i128::from(metadata.mtime_nsec()),
+            changed_ns: i128::from(metadata.ctime()) * 1_000_000_000
+                + i128::from(metadata.ctime_nsec()),
         };
         present.push(name.to_owned());
         if known.get(name).is_none_or(|(seen, _)| *seen != stamp) {

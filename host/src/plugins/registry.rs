@@ -135,7 +135,12 @@ pub enum EnableError {
 
 impl Registry {
     /// Over these folders; nothing is loaded before the first [`Registry::tick`].
-    pub fn new(folders: Folders, auto_enable: bool, loader: Loader, clock: crate::clock::Clock) -> Registry {
+    pub fn new(
+        folders: Folders,
+        auto_enable: bool,
+        loader: Loader,
+        clock: crate::clock::Clock,
+    ) -> Registry {
         Registry(Arc::new(Inner {
             folders,
             auto_enable,
@@ -208,7 +213,14 @@ impl Registry {
             });
         };
         let text = match self.manifest_text(name)? {
-            Some(text) => with_keys(&text, &[("enabled", "true"), ("library", library), ("sha256", digest)]),
+            Some(text) => with_keys(
+                &text,
+                &[
+                    ("enabled", "true"),
+                    ("library", library),
+                    ("sha256", digest),
+                ],
+            ),
             None => Manifest::pinned(name, library, digest).to_text(),
         };
         self.write_manifest(name, &text)?;
@@ -237,12 +249,15 @@ impl Registry {
     }
 
     fn mark_quarantine(&self, row: &mut ProviderRow) {
-        let quarantined = self.live(&row.name).is_some_and(|live| live.is_quarantined());
+        let quarantined = self
+            .live(&row.name)
+            .is_some_and(|live| live.is_quarantined());
         if quarantined {
             row.state = ProviderState::Quarantined;
             row.problem = Some("quarantined".to_owned());
             row.message = Some(
-                "it panicked five times within a minute: replace its library, or enable it again".to_owned(),
+                "it panicked five times within a minute: replace its library, or enable it again"
+                    .to_owned(),
             );
         }
     }
@@ -256,7 +271,11 @@ impl Registry {
                 Err(EnableError::Unknown {
                     name: name.to_owned(),
                     folder: self.0.folders.plugins.clone(),
-                    known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+                    known: if known.is_empty() {
+                        "none".to_owned()
+                    } else {
+                        known.join(", ")
+                    },
                 })
             }
         }

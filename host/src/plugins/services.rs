@@ -78,7 +78,10 @@ impl HostServices for Services {
                 Ok(b"null".to_vec())
             }),
             _ => {
-                let error = refuse(codes::UNSUPPORTED, format!("this host has no service `{operation}`"));
+                let error = refuse(
+                    codes::UNSUPPORTED,
+                    format!("this host has no service `{operation}`"),
+                );
                 Box::pin(std::future::ready(Err(error)))
             }
         }
@@ -100,7 +103,10 @@ impl HostServices for SilentServices {
     }
 
     fn call(&self, operation: &str, _arguments: Vec<u8>) -> Answer {
-        let error = refuse(codes::UNSUPPORTED, format!("`{operation}` is not available while a library is probed"));
+        let error = refuse(
+            codes::UNSUPPORTED,
+            format!("`{operation}` is not available while a library is probed"),
+        );
         Box::pin(std::future::ready(Err(error)))
     }
 }

@@ -3,7 +3,6 @@
 use serde_json::json;
 use sqlx::AnyConnection;
 
-use super::database::commit;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError};
@@ -32,7 +31,7 @@ impl Store {
         for change in &changes {
             changed.push(edit.make(change).await?);
         }
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(changed)
     }
 

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, Row, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, Row};
 
 use super::open::{Backend, DatabaseConfig};
+use super::transaction::Transaction;
 use super::{StoreError, sqlite};
 
 pub(super) struct Database {
@@ -19,7 +20,7 @@ pub(super) struct Database {
     readers: AnyPool,
     writers: AnyPool,
     /// Held for as long as the store is open.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Database {
@@ -47,16 +48,8 @@ impl Database {
     }
 
     /// A transaction for writing. Dropped without a commit, it never was.
-    pub(super) async fn write(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        let begin = match self.backend {
-            // Takes the write lock at once, so that it cannot fail in the middle.
-            Backend::Sqlite => "begin immediate",
-            Backend::Postgres => "begin",
-        };
-        self.writers
-            .begin_with(begin)
-            .await
-            .map_err(|error| StoreError::of("begin a transaction", error))
+    pub(super) async fn write(&self) -> Result<Transaction, StoreError> {
+        Transaction::begin(self.writer().await?, self.backend).await
     }
 
     /// The writing connection without a transaction.
@@ -94,15 +87,11 @@ impl Database {
     pub(super) async fn close(&self) {
         self.readers.close().await;
         self.writers.close().await;
+        if let Some(lock) = &self.lock {
+            // Closing the file, which clones of the store put off, would do the same.
+            let _ = lock.unlock();
+        }
     }
-}
-
-/// Makes a transaction's changes lasting.
-pub(super) async fn commit(transaction: Transaction<'static, Any>) -> Result<(), StoreError> {
-    transaction
-        .commit()
-        .await
-        .map_err(|error| StoreError::of("commit", error))
 }
 
 async fn connect_sqlite(path: &str, config: &DatabaseConfig) -> Result<Database, StoreError> {
@@ -135,7 +124,7 @@ async fn connect_sqlite(path: &str, config: &DatabaseConfig) -> Result<Database,
         backend: Backend::Sqlite,
         readers,
         writers,
-        _lock: Some(file.lock),
+        lock: Some(file.lock),
     })
 }
 
@@ -152,7 +141,7 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
         backend: Backend::Postgres,
         readers: pool.clone(),
         writers: pool,
-        _lock: None,
+        lock: None,
     })
 }
 

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use sqlx::AnyConnection;
 
 use super::body::Stored;
-use super::database::commit;
 use super::open::Backend;
 use super::requests::Packed;
 use super::rows::{ManyRows, chunks};
@@ -33,7 +32,7 @@ impl Store {
         let packed = PackedJob { job, arguments };
         let mut transaction = self.database.write().await?;
         insert_jobs(&mut transaction, self.database.backend, &[&packed]).await?;
-        commit(transaction).await
+        transaction.commit().await
     }
 
     /// Makes a new job with the arguments of an earlier one, which it names as its origin.
@@ -72,7 +71,7 @@ impl Store {
             )));
         }
         let job = find(&mut transaction, workspace, &replay.id).await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(job)
     }
 
@@ -100,7 +99,7 @@ impl Store {
             return Err(StoreError::Conflict(format!("{id} has just ended")));
         }
         let job = find(&mut transaction, workspace, id).await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(job)
     }
 

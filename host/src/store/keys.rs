@@ -2,7 +2,7 @@
 
 use sqlx::AnyConnection;
 
-use super::database::{Database, commit};
+use super::database::Database;
 use super::sql::{FromRow, Row, Statement};
 use super::{Store, StoreError};
 use crate::clock::Millis;
@@ -39,7 +39,7 @@ impl Store {
         };
         let mut transaction = self.database.write().await?;
         insert_key(&mut transaction, &self.keys, self.clock.now()).await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
 
         let mut resealed = 0;
         // A secret that was sealed just before the key changed may be committed behind our back, so
@@ -104,7 +104,7 @@ impl Store {
                     .run(&mut transaction)
                     .await?;
             }
-            commit(transaction).await?;
+            transaction.commit().await?;
         }
     }
 
@@ -210,7 +210,7 @@ pub(super) async fn check(
         }
     }
     insert_key(&mut transaction, keys, now).await?;
-    commit(transaction).await
+    transaction.commit().await
 }
 
 /// Notes the key that seals from now on.

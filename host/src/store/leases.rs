@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use sqlx::AnyConnection;
 
-use super::database::commit;
 use super::events;
 use super::jobs::job_columns;
 use super::open::Backend;
@@ -128,7 +127,7 @@ impl Store {
                 gone.push(job);
             }
         }
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(gone)
     }
 
@@ -153,7 +152,7 @@ impl Store {
             .run(&mut transaction)
             .await?;
         }
-        commit(transaction).await
+        transaction.commit().await
     }
 
     /// Jobs whose lease ran out: a `lost` attempt, and ready again or dead. At most 500 in one go.
@@ -215,7 +214,7 @@ impl Store {
             insert_lost_attempt(&mut transaction, &job, now).await?;
             recovered.push(give_back_lost(&mut transaction, job, now).await?);
         }
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(recovered)
     }
 }

@@ -45,9 +45,13 @@ mod rows;
 mod select;
 mod sql;
 mod sqlite;
+mod transaction;
 mod writer;
 
 pub use error::{Cause, StoreError};
 pub use keys::Rotation;
 pub use leases::Claim;
 pub use open::{Backend, DatabaseConfig, Store};
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,6 @@
 //! waits or runs is trimmed, nor what it needs: a request stays while an event has its payload
 //! there, an event while an unfinished job does.
 
-use super::database::commit;
 use super::sql::{Bind, Statement};
 use super::{Store, StoreError};
 use crate::clock::Millis;
@@ -61,7 +60,7 @@ impl Store {
         .bind(limit)
         .run(&mut transaction)
         .await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(trimmed)
     }
 
@@ -125,7 +124,7 @@ impl Store {
         .bind(limit)
         .run(&mut transaction)
         .await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(trimmed)
     }
 

@@ -7,7 +7,6 @@
 use sha2::{Digest, Sha256};
 
 use super::changes::Edit;
-use super::database::commit;
 use super::keys::version_place;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
@@ -131,7 +130,7 @@ impl Store {
         .bind(id)
         .run(&mut transaction)
         .await?;
-        commit(transaction).await
+        transaction.commit().await
     }
 
     fn open_version(&self, row: VersionRow) -> Result<RunnableVersion, StoreError> {

@@ -91,6 +91,15 @@ fn add<'q, T: Encode<'q, sqlx::Any> + Type<sqlx::Any>>(arguments: &mut AnyArgume
         .expect("invariant: texts, numbers and bytes encode without fail");
 }
 
+/// PostgreSQL keeps no NUL in text. A name out of a hostile body may hold one.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
+}
+
 macro_rules! bind_as {
     ($(($($generics:tt)*) $type:ty, $value:ident => $as:expr;)*) => {$(
         impl $($generics)* Bind for $type {
@@ -103,12 +112,12 @@ macro_rules! bind_as {
 }
 
 bind_as! {
-    () &str, value => value.to_owned();
-    () Option<&str>, value => value.map(str::to_owned);
-    () &String, value => value.clone();
-    () &Option<String>, value => value.as_deref().map(str::to_owned);
-    () String, value => value;
-    () Option<String>, value => value;
+    () &str, value => without_nul(value.to_owned());
+    () Option<&str>, value => value.map(|text| without_nul(text.to_owned()));
+    () &String, value => without_nul(value.clone());
+    () &Option<String>, value => value.clone().map(without_nul);
+    () String, value => without_nul(value);
+    () Option<String>, value => value.map(without_nul);
     () i64, value => value;
     () Option<i64>, value => value;
     () u32, value => i64::from(value);

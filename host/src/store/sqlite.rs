@@ -136,7 +136,10 @@ pub(super) async fn run_checkpoints(database: SharedDatabase, growth: std::sync:
     }
 }
 
-async fn checkpoint(database: &SharedDatabase, growth: &LogGrowth) -> Result<(), sqlx::Error> {
+pub(super) async fn checkpoint(
+    database: &SharedDatabase,
+    growth: &LogGrowth,
+) -> Result<(), sqlx::Error> {
     let complete = {
         let mut reader = database.reader_pool().acquire().await?;
         carry_over(&mut reader).await?

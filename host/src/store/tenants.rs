@@ -1,6 +1,5 @@
 //! Workspaces and tokens.
 
-use super::database::commit;
 use super::sql::{FromRow, Row, Statement};
 use super::{Store, StoreError};
 use crate::clock::Millis;
@@ -199,7 +198,7 @@ impl Store {
             .run(&mut transaction)
             .await?;
         }
-        commit(transaction).await
+        transaction.commit().await
     }
 }
 

@@ -16,11 +16,12 @@ use tokio::task::JoinHandle;
 use super::StoreError;
 use super::appends::{self, PackedAppend};
 use super::attempts;
-use super::database::{SharedDatabase, commit};
+use super::database::SharedDatabase;
 use super::handling::{self, PackedHandled};
 use super::leases::{self, Claim, HeldJob};
 use super::open::{Backend, DatabaseConfig};
 use super::sqlite::{LogGrowth, run_checkpoints};
+use super::transaction::Transaction;
 use crate::clock::Clock;
 use crate::model::{Appended, Finished};
 
@@ -78,13 +79,13 @@ impl Writer {
         let (queue, waiting) = mpsc::channel(config.queue_max.max(1));
         let closing = Arc::new(tokio::sync::Notify::new());
         let growth = Arc::new(LogGrowth::default());
-        if database.backend == Backend::Sqlite {
-            tokio::spawn(run_checkpoints(database.clone(), growth.clone()));
-        }
+        let checkpoints = (database.backend == Backend::Sqlite)
+            .then(|| tokio::spawn(run_checkpoints(database.clone(), growth.clone())));
         let committer = Committer {
             database,
             clock,
             growth,
+            checkpoints,
         };
         let task = tokio::spawn(committer.run(waiting, closing.clone()));
         let bytes_max = config.queue_bytes_max.min(Semaphore::MAX_PERMITS);
@@ -143,6 +144,15 @@ struct Committer {
     database: SharedDatabase,
     clock: Clock,
     growth: Arc<LogGrowth>,
+    checkpoints: Option<JoinHandle<()>>,
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.abort();
+        }
+    }
 }
 
 impl Committer {
@@ -212,7 +222,7 @@ impl Committer {
 
     async fn run_all(
         &self,
-        mut transaction: sqlx::Transaction<'static, sqlx::Any>,
+        mut transaction: Transaction,
         writes: &[Write],
     ) -> Result<Vec<Written>, StoreError> {
         let now = self.clock.now();
@@ -248,7 +258,7 @@ impl Committer {
                 ),
             });
         }
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(written)
     }
 }

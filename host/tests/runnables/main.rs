@@ -1,9 +1,11 @@
 //! What leaves this host and what it runs, against real sockets and real processes.
 
+mod host;
 mod target;
 
 mod command;
 mod http;
+mod jobs;
 mod outbound;
 
 use bytes::Bytes;

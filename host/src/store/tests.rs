@@ -1,0 +1,121 @@
+//! Tests that need the store's own connections; all others stand in `host/tests/store/`.
+
+use bytes::Bytes;
+use sqlx::{Executor, Row};
+use tempfile::TempDir;
+
+use super::sql::{Statement, Text};
+use super::{DatabaseConfig, Store};
+use crate::clock::{Clock, Millis};
+use crate::id::{RequestId, SubscriptionId, WorkspaceId};
+use crate::model::{Append, Appended, NewRequest, RequestOutcome};
+use crate::seal::KeyRing;
+
+async fn open() -> (Store, TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite:{}", folder.path().join("x.db").display());
+    let clock = Clock::fixed(Millis(1_700_000_000_000));
+    let store = Store::open(DatabaseConfig::new(url), KeyRing::ephemeral(), clock).await;
+    (store.expect("opened"), folder)
+}
+
+/// A request with a body that does not compress.
+fn append(bytes: usize) -> Append {
+    let now = Millis(1_700_000_000_000);
+    let mut body = vec![0; bytes];
+    crate::clock::random(&mut body);
+    Append {
+        request: NewRequest {
+            id: RequestId::generate(now),
+            workspace_id: WorkspaceId::generate(now),
+            subscription_id: SubscriptionId::generate(now),
+            provider: "acme".to_owned(),
+            method: "POST".to_owned(),
+            path: "/".to_owned(),
+            query: String::new(),
+            headers: "[]".to_owned(),
+            body: Some(Bytes::from(body)),
+            body_size: bytes as u64,
+            received_at: now,
+            outcome: RequestOutcome::Answered,
+            status: 200,
+            reason: None,
+        },
+        delivery: None,
+        events: Vec::new(),
+    }
+}
+
+async fn set(store: &Store, pragma: &'static str) {
+    let mut writer = store.database.writer().await.expect("the writer");
+    writer.execute(sqlx::raw_sql(pragma)).await.expect("set");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_unavailable_and_heals_by_itself() {
+    let (store, _folder) = open().await;
+    store.append(append(100)).await.expect("appended");
+    // SQLite keeps the limit no lower than what is used already.
+    set(&store, "pragma max_page_count = 1").await;
+    let mut refused = Vec::new();
+    for _ in 0..3 {
+        let append = append(500_000);
+        let error = store.append(append.clone()).await.expect_err("no room");
+        assert!(error.is_unavailable(), "{error:?}");
+        refused.push(append);
+    }
+    set(&store, "pragma max_page_count = 1000000").await;
+    for append in refused {
+        let id = append.request.id.clone();
+        assert_eq!(
+            store.append(append).await.expect("appended"),
+            Appended::Stored
+        );
+        assert!(store.request_body(&id).await.expect("read").is_some());
+    }
+    let mut reader = store.database.read().await.expect("a reader");
+    let checked: Option<Text> = Statement::new(
+        "check",
+        "select integrity_check as text from pragma_integrity_check",
+    )
+    .one(&mut reader)
+    .await
+    .expect("checked");
+    assert_eq!(checked.expect("a row").0, "ok");
+}
+
+#[tokio::test]
+async fn commits_are_synced_and_checkpoints_left_to_their_task() {
+    let (store, _folder) = open().await;
+    let mut writer = store.database.writer().await.expect("the writer");
+    for (pragma, expected) in [
+        ("pragma synchronous", 2),
+        ("pragma foreign_keys", 1),
+        ("pragma wal_autocheckpoint", 0),
+        ("pragma page_size", 8192),
+    ] {
+        let row = writer.fetch_one(pragma).await.expect("read");
+        assert_eq!(row.get::<i64, _>(0), expected, "{pragma}");
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_lets_the_log_begin_anew() {
+    let (store, folder) = open().await;
+    let log_size = || {
+        let log = std::fs::metadata(folder.path().join("x.db-wal"));
+        log.expect("the log").len()
+    };
+    for _ in 0..5 {
+        store.append(append(500_000)).await.expect("appended");
+    }
+    let before = log_size();
+    let growth = super::sqlite::LogGrowth::default();
+    super::sqlite::checkpoint(&store.database, &growth)
+        .await
+        .expect("carried over");
+    for _ in 0..4 {
+        store.append(append(500_000)).await.expect("appended");
+    }
+    assert_eq!(log_size(), before);
+}

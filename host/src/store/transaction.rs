@@ -1,0 +1,88 @@
+//! A transaction for writing. Dropped without a commit, it never was.
+//!
+//! The driver's own transactions believe that a failed `rollback` leaves the transaction open. SQLite
+//! ends a transaction by itself when the disk is full, after which `rollback` says that there is
+//! none; the connection must be as good as new then, or the host would not heal.
+
+use std::ops::{Deref, DerefMut};
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, Executor};
+
+use super::StoreError;
+use super::open::Backend;
+
+pub(super) struct Transaction {
+    /// Absent after the commit.
+    connection: Option<PoolConnection<Any>>,
+}
+
+impl Transaction {
+    pub(super) async fn begin(
+        mut connection: PoolConnection<Any>,
+        backend: Backend,
+    ) -> Result<Transaction, StoreError> {
+        let begin = match backend {
+            // Takes the write lock at once, so that it cannot fail in the middle.
+            Backend::Sqlite => "begin immediate",
+            Backend::Postgres => "begin",
+        };
+        match connection.execute(sqlx::raw_sql(begin)).await {
+            Ok(_) => Ok(Transaction {
+                connection: Some(connection),
+            }),
+            Err(error) => {
+                connection.close_on_drop();
+                Err(StoreError::of("begin a transaction", error))
+            }
+        }
+    }
+
+    /// Makes its changes lasting: synced when this returns `Ok`.
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        self.execute(sqlx::raw_sql("commit"))
+            .await
+            .map_err(|error| StoreError::of("commit", error))?;
+        self.connection = None;
+        Ok(())
+    }
+}
+
+impl Deref for Transaction {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        self.connection
+            .as_ref()
+            .expect("invariant: only a commit takes the connection, and the transaction with it")
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        self.connection
+            .as_mut()
+            .expect("invariant: only a commit takes the connection, and the transaction with it")
+    }
+}
+
+impl Drop for Transaction {
+    /// The connection comes back to its pool when it is rolled back.
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(roll_back(connection))),
+            Err(_) => connection.close_on_drop(),
+        }
+    }
+}
+
+async fn roll_back(mut connection: PoolConnection<Any>) {
+    match connection.execute(sqlx::raw_sql("rollback")).await {
+        Ok(_) => {}
+        Err(error) if error.to_string().contains("no transaction is active") => {}
+        Err(_) => connection.close_on_drop(),
+    }
+}

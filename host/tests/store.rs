@@ -1,0 +1,26 @@
+//! The store's suite: every test runs on SQLite and on PostgreSQL.
+
+#[path = "store/fixture.rs"]
+mod fixture;
+#[path = "harness/postgres.rs"]
+mod postgres_harness;
+
+#[path = "store/intake.rs"]
+mod intake;
+#[path = "store/matching.rs"]
+mod matching;
+#[path = "store/objects.rs"]
+mod objects;
+#[path = "store/retention.rs"]
+mod retention;
+#[path = "store/running.rs"]
+mod running;
+#[path = "store/sealing.rs"]
+mod sealing;
+
+#[path = "store/postgres.rs"]
+mod postgres;
+#[path = "store/schema.rs"]
+mod schema;
+#[path = "store/sqlite.rs"]
+mod sqlite;

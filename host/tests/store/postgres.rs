@@ -1,0 +1,78 @@
+//! What holds for PostgreSQL alone: losing the server and finding it again.
+
+use triggerd::model::Appended;
+use triggerd::store::DatabaseConfig;
+
+use crate::fixture::Fixture;
+use crate::postgres_harness::Cluster;
+
+#[tokio::test]
+async fn a_restarted_server_is_found_again_without_a_restart_of_the_host() {
+    let cluster = Cluster::own();
+    let url = cluster.database().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let fixture = Fixture::open(folder, DatabaseConfig::new(url)).await;
+    let kept = fixture.append(b"{}", Some("d-1"));
+    fixture.store.append(kept.clone()).await.expect("appended");
+
+    cluster.stop();
+    let lost = fixture.append(b"{}", Some("d-2"));
+    let error = fixture
+        .store
+        .append(lost.clone())
+        .await
+        .expect_err("nobody is there");
+    assert!(error.is_unavailable(), "{error}");
+    assert!(
+        fixture
+            .store
+            .ping()
+            .await
+            .expect_err("nobody is there")
+            .is_unavailable()
+    );
+    let error = fixture
+        .store
+        .all_subscriptions()
+        .await
+        .expect_err("nobody is there");
+    assert!(error.is_unavailable(), "{error}");
+
+    cluster.resume();
+    fixture.store.ping().await.expect("there again");
+    let again = fixture.store.append(lost).await.expect("appended");
+    assert_eq!(again, Appended::Stored);
+    let events = fixture
+        .store
+        .pending_events(fixture.now(), 10)
+        .await
+        .expect("read");
+    assert_eq!(events.len(), 2);
+    fixture.store.close().await;
+}
+
+#[tokio::test]
+async fn connections_that_the_server_cut_are_replaced_unnoticed() {
+    let fixture = Fixture::postgres().await;
+    fixture
+        .store
+        .append(fixture.append(b"{}", None))
+        .await
+        .expect("appended");
+    let pool = sqlx::PgPool::connect(fixture.config.url.expose())
+        .await
+        .expect("connected");
+    sqlx::query(
+        "select pg_terminate_backend(pid) from pg_stat_activity \
+         where datname = current_database() and pid <> pg_backend_pid()",
+    )
+    .fetch_all(&pool)
+    .await
+    .expect("cut");
+    fixture
+        .store
+        .append(fixture.append(b"{}", None))
+        .await
+        .expect("appended all the same");
+    fixture.store.ping().await.expect("it answers");
+}

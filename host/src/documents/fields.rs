@@ -42,7 +42,9 @@ impl<'a> Fields<'a> {
 
     /// The value of a field; `null` is absent.
     pub fn value(&mut self, key: &'static str) -> Option<&'a Value> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.map.get(key).filter(|value| !value.is_null())
     }
 

@@ -14,18 +14,27 @@ fn all(action: &str) -> Vec<(String, String)> {
 }
 
 fn action_of(applied: &Value, name: &str) -> String {
-    let found = actions(applied).into_iter().find(|(other, _)| other == name);
+    let found = actions(applied)
+        .into_iter()
+        .find(|(other, _)| other == name);
     found.expect("the object").1
 }
 
 /// The pointers and messages of a refusal.
 async fn mistakes(api: &Api, body: Value) -> Vec<(String, String)> {
     let answer = api.post("apply", body).await;
-    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
+    assert_eq!(
+        answer.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "{}",
+        answer.text
+    );
     assert_eq!(answer.kind, "application/problem+json");
     let errors = answer.body["errors"].as_array().expect("errors").iter();
     let text = |error: &Value, key: &str| error[key].as_str().expect("a text").to_owned();
-    errors.map(|error| (text(error, "pointer"), text(error, "message"))).collect()
+    errors
+        .map(|error| (text(error, "pointer"), text(error, "message")))
+        .collect()
 }
 
 #[tokio::test]
@@ -36,14 +45,24 @@ async fn a_document_creates_everything_and_again_changes_nothing() {
     let subscription = &created["subscriptions"][0];
     assert_eq!(subscription["state"], "active");
     let url = subscription["endpoint_url"].as_str().expect("an address");
-    assert!(url.starts_with("http://hooks.example.org/webhooks/acme/ep_"), "{url}");
+    assert!(
+        url.starts_with("http://hooks.example.org/webhooks/acme/ep_"),
+        "{url}"
+    );
     let announced = api.changes.lock().expect("no panic").len();
-    assert!(matches!(api.changes.lock().expect("no panic")[0], Changed::Objects(_)));
+    assert!(matches!(
+        api.changes.lock().expect("no panic")[0],
+        Changed::Objects(_)
+    ));
 
     let again = api.apply("", document()).await;
     assert_eq!(actions(&again), all("unchanged"));
     assert_eq!(again["subscriptions"][0]["endpoint_url"], url);
-    assert_eq!(api.changes.lock().expect("no panic").len(), announced, "nothing was changed");
+    assert_eq!(
+        api.changes.lock().expect("no panic").len(),
+        announced,
+        "nothing was changed"
+    );
     let versions = api.get("runnables/f%2Fdemo%2Frecord/versions").await;
     assert_eq!(versions["items"].as_array().map(Vec::len), Some(1));
 }
@@ -71,7 +90,10 @@ async fn a_change_is_shown_field_by_field_and_makes_a_version() {
     assert_eq!(action_of(&applied, "my-repo"), "unchanged");
     let versions = api.get("runnables/f%2Fdemo%2Frecord/versions").await;
     assert_eq!(versions["items"][0]["number"], 2);
-    assert_eq!(api.get("triggers/on-main").await["runnable"], "f/demo/notify");
+    assert_eq!(
+        api.get("triggers/on-main").await["runnable"],
+        "f/demo/notify"
+    );
 }
 
 #[tokio::test]
@@ -84,12 +106,27 @@ async fn another_secret_is_a_change_that_is_not_shown() {
     changed["runnables"][0]["command"]["secret_env"]["KEY"] = json!(other);
     let applied = api.apply("", changed.clone()).await;
     let secret = |field: &str| json!([{ "field": field, "secret": true }]);
-    assert_eq!(applied["subscriptions"][0]["differences"], secret("webhook_secret"));
+    assert_eq!(
+        applied["subscriptions"][0]["differences"],
+        secret("webhook_secret")
+    );
     assert_eq!(applied["runnables"][0]["differences"], secret("env"));
     assert_eq!(actions(&api.apply("", changed).await), all("unchanged"));
-    let id = applied["subscriptions"][0]["id"].as_str().expect("an id").parse().expect("an id");
-    let held = api.store.subscription_secrets(&id).await.expect("an answer").expect("secrets");
-    assert!(held.expose().contains(&other), "the new secret is the one that is kept");
+    let id = applied["subscriptions"][0]["id"]
+        .as_str()
+        .expect("an id")
+        .parse()
+        .expect("an id");
+    let held = api
+        .store
+        .subscription_secrets(&id)
+        .await
+        .expect("an answer")
+        .expect("secrets");
+    assert!(
+        held.expose().contains(&other),
+        "the new secret is the one that is kept"
+    );
 }
 
 #[tokio::test]
@@ -101,11 +138,21 @@ async fn no_answer_holds_a_secret() {
     wrong["runnables"][0]["command"]["secret_env"] = json!(CANARY);
     wrong["subscriptions"][0]["manual"]["region"] = json!(CANARY);
     api.post("apply", wrong).await;
-    for list in ["subscriptions", "runnables", "triggers", "audit", "subscriptions/my-repo"] {
+    for list in [
+        "subscriptions",
+        "runnables",
+        "triggers",
+        "audit",
+        "subscriptions/my-repo",
+    ] {
         api.get(list).await;
     }
     api.get("runnables/f%2Fdemo%2Fnotify/versions").await;
-    api.post("subscriptions/my-repo/sample", json!({ "event": "push", "count": 3 })).await;
+    api.post(
+        "subscriptions/my-repo/sample",
+        json!({ "event": "push", "count": 3 }),
+    )
+    .await;
     assert!(!api.answered().contains(CANARY));
     assert!(!api.answered().contains("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
 }
@@ -130,7 +177,11 @@ async fn prune_removes_what_the_document_does_not_name() {
     fewer["runnables"].as_array_mut().expect("a list").remove(0);
     fewer["triggers"][0]["runnable"] = json!("f/demo/notify");
     let kept = api.apply("", fewer.clone()).await;
-    assert_eq!(actions(&kept).len(), 3, "without prune, what is not named stays");
+    assert_eq!(
+        actions(&kept).len(),
+        3,
+        "without prune, what is not named stays"
+    );
     let pruned = api.apply("?prune=true", fewer).await;
     assert_eq!(action_of(&pruned, "f/demo/record"), "deleted");
     let left = api.get("runnables").await;
@@ -149,11 +200,17 @@ async fn prune_does_not_take_away_what_a_trigger_of_the_document_names() {
     let api = Api::start().await;
     api.apply("", document()).await;
     let mut without = document();
-    without["runnables"].as_array_mut().expect("a list").remove(0);
+    without["runnables"]
+        .as_array_mut()
+        .expect("a list")
+        .remove(0);
     let answer = api.post("apply?prune=true", without).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(answer.body["errors"][0]["pointer"], "/triggers/0/runnable");
-    assert_eq!(answer.body["errors"][0]["allowed"], json!(["f/demo/notify"]));
+    assert_eq!(
+        answer.body["errors"][0]["allowed"],
+        json!(["f/demo/notify"])
+    );
 }
 
 #[tokio::test]
@@ -195,7 +252,10 @@ async fn all_mistakes_of_shape_are_told_at_once_and_nothing_is_applied() {
         "/triggers/0",
         "/triggers/0/enabled",
     ] {
-        assert!(pointers.contains(&pointer), "{pointer} is missing in {found:#?}");
+        assert!(
+            pointers.contains(&pointer),
+            "{pointer} is missing in {found:#?}"
+        );
     }
 }
 
@@ -222,7 +282,9 @@ async fn what_contradicts_providers_and_store_is_told_at_once_and_nothing_is_app
     )
     .await;
     let pointers: Vec<&str> = found.iter().map(|(pointer, _)| pointer.as_str()).collect();
-    let runnable = pointers.iter().any(|pointer| pointer.starts_with("/runnables/0"));
+    let runnable = pointers
+        .iter()
+        .any(|pointer| pointer.starts_with("/runnables/0"));
     assert!(runnable, "the program is not told of: {found:#?}");
     for pointer in [
         "/subscriptions/0/provider",
@@ -235,7 +297,10 @@ async fn what_contradicts_providers_and_store_is_told_at_once_and_nothing_is_app
         "/triggers/1/parameters/tags",
         "/triggers/2/subscription",
     ] {
-        assert!(pointers.contains(&pointer), "{pointer} is missing in {found:#?}");
+        assert!(
+            pointers.contains(&pointer),
+            "{pointer} is missing in {found:#?}"
+        );
     }
     for list in ["runnables", "subscriptions", "triggers"] {
         assert_eq!(api.get(list).await["items"], json!([]), "{list}");
@@ -256,14 +321,26 @@ async fn the_provider_of_a_subscription_cannot_change() {
     let mut other = document();
     other["subscriptions"][0]["provider"] = json!("nobody");
     let found = mistakes(&api, other).await;
-    assert!(found.iter().all(|(pointer, _)| pointer == "/subscriptions/0/provider"), "{found:?}");
-    assert!(found.iter().any(|(_, message)| message.contains("cannot change")), "{found:?}");
+    assert!(
+        found
+            .iter()
+            .all(|(pointer, _)| pointer == "/subscriptions/0/provider"),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|(_, message)| message.contains("cannot change")),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_provider_that_is_not_loaded_is_named_with_its_reason() {
     let api = Api::start().await;
-    api.providers.is_disabled.store(true, std::sync::atomic::Ordering::Relaxed);
+    api.providers
+        .is_disabled
+        .store(true, std::sync::atomic::Ordering::Relaxed);
     let found = mistakes(&api, document()).await;
     assert_eq!(found.len(), 1, "told once: {found:?}");
     assert!(found[0].1.contains("it is disabled"), "{found:?}");
@@ -282,6 +359,8 @@ async fn documents_applied_at_the_same_time_end_in_one_of_them() {
     let (one, two) = tokio::join!(api.post("apply", one), api.post("apply", two));
     assert_eq!((one.status, two.status), (StatusCode::OK, StatusCode::OK));
     let trigger = api.get("triggers/on-main").await;
-    let branch = trigger["parameters"]["branches"][0].as_str().expect("a branch");
+    let branch = trigger["parameters"]["branches"][0]
+        .as_str()
+        .expect("a branch");
     assert!(["one", "two"].contains(&branch), "{trigger}");
 }

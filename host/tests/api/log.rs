@@ -14,13 +14,29 @@ use crate::support::{Api, document};
 
 /// A request with one event that fired the trigger of the document.
 async fn fire(api: &Api, payload: &'static [u8]) -> (RequestId, EventId, JobId) {
-    let workspace = api.store.workspace_by_name("default").await.expect("an answer");
+    let workspace = api
+        .store
+        .workspace_by_name("default")
+        .await
+        .expect("an answer");
     let workspace = workspace.expect("the workspace").id;
-    let found = api.store.subscription_by_name(&workspace, "my-repo").await.expect("an answer");
+    let found = api
+        .store
+        .subscription_by_name(&workspace, "my-repo")
+        .await
+        .expect("an answer");
     let subscription = found.expect("the subscription");
-    let trigger = api.store.trigger_by_name(&workspace, "on-main").await.expect("an answer");
+    let trigger = api
+        .store
+        .trigger_by_name(&workspace, "on-main")
+        .await
+        .expect("an answer");
     let trigger = trigger.expect("the trigger");
-    let runnable = api.store.runnable(&workspace, &trigger.runnable_id).await.expect("an answer");
+    let runnable = api
+        .store
+        .runnable(&workspace, &trigger.runnable_id)
+        .await
+        .expect("an answer");
     let runnable = runnable.expect("the runnable");
     let now = api.clock.now();
     let (request_id, event_id) = (RequestId::generate(now), EventId::generate(now));
@@ -41,7 +57,10 @@ async fn fire(api: &Api, payload: &'static [u8]) -> (RequestId, EventId, JobId) 
             status: 200,
             reason: None,
         },
-        delivery: Some(Delivery { id: "d-1".to_owned(), expires_at: Millis(now.0 + 1000) }),
+        delivery: Some(Delivery {
+            id: "d-1".to_owned(),
+            expires_at: Millis(now.0 + 1000),
+        }),
         events: vec![NewEvent {
             id: event_id.clone(),
             name: "push".to_owned(),
@@ -64,9 +83,18 @@ async fn fire(api: &Api, payload: &'static [u8]) -> (RequestId, EventId, JobId) 
         due_at: now,
         created_at: now,
     };
-    let handling = Handling::Handled { jobs: vec![job], reason: None };
-    let handled = HandledEvent { id: event_id.clone(), handling };
-    api.store.handle_events(vec![handled]).await.expect("handled");
+    let handling = Handling::Handled {
+        jobs: vec![job],
+        reason: None,
+    };
+    let handled = HandledEvent {
+        id: event_id.clone(),
+        handling,
+    };
+    api.store
+        .handle_events(vec![handled])
+        .await
+        .expect("handled");
     (request_id, event_id, job_id)
 }
 
@@ -78,19 +106,34 @@ async fn requests_events_and_jobs_are_shown_by_name_with_what_was_kept() {
 
     let shown = api.get(&format!("requests/{request}")).await;
     assert_eq!(shown["subscription"], "my-repo");
-    assert_eq!((&shown["outcome"], &shown["delivery_id"]), (&json!("accepted"), &json!("d-1")));
+    assert_eq!(
+        (&shown["outcome"], &shown["delivery_id"]),
+        (&json!("accepted"), &json!("d-1"))
+    );
     assert_eq!(shown["headers"], json!([["x-event", "push"]]));
     assert_eq!(shown["body"], r#"{"ref":"refs/heads/main"}"#);
 
     let shown = api.get(&format!("events/{event}")).await;
-    assert_eq!((&shown["state"], &shown["matched"]), (&json!("handled"), &json!(1)));
+    assert_eq!(
+        (&shown["state"], &shown["matched"]),
+        (&json!("handled"), &json!(1))
+    );
     assert_eq!(shown["payload"]["ref"], "refs/heads/main");
 
     let shown = api.get(&format!("jobs/{job}")).await;
-    assert_eq!((&shown["runnable"], &shown["event"]), (&json!("f/demo/record"), &json!("push")));
-    assert_eq!((&shown["trigger"], &shown["attempts"]), (&json!("on-main"), &json!(0)));
+    assert_eq!(
+        (&shown["runnable"], &shown["event"]),
+        (&json!("f/demo/record"), &json!("push"))
+    );
+    assert_eq!(
+        (&shown["trigger"], &shown["attempts"]),
+        (&json!("on-main"), &json!(0))
+    );
     assert_eq!(shown["arguments"]["ref"], "refs/heads/main");
-    assert_eq!(api.get(&format!("jobs/{job}/attempts")).await["items"], json!([]));
+    assert_eq!(
+        api.get(&format!("jobs/{job}/attempts")).await["items"],
+        json!([])
+    );
 }
 
 #[tokio::test]
@@ -99,7 +142,10 @@ async fn bytes_that_are_no_text_are_shown_in_base64() {
     api.apply("", document()).await;
     let (request, _, _) = fire(&api, &[0xff, 0xfe]).await;
     let shown = api.get(&format!("requests/{request}")).await;
-    assert_eq!((&shown["body_base64"], shown.get("body")), (&json!("//4="), None));
+    assert_eq!(
+        (&shown["body_base64"], shown.get("body")),
+        (&json!("//4="), None)
+    );
 }
 
 #[tokio::test]
@@ -123,7 +169,11 @@ async fn lists_are_narrowed_and_wrong_words_are_refused_with_the_right_ones() {
         ("triggers?runnable=f/demo/notify".to_owned(), 0),
     ] {
         let list = api.get(&query).await;
-        assert_eq!(list["items"].as_array().map(Vec::len), Some(count), "{query}");
+        assert_eq!(
+            list["items"].as_array().map(Vec::len),
+            Some(count),
+            "{query}"
+        );
     }
     let path = "/api/v1/workspaces/default/jobs?state=finished";
     let wrong = api.call("GET", path, &api.admin, None).await;
@@ -138,7 +188,10 @@ async fn a_job_is_started_cancelled_and_run_again() {
     let body = json!({ "runnable": "f/demo/record", "arguments": { "a": 1 } });
     let started = api.post("jobs", body).await;
     assert_eq!(started.status, StatusCode::CREATED, "{}", started.text);
-    assert_eq!((&started.body["cause"], &started.body["state"]), (&json!("test"), &json!("ready")));
+    assert_eq!(
+        (&started.body["cause"], &started.body["state"]),
+        (&json!("test"), &json!("ready"))
+    );
     let id = started.body["id"].as_str().expect("an id");
 
     let cancelled = api.post(&format!("jobs/{id}/cancel"), json!({})).await;
@@ -150,7 +203,12 @@ async fn a_job_is_started_cancelled_and_run_again() {
     assert_eq!(replayed.status, StatusCode::CREATED, "{}", replayed.text);
     assert_eq!(replayed.body["cause"], "replay");
     assert_eq!(replayed.body["origin_job_id"], id);
-    let again = api.get(&format!("jobs/{}", replayed.body["id"].as_str().expect("an id"))).await;
+    let again = api
+        .get(&format!(
+            "jobs/{}",
+            replayed.body["id"].as_str().expect("an id")
+        ))
+        .await;
     assert_eq!(again["arguments"], json!({ "a": 1 }));
 }
 
@@ -158,7 +216,9 @@ async fn a_job_is_started_cancelled_and_run_again() {
 async fn a_job_of_a_deleted_runnable_cannot_be_run_again() {
     let api = Api::start().await;
     api.apply("", document()).await;
-    let started = api.post("jobs", json!({ "runnable": "f/demo/notify" })).await;
+    let started = api
+        .post("jobs", json!({ "runnable": "f/demo/notify" }))
+        .await;
     let id = started.body["id"].as_str().expect("an id");
     let path = "/api/v1/workspaces/default/runnables/f%2Fdemo%2Fnotify";
     let deleted = api.call("DELETE", path, &api.admin, None).await;
@@ -171,7 +231,11 @@ async fn a_job_of_a_deleted_runnable_cannot_be_run_again() {
 async fn what_is_not_there_is_not_found() {
     let api = Api::start().await;
     let job = "job_00000000000000000000000000";
-    for path in [format!("jobs/{job}"), "jobs/nonsense".into(), "events/evt_x".into()] {
+    for path in [
+        format!("jobs/{job}"),
+        "jobs/nonsense".into(),
+        "events/evt_x".into(),
+    ] {
         let path = format!("/api/v1/workspaces/default/{path}");
         let answer = api.call("GET", &path, &api.admin, None).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");

@@ -77,16 +77,44 @@ async fn every_route_but_health_needs_a_token() {
 async fn a_token_of_another_workspace_finds_nothing() {
     let api = Api::start().await;
     api.apply("", document()).await;
-    let all = [Scope::Admin, Scope::Read, Scope::Apply, Scope::Run, Scope::Send];
+    let all = [
+        Scope::Admin,
+        Scope::Read,
+        Scope::Apply,
+        Scope::Run,
+        Scope::Send,
+    ];
     let foreign = api.token(Some("other"), &all).await;
     let before = api.get("subscriptions").await;
     let in_workspace = |path: &String| path.contains("{workspace}/");
     let mut tried = 0;
-    for (method, path) in operations().into_iter().filter(|(_, path)| in_workspace(path)) {
-        let there = api.call(&method, &filled(&path, "default"), &foreign, Some(json!({}))).await;
-        assert_eq!(there.status, StatusCode::NOT_FOUND, "{method} {path}: {}", there.text);
+    for (method, path) in operations()
+        .into_iter()
+        .filter(|(_, path)| in_workspace(path))
+    {
+        let there = api
+            .call(
+                &method,
+                &filled(&path, "default"),
+                &foreign,
+                Some(json!({})),
+            )
+            .await;
+        assert_eq!(
+            there.status,
+            StatusCode::NOT_FOUND,
+            "{method} {path}: {}",
+            there.text
+        );
         // What is there and not theirs reads like what is not there at all.
-        let nowhere = api.call(&method, &filled(&path, "nowhere"), &foreign, Some(json!({}))).await;
+        let nowhere = api
+            .call(
+                &method,
+                &filled(&path, "nowhere"),
+                &foreign,
+                Some(json!({})),
+            )
+            .await;
         let same = there.text.replace("default", "nowhere");
         assert_eq!(same, nowhere.text, "{method} {path}");
         tried += 1;
@@ -128,10 +156,18 @@ async fn each_scope_opens_its_own_routes_only() {
         let path = filled(&path, "default");
         let may_read = method == "GET" && !path.ends_with("/audit");
         let answer = api.call(&method, &path, &reader, Some(json!({}))).await;
-        assert_eq!(answer.status == StatusCode::FORBIDDEN, !may_read, "{method} {path}");
+        assert_eq!(
+            answer.status == StatusCode::FORBIDDEN,
+            !may_read,
+            "{method} {path}"
+        );
         let answer = api.call(&method, &path, &sender, Some(json!({}))).await;
         let may_send = path.ends_with("/sample");
-        assert_eq!(answer.status == StatusCode::FORBIDDEN, !may_send, "{method} {path}");
+        assert_eq!(
+            answer.status == StatusCode::FORBIDDEN,
+            !may_send,
+            "{method} {path}"
+        );
     }
 }
 
@@ -147,12 +183,18 @@ async fn the_description_is_served_and_its_references_hold() {
         for operation in item.as_object().expect("operations").values() {
             let id = operation["operationId"].as_str().expect("an id");
             assert!(ids.insert(id.to_owned()), "{id} stands twice");
-            assert!(operation["responses"]["default"].is_object(), "{id} describes no problem");
+            assert!(
+                operation["responses"]["default"].is_object(),
+                "{id} describes no problem"
+            );
         }
     }
     for part in served.text.split("\"$ref\":\"#").skip(1) {
         let pointer = part.split('"').next().expect("a pointer");
-        assert!(served.body.pointer(pointer).is_some(), "{pointer} leads nowhere");
+        assert!(
+            served.body.pointer(pointer).is_some(),
+            "{pointer} leads nowhere"
+        );
     }
 }
 
@@ -160,8 +202,13 @@ async fn the_description_is_served_and_its_references_hold() {
 async fn health_needs_the_providers_settled() {
     let api = Api::start().await;
     let ready = api.call("GET", "/readyz", "", None).await;
-    assert_eq!((ready.status, &ready.body["providers_loaded"]), (StatusCode::OK, &json!(1)));
-    api.providers.is_unsettled.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(
+        (ready.status, &ready.body["providers_loaded"]),
+        (StatusCode::OK, &json!(1))
+    );
+    api.providers
+        .is_unsettled
+        .store(true, std::sync::atomic::Ordering::Relaxed);
     let ready = api.call("GET", "/readyz", "", None).await;
     assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
     let alive = api.call("GET", "/healthz", "", None).await;
@@ -174,7 +221,12 @@ async fn a_closed_store_makes_the_server_unready_and_its_answers_503() {
     api.store.close().await;
     for path in ["/readyz", "/api/v1/workspaces"] {
         let answer = api.call("GET", path, &api.admin, None).await;
-        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path}: {}", answer.text);
+        assert_eq!(
+            answer.status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{path}: {}",
+            answer.text
+        );
     }
 }
 
@@ -185,15 +237,24 @@ async fn metrics_count_the_calls() {
     let page = api.call("GET", "/metrics", "", None).await;
     assert!(page.kind.starts_with("text/plain"), "{}", page.kind);
     let line = "triggerd_api_calls_total{status=\"2xx\"} 1";
-    assert!(page.text.lines().any(|found| found == line), "{}", page.text);
+    assert!(
+        page.text.lines().any(|found| found == line),
+        "{}",
+        page.text
+    );
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_a_problem_too() {
     let api = Api::start().await;
     let missing = api.call("GET", "/api/v2/jobs", &api.admin, None).await;
-    assert_eq!((missing.status, missing.kind.as_str()), (StatusCode::NOT_FOUND, "application/problem+json"));
-    let method = api.call("PATCH", "/api/v1/workspaces", &api.admin, None).await;
+    assert_eq!(
+        (missing.status, missing.kind.as_str()),
+        (StatusCode::NOT_FOUND, "application/problem+json")
+    );
+    let method = api
+        .call("PATCH", "/api/v1/workspaces", &api.admin, None)
+        .await;
     assert_eq!(method.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(method.kind, "application/problem+json");
 }

@@ -56,13 +56,21 @@ impl Api {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Clock::fixed(Millis(1_800_000_000_000));
         let url = format!("sqlite:{}", folder.path().join("t.db").display());
-        let store = Store::open(DatabaseConfig::new(url), KeyRing::ephemeral(), clock.clone());
+        let keys = KeyRing::load(folder.path(), None).expect("keys");
+        let store = Store::open(DatabaseConfig::new(url), keys, clock.clone());
         let store = store.await.expect("a store");
-        store.ensure_workspace("default").await.expect("a workspace");
+        store
+            .ensure_workspace("default")
+            .await
+            .expect("a workspace");
         store.ensure_workspace("other").await.expect("a workspace");
         let tokens = Arc::new(Tokens::new(store.clone(), clock.clone()));
         let file = folder.path().join("admin.token");
-        let first = tokens.create_first_admin(&file).await.expect("a token").expect("the first");
+        let first = tokens
+            .create_first_admin(&file)
+            .await
+            .expect("a token")
+            .expect("the first");
         let providers = Arc::new(FakeProviders::default());
         let changes = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&changes);
@@ -105,20 +113,41 @@ impl Api {
             scopes: scopes.to_vec(),
             expires_at: None,
         };
-        self.tokens.create(order).await.expect("a token").1.expose().to_owned()
+        self.tokens
+            .create(order)
+            .await
+            .expect("a token")
+            .1
+            .expose()
+            .to_owned()
     }
 
     /// Sends a request as it is.
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("an answer");
         let status = response.status();
         let kind = response.headers().get(header::CONTENT_TYPE);
-        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
-        let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        let kind = kind
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
+        let bytes = to_bytes(response.into_body(), usize::MAX)
+            .await
+            .expect("a body");
         let text = String::from_utf8_lossy(&bytes).into_owned();
         self.answers.lock().expect("no panic").push_str(&text);
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer { status, kind, body, text }
+        Answer {
+            status,
+            kind,
+            body,
+            text,
+        }
     }
 
     /// Calls with a token and perhaps a body.
@@ -212,7 +241,11 @@ impl FakeProviders {
         let is_disabled = self.is_disabled.load(Ordering::Relaxed);
         ProviderRow {
             name: "acme".to_owned(),
-            state: if is_disabled { ProviderState::Disabled } else { ProviderState::Loaded },
+            state: if is_disabled {
+                ProviderState::Disabled
+            } else {
+                ProviderState::Loaded
+            },
             serving: !is_disabled,
             events: vec!["push".to_owned(), "issues".to_owned()],
             ..ProviderRow::default()
@@ -221,7 +254,9 @@ impl FakeProviders {
 
     fn known(&self, provider: &str) -> Result<(), CatalogError> {
         if provider != "acme" {
-            return Err(CatalogError::Unknown { loaded: vec!["acme".to_owned()] });
+            return Err(CatalogError::Unknown {
+                loaded: vec!["acme".to_owned()],
+            });
         }
         if self.is_disabled.load(Ordering::Relaxed) {
             return Err(CatalogError::NotLoaded("it is disabled".to_owned()));
@@ -239,7 +274,10 @@ impl Catalog for FakeProviders {
             is_required: is_secret,
             options: options.iter().map(|option| (*option).to_owned()).collect(),
         };
-        Ok(vec![field("webhook_secret", true, &[]), field("region", false, &["eu", "us"])])
+        Ok(vec![
+            field("webhook_secret", true, &[]),
+            field("region", false, &["eu", "us"]),
+        ])
     }
 
     fn validate_subscription<'a>(
@@ -337,7 +375,9 @@ impl Providers for FakeProviders {
     fn enable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<ProviderRow, CatalogError>> {
         async move {
             if name != "acme" {
-                return Err(CatalogError::Unknown { loaded: vec!["acme".to_owned()] });
+                return Err(CatalogError::Unknown {
+                    loaded: vec!["acme".to_owned()],
+                });
             }
             self.is_disabled.store(false, Ordering::Relaxed);
             Ok(self.row())

@@ -6,14 +6,16 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use triggerd::model::Scope;
 
-use crate::support::{Api, Answer};
+use crate::support::{Answer, Api};
 
 async fn create(api: &Api, token: &str, wish: Value) -> Answer {
     api.call("POST", "/api/v1/tokens", token, Some(wish)).await
 }
 
 async fn reads(api: &Api, token: &str) -> StatusCode {
-    api.call("GET", "/api/v1/workspaces/default/jobs", token, None).await.status
+    api.call("GET", "/api/v1/workspaces/default/jobs", token, None)
+        .await
+        .status
 }
 
 #[tokio::test]
@@ -22,13 +24,21 @@ async fn a_token_is_shown_once_works_and_ends_when_revoked() {
     let wish = json!({ "name": "ci", "scopes": ["read"], "workspace": "default" });
     let created = create(&api, &api.admin, wish).await;
     assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
-    let token = created.body["token"].as_str().expect("the token").to_owned();
+    let token = created.body["token"]
+        .as_str()
+        .expect("the token")
+        .to_owned();
     assert_eq!(reads(&api, &token).await, StatusCode::OK);
 
     let list = api.call("GET", "/api/v1/tokens", &api.admin, None).await;
     assert!(!list.text.contains(&token), "a list shows no token");
-    assert_eq!(list.body["items"][0]["workspace"], "default");
     let id = created.body["id"].as_str().expect("an id");
+    let items = list.body["items"].as_array().expect("items");
+    let listed = items
+        .iter()
+        .find(|item| item["id"] == id)
+        .expect("the token is listed");
+    assert_eq!(listed["workspace"], "default");
     let path = format!("/api/v1/tokens/{id}");
     let revoked = api.call("DELETE", &path, &api.admin, None).await;
     assert_eq!(revoked.status, StatusCode::NO_CONTENT);
@@ -40,7 +50,10 @@ async fn a_token_expires() {
     let api = Api::start().await;
     let wish = json!({ "name": "short", "scopes": ["read"], "expires_in": "1h" });
     let created = create(&api, &api.admin, wish).await;
-    let token = created.body["token"].as_str().expect("the token").to_owned();
+    let token = created.body["token"]
+        .as_str()
+        .expect("the token")
+        .to_owned();
     api.clock.advance(Duration::from_secs(3599));
     assert_eq!(reads(&api, &token).await, StatusCode::OK);
     api.clock.advance(Duration::from_secs(1));
@@ -59,10 +72,15 @@ async fn a_workspaces_admin_makes_tokens_for_that_workspace_only() {
 
     let list = api.call("GET", "/api/v1/tokens", &own, None).await;
     let items = list.body["items"].as_array().expect("items");
-    assert!(items.iter().all(|token| token["workspace"] == "other"), "{}", list.text);
+    assert!(
+        items.iter().all(|token| token["workspace"] == "other"),
+        "{}",
+        list.text
+    );
     let all = api.call("GET", "/api/v1/tokens", &api.admin, None).await;
-    let first = all.body["items"].as_array().expect("items").iter();
-    let first = first.filter(|token| token["workspace"].is_null()).next_back().expect("the first");
+    let mut items = all.body["items"].as_array().expect("items").iter();
+    let first = items.rfind(|token| token["workspace"].is_null());
+    let first = first.expect("the first");
     let path = format!("/api/v1/tokens/{}", first["id"].as_str().expect("an id"));
     let foreign = api.call("DELETE", &path, &own, None).await;
     assert_eq!(foreign.status, StatusCode::NOT_FOUND);
@@ -74,9 +92,15 @@ async fn mistakes_of_a_wish_are_told_by_field() {
     let wish = json!({ "name": " ", "scopes": ["read", "write"], "expires_in": "soon" });
     let refused = create(&api, &api.admin, wish).await;
     let errors = refused.body["errors"].as_array().expect("errors");
-    let pointers: Vec<&str> = errors.iter().filter_map(|one| one["pointer"].as_str()).collect();
+    let pointers: Vec<&str> = errors
+        .iter()
+        .filter_map(|one| one["pointer"].as_str())
+        .collect();
     assert_eq!(pointers, ["/name", "/scopes/1", "/expires_in"]);
-    assert_eq!(errors[1]["allowed"], json!(["admin", "read", "apply", "run", "send"]));
+    assert_eq!(
+        errors[1]["allowed"],
+        json!(["admin", "read", "apply", "run", "send"])
+    );
 }
 
 #[tokio::test]
@@ -85,7 +109,11 @@ async fn the_last_use_of_a_token_is_noted() {
     api.get("jobs").await;
     api.tokens.note_uses().await.expect("noted");
     let list = api.call("GET", "/api/v1/tokens", &api.admin, None).await;
-    assert!(list.body["items"][0]["last_used_at"].is_string(), "{}", list.text);
+    assert!(
+        list.body["items"][0]["last_used_at"].is_string(),
+        "{}",
+        list.text
+    );
 }
 
 #[tokio::test]
@@ -93,6 +121,10 @@ async fn the_first_token_is_made_once() {
     let api = Api::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("admin.token");
-    let second = api.tokens.create_first_admin(&file).await.expect("an answer");
+    let second = api
+        .tokens
+        .create_first_admin(&file)
+        .await
+        .expect("an answer");
     assert!(second.is_none() && !file.exists());
 }

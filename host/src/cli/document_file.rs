@@ -207,6 +207,7 @@ subscriptions:
         check(
             parse(DOCUMENT, &[]),
             expect![[r#"
+                nothing was changed:
                 t.yaml:4:44: the variable `SIGNING` is not set
                 t.yaml:9:21: the variable `SECRET` is not set"#]],
         );
@@ -226,6 +227,7 @@ subscriptions:
         check(
             Err(file.refusal(&mistakes)),
             expect![[r#"
+                nothing was changed:
                 t.yaml:1:1: gone
                 t.yaml:4:58: `headers` is not known here; allowed: url
                 t.yaml:7:13: there is no provider `acme`; allowed: other"#]],

@@ -43,14 +43,16 @@ unit:
 	cargo build --workspace --locked
 	cargo test --workspace --locked --no-fail-fast
 
-bench: deps-test ## Speed and memory, each beside what it is compared to
+bench: deps-test deps-bench ## Speed and memory, each beside what it is compared to
 	cargo build --release --workspace --locked
 	./host/benches/run.sh
 
 # What a command below needs and this machine lacks is installed with apt when root.
 .PHONY: deps-test
 deps: ; @./.ci/need cc:gcc
-deps-test: ; @./.ci/need cc:gcc /usr/lib/postgresql/*/bin/initdb:postgresql
+deps-test: ; @./.ci/need cc:gcc objcopy:binutils patchelf:patchelf '/usr/lib/postgresql/*/bin/initdb:postgresql'
+
+deps-bench: ; @./.ci/need wrk:wrk openssl:openssl
 
 clean: ## Removes what was built and what `make run` keeps
 	rm -rf $(TARGET) $(RUN)

@@ -361,6 +361,7 @@ pub fn client() -> reqwest::Client {
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(60))
+        .pool_idle_timeout(Duration::from_secs(2))
         .build()
         .expect("a client")
 }

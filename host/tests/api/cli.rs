@@ -267,7 +267,9 @@ async fn tokens_and_workspaces_are_managed() {
     let said = served.refused(&["jobs", "--token", "tdt_wrong"]).await;
     assert!(said.contains("TRIGGERD_TOKEN"), "{said}");
     let list = served.run_json(&["token", "list", "--json"]).await;
-    let id = list["items"][0]["id"].as_str().expect("an id").to_owned();
+    let items = list["items"].as_array().expect("items");
+    let made = items.iter().find(|item| item["name"] == "ci").expect("the token");
+    let id = made["id"].as_str().expect("an id").to_owned();
     served.run_ok(&["token", "revoke", &id]).await;
     served.refused(&mine).await;
     assert!(served.run_ok(&["provider", "list"]).await.contains("acme"));

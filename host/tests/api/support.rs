@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -152,6 +153,8 @@ impl Api {
 
     /// Calls with a token and perhaps a body.
     pub async fn call(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Answer {
+        // What happens one after the other is so by the clock, too: lists are in that order.
+        self.clock.advance(Duration::from_millis(1));
         let mut request = Request::builder().method(method).uri(path);
         if !token.is_empty() {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));

@@ -143,7 +143,6 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         config: ExecutorConfig {
             running_max: config.runnables.running_max,
             lease: config.runnables.lease,
-            ..ExecutorConfig::default()
         },
     });
     executor::start(&executor, &parts.jobs_wake, &background)

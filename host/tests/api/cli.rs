@@ -268,7 +268,10 @@ async fn tokens_and_workspaces_are_managed() {
     assert!(said.contains("TRIGGERD_TOKEN"), "{said}");
     let list = served.run_json(&["token", "list", "--json"]).await;
     let items = list["items"].as_array().expect("items");
-    let made = items.iter().find(|item| item["name"] == "ci").expect("the token");
+    let made = items
+        .iter()
+        .find(|item| item["name"] == "ci")
+        .expect("the token");
     let id = made["id"].as_str().expect("an id").to_owned();
     served.run_ok(&["token", "revoke", &id]).await;
     served.refused(&mine).await;

@@ -215,9 +215,7 @@ subscriptions:
 
     #[test]
     fn the_servers_mistakes_are_placed_and_sorted() {
-        let file = parse(DOCUMENT, &[("SIGNING", ""), ("SECRET", "")])
-            .ok()
-            .expect("it reads");
+        let file = parse(DOCUMENT, &[("SIGNING", ""), ("SECRET", "")]).expect("it reads");
         let mistakes = [
             Mistake::value("/subscriptions/0/provider", "there is no provider `acme`")
                 .allowing(["other"]),

@@ -100,7 +100,9 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         .await
         .map_err(|error| StartError::of("the first token cannot be made", error))?;
 
-    let outbound = Outbound::open(&OutboundConfig::default())
+    let outbound = Outbound::open(&OutboundConfig {
+        proxy: config.egress.proxy.clone(),
+    })
         .map_err(|error| StartError::of("the HTTP client cannot be made", error))?;
     let registry = open_registry(&config, &clock, &outbound)?;
     let runner = Runner::new(

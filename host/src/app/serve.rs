@@ -103,7 +103,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let outbound = Outbound::open(&OutboundConfig {
         proxy: config.egress.proxy.clone(),
     })
-        .map_err(|error| StartError::of("the HTTP client cannot be made", error))?;
+    .map_err(|error| StartError::of("the HTTP client cannot be made", error))?;
     let registry = open_registry(&config, &clock, &outbound)?;
     let runner = Runner::new(
         CommandDirs::new(config.runnables.command_dirs.clone()),

@@ -128,7 +128,7 @@ pub struct Metrics {
     pub attempts: Counters<5>,
     /// From handing a write over to its synced commit.
     pub commit_latency: Latency,
-    /// A webhook request from its last byte to its answer.
+    /// A webhook request from its head to its answer.
     pub request_latency: Latency,
     /// An attempt from its start to its end.
     pub attempt_latency: Latency,
@@ -189,7 +189,7 @@ impl Metrics {
         );
         let help = "From handing a write over to its synced commit.";
         page.latency("commit_seconds", help, &self.commit_latency);
-        let help = "Webhook requests from their last byte to their answer.";
+        let help = "Webhook requests from their head to their answer.";
         page.latency("request_seconds", help, &self.request_latency);
         page.latency("attempt_seconds", "Attempts.", &self.attempt_latency);
         page.counters(

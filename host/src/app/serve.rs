@@ -21,6 +21,7 @@ use crate::events::Matching;
 use crate::ingress::{self, Ingress};
 use crate::jobs::{Executor, ExecutorConfig, ExecutorParts};
 use crate::metrics::Metrics;
+use crate::model::JobState;
 use crate::outbound::{Outbound, OutboundConfig};
 use crate::plugins::load::Loader;
 use crate::plugins::probe::Prober;
@@ -35,6 +36,8 @@ use crate::tokens::Tokens;
 const FOLDERS_EVERY: Duration = Duration::from_secs(1);
 /// Events are looked for at least this often, whether or not somebody said that there are any.
 const EVENTS_EVERY: Duration = Duration::from_secs(1);
+/// Waiting jobs are counted this often, for the metrics.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// When tokens were last used is noted this often.
 const TOKENS_EVERY: Duration = Duration::from_secs(30);
 
@@ -104,7 +107,8 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         proxy: config.egress.proxy.clone(),
     })
     .map_err(|error| StartError::of("the HTTP client cannot be made", error))?;
-    let registry = open_registry(&config, &clock, &outbound)?;
+    let metrics = Arc::new(Metrics::default());
+    let registry = open_registry(&config, &clock, &outbound, &metrics)?;
     let runner = Runner::new(
         CommandDirs::new(config.runnables.command_dirs.clone()),
         outbound,
@@ -114,7 +118,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         store: store.clone(),
         registry: registry.clone(),
         clock: clock.clone(),
-        metrics: Arc::new(Metrics::default()),
+        metrics,
         tokens: Arc::clone(&tokens),
         events_wake: Arc::new(Notify::new()),
         jobs_wake: Arc::new(Notify::new()),
@@ -211,6 +215,7 @@ fn open_registry(
     config: &Config,
     clock: &Clock,
     outbound: &Outbound,
+    metrics: &Arc<Metrics>,
 ) -> Result<Registry, StartError> {
     let folders = Folders {
         plugins: config.plugins_dir(),
@@ -232,6 +237,7 @@ fn open_registry(
         config.server.auto_enable,
         loader,
         clock.clone(),
+        Arc::clone(metrics),
     ))
 }
 
@@ -263,6 +269,18 @@ fn start_background(parts: &Parts, background: &Background, config: &Config) {
                 Err(error) => tracing::warn!(%error, "old rows could not be removed"),
             }
             Next::After(settings.every)
+        }
+    });
+    let (store, metrics) = (parts.store.clone(), Arc::clone(&parts.metrics));
+    background.run(Arc::new(Notify::new()), move || {
+        let (store, metrics) = (store.clone(), Arc::clone(&metrics));
+        async move {
+            if let Ok(waiting) = store.count_jobs(JobState::Ready).await {
+                metrics
+                    .jobs_ready
+                    .set(i64::try_from(waiting).unwrap_or(i64::MAX));
+            }
+            Next::After(COUNT_EVERY)
         }
     });
     let tokens = Arc::clone(&parts.tokens);

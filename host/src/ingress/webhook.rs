@@ -88,7 +88,9 @@ async fn receive(
     Path((provider, endpoint)): Path<(String, String)>,
     request: HttpRequest<Body>,
 ) -> Response<Body> {
+    let started = Instant::now();
     let response = ingress.answer(&provider, &endpoint, request).await;
+    ingress.metrics.request_latency.observe(started.elapsed());
     let outcome = match response.status().as_u16() {
         404 => Some("unknown"),
         413 => Some("too_large"),

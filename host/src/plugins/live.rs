@@ -31,6 +31,8 @@ pub struct LiveProvider {
     pub generation: u64,
     /// Of the library.
     pub digest: Digest,
+    /// Of the library, in bytes.
+    pub size: u64,
     /// What the host needs of its declaration.
     pub facts: Facts,
     /// Bounds on it.
@@ -50,6 +52,8 @@ pub struct Parts {
     pub generation: u64,
     /// Of the library.
     pub digest: Digest,
+    /// Of the library, in bytes.
+    pub size: u64,
     /// What the host needs of its declaration.
     pub facts: Facts,
     /// Bounds on it.
@@ -69,6 +73,7 @@ impl LiveProvider {
             name: parts.name,
             generation: parts.generation,
             digest: parts.digest,
+            size: parts.size,
             facts: parts.facts,
             limits: parts.limits,
             provider: parts.provider,

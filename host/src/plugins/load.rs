@@ -116,11 +116,6 @@ impl Loader {
         })
     }
 
-    /// How many libraries were loaded since the start. Each keeps its memory for good.
-    pub fn loads(&self) -> u64 {
-        self.generations.load(Ordering::Relaxed)
-    }
-
     /// The size of all libraries loaded since the start, in bytes.
     pub fn bytes_mapped(&self) -> u64 {
         self.bytes_mapped.load(Ordering::Relaxed)
@@ -166,6 +161,7 @@ impl Loader {
             name: manifest.provider.as_str().into(),
             generation,
             digest,
+            size,
             facts,
             limits: limits(manifest, self.body_max),
             provider,

@@ -424,7 +424,7 @@ mod tests {
         check(
             "provider: acme\nlibrary: a.so\nlimits:\n  rate: often\n",
             expect![
-                "manifests/acme.yaml: limits.rate: found `often`, expected a rate like `500/s` at line 4 column 9"
+                "manifests/acme.yaml: limits: found `often`, expected a rate like `500/s` at line 4 column 3"
             ],
         );
         check(

@@ -77,6 +77,12 @@ pub(super) async fn reconcile(inner: &Inner) {
         let row = discovered(file, described, &rows);
         rows.insert(row.name.clone(), row);
     }
+    let held: u64 = serving.values().flatten().map(|live| live.size).sum();
+    let leaked = inner.loader.bytes_mapped().saturating_sub(held);
+    inner
+        .metrics
+        .plugin_leaked_bytes
+        .set(i64::try_from(leaked).unwrap_or(i64::MAX));
     inner.serving.store(Arc::new(serving));
     *inner.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows;
 }
@@ -104,6 +110,7 @@ async fn bring_in_line(
         Ok(wanted) if load.tried == Some(wanted) => old,
         Ok(wanted) => match load_now(inner, named.manifest).await {
             Ok(live) => {
+                inner.metrics.plugin_loads.increment("ok");
                 load.count += 1;
                 load.problem = None;
                 load.tried = Some(wanted);
@@ -112,6 +119,7 @@ async fn bring_in_line(
                 Some(Arc::new(live))
             }
             Err(problem) => {
+                inner.metrics.plugin_loads.increment("failed");
                 let provider = &named.manifest.provider;
                 tracing::warn!(
                     provider,

@@ -13,7 +13,8 @@ use super::load::{LoadError, Loader};
 use super::manifest::{Manifest, with_keys};
 use super::reconcile::write_whole;
 use super::seen::Seen;
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis};
+use crate::metrics::Metrics;
 
 /// Where libraries and manifests lie.
 #[derive(Clone, Debug)]
@@ -95,7 +96,8 @@ pub(super) struct Inner {
     pub(super) folders: Folders,
     pub(super) auto_enable: bool,
     pub(super) loader: Loader,
-    pub(super) clock: crate::clock::Clock,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) serving: ArcSwap<HashMap<Box<str>, Option<Arc<LiveProvider>>>>,
     pub(super) rows: Mutex<BTreeMap<String, ProviderRow>>,
     pub(super) seen: tokio::sync::Mutex<Seen>,
@@ -140,13 +142,15 @@ impl Registry {
         folders: Folders,
         auto_enable: bool,
         loader: Loader,
-        clock: crate::clock::Clock,
+        clock: Clock,
+        metrics: Arc<Metrics>,
     ) -> Registry {
         Registry(Arc::new(Inner {
             folders,
             auto_enable,
             loader,
             clock,
+            metrics,
             serving: ArcSwap::default(),
             rows: Mutex::default(),
             seen: tokio::sync::Mutex::default(),
@@ -180,11 +184,6 @@ impl Registry {
             self.mark_quarantine(row);
         }
         rows
-    }
-
-    /// Libraries loaded since the start, and their size in bytes: neither is given back before the end.
-    pub fn loads(&self) -> (u64, u64) {
-        (self.0.loader.loads(), self.0.loader.bytes_mapped())
     }
 
     /// Brings what is loaded in line with the folders. Idempotent; called by a timer and a wake.

@@ -81,6 +81,8 @@ impl std::fmt::Display for KeyId {
 #[derive(Clone)]
 pub struct KeyRing(Arc<RwLock<Keys>>);
 
+type Key = (KeyId, Secret<[u8; KEY_LEN]>);
+
 struct Keys {
     /// Seals; all may open.
     current: KeyId,
@@ -119,7 +121,7 @@ impl KeyRing {
         KeyRing::of(vec![random_key()], None)
     }
 
-    fn of(keys: Vec<(KeyId, Secret<[u8; KEY_LEN]>)>, file: Option<PathBuf>) -> KeyRing {
+    fn of(keys: Vec<Key>, file: Option<PathBuf>) -> KeyRing {
         let current = keys
             .first()
             .expect("invariant: at least one key was read")
@@ -236,7 +238,7 @@ fn cipher(key: &Secret<[u8; KEY_LEN]>) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new(key.expose().into())
 }
 
-fn random_key() -> (KeyId, Secret<[u8; KEY_LEN]>) {
+fn random_key() -> Key {
     let mut id = [0u8; ID_LEN];
     random(&mut id);
     let mut key = [0u8; KEY_LEN];
@@ -244,10 +246,7 @@ fn random_key() -> (KeyId, Secret<[u8; KEY_LEN]>) {
     (KeyId(id), Secret::new(key))
 }
 
-fn parse<'a>(
-    place: &str,
-    lines: impl Iterator<Item = &'a str>,
-) -> Result<Vec<(KeyId, Secret<[u8; KEY_LEN]>)>, SealError> {
+fn parse<'a>(place: &str, lines: impl Iterator<Item = &'a str>) -> Result<Vec<Key>, SealError> {
     let mut keys = Vec::new();
     for (index, line) in lines.enumerate() {
         let line = line.trim();
@@ -266,7 +265,7 @@ fn parse<'a>(
     Ok(keys)
 }
 
-fn parse_key(line: &str) -> Option<(KeyId, Secret<[u8; KEY_LEN]>)> {
+fn parse_key(line: &str) -> Option<Key> {
     let (id, key) = line.split_once(':')?;
     let id = KeyId::parse(id.trim())?;
     let bytes = Secret::new(URL_SAFE_NO_PAD.decode(key.trim()).ok()?);
@@ -274,7 +273,7 @@ fn parse_key(line: &str) -> Option<(KeyId, Secret<[u8; KEY_LEN]>)> {
 }
 
 /// Writes a whole new file beside the old one and swaps them, so that a crash leaves one of the two.
-fn write_keys(path: &Path, keys: &[(KeyId, Secret<[u8; KEY_LEN]>)]) -> Result<(), SealError> {
+fn write_keys(path: &Path, keys: &[Key]) -> Result<(), SealError> {
     let failed = |source| SealError::KeyFile {
         path: path.to_owned(),
         source,

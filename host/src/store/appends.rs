@@ -21,7 +21,7 @@ use crate::model::{Append, Appended, Delivery, NewEvent, NewRequest, RequestOutc
 impl Store {
     /// Keeps a request and its events; resolves after the commit is synced. Repeating it is harmless.
     pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
-        let packed = PackedAppend::pack(append).await;
+        let packed = Box::new(PackedAppend::pack(append).await);
         match self
             .writer
             .write("append a request", Write::Append(packed))

@@ -305,7 +305,7 @@ async fn insert_lost_attempt(
         "insert into attempts (id, job_id, number, fence, host_id, started_at, finished_at, outcome, \
          error) values ($1, $2, $3, $4, $5, $6, $7, 'lost', $8) on conflict do nothing",
     )
-    .bind(&AttemptId::generate(now))
+    .bind(AttemptId::generate(now))
     .bind(&job.id)
     .bind(job.attempts_made)
     .bind(job.fence)

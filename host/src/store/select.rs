@@ -6,11 +6,13 @@ use super::StoreError;
 use super::sql::{Bind, FromRow, Statement};
 use crate::model::{Page, PageQuery};
 
+type BindLater = Box<dyn FnOnce(&mut Statement) + Send>;
+
 /// A `select` that grows by conditions. All text in it is a constant of the store's.
 pub(super) struct Select {
     operation: &'static str,
     text: String,
-    values: Vec<Box<dyn FnOnce(&mut Statement) + Send>>,
+    values: Vec<BindLater>,
 }
 
 impl Select {

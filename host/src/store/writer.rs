@@ -30,7 +30,7 @@ const BATCH_MAX: usize = 1024;
 
 /// What can be committed together with others.
 pub(super) enum Write {
-    Append(PackedAppend),
+    Append(Box<PackedAppend>),
     Handle(Vec<PackedHandled>),
     Finish(Vec<Finished>),
     Claim(Claim),
@@ -230,7 +230,7 @@ impl Committer {
         let (mut appends, mut handled, mut finished) = (Vec::new(), Vec::new(), Vec::new());
         for write in writes {
             match write {
-                Write::Append(append) => appends.push(append),
+                Write::Append(append) => appends.push(&**append),
                 Write::Handle(events) => handled.extend(events),
                 Write::Finish(attempts) => finished.extend(attempts),
                 Write::Claim(_) => {}

@@ -181,16 +181,15 @@ fn open(path: &Path) -> File {
 /// order as [`join_shared`], so nobody joins what is being removed.
 fn watch(cluster: &Cluster, ready: &Path, lock: &Path, users: &Path) {
     const SCRIPT: &str = r#"
-        remove='"$PG_CTL" -D "$FOLDER/data" -m immediate stop; rm -rf "$FOLDER" "$READY"'
+        remove='kill -QUIT "$(head -n 1 "$FOLDER/data/postmaster.pid")"; rm -rf "$FOLDER" "$READY"'
         while :; do
             sleep 3
             flock -x "$USERS" true
             flock -x "$LOCK" flock -n -x "$USERS" sh -c "$remove" && exit
-        done"#;
+        done &"#;
     let mut shell = Command::new("sh");
     shell
         .args(["-c", SCRIPT])
-        .env("PG_CTL", binary("pg_ctl"))
         .env("FOLDER", &cluster.folder)
         .env("READY", ready)
         .env("LOCK", lock)
@@ -200,7 +199,8 @@ fn watch(cluster: &Cluster, ready: &Path, lock: &Path, users: &Path) {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    shell.spawn().expect("start the watcher");
+    let status = shell.status().expect("start the watcher");
+    assert!(status.success(), "the watcher did not start");
 }
 
 /// A program of the package, run as a user that is not root, which PostgreSQL refuses.

@@ -185,7 +185,7 @@ async fn a_subscription_is_found_by_id_name_and_endpoint(fixture: Fixture) {
     assert_eq!(by_endpoint.as_ref(), Some(&found));
     assert_eq!(
         store.all_subscriptions().await.expect("read"),
-        [found.clone()]
+        std::slice::from_ref(&found)
     );
     let page = store
         .list_subscriptions(&fixture.workspace, &PageQuery::default())

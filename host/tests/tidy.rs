@@ -6,7 +6,17 @@ use std::path::{Path, PathBuf};
 /// Modules of `host/src` by level; a module imports only from lower levels, or from its own.
 const LEVELS: &[&[&str]] = &[
     &[
-        "clock", "id", "secret", "seal", "backoff", "config", "model",
+        "clock",
+        "id",
+        "secret",
+        "seal",
+        "backoff",
+        "config",
+        "model",
+        "metrics",
+        "reference",
+        "units",
+        "yaml",
     ],
     &["store", "outbound", "plugins"],
     &["events", "jobs", "runnables", "tokens", "documents"],
@@ -25,7 +35,11 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("seal", "clock"),
     ("seal", "secret"),
     ("config", "secret"),
+    ("config", "reference"),
+    ("config", "units"),
+    ("config", "yaml"),
     ("documents", "runnables"),
+    ("events", "runnables"),
 ];
 
 /// Outside crates that are named in one place only.

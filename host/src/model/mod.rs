@@ -18,7 +18,7 @@ pub use jobs::{
     Recovered, Replay,
 };
 pub use objects::{
-    NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Runnable, RunnableUpdate,
+    Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Runnable, RunnableUpdate,
     RunnableVersion, SecretsUpdate, Subscription, SubscriptionUpdate, Token, Trigger,
     TriggerFilter, TriggerUpdate, Workspace,
 };

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::words::{RunnableKind, RunnableState, Scope, SubscriptionMode, SubscriptionState};
 use crate::clock::Millis;
 use crate::id::{
-    EndpointId, RunnableId, SubscriptionId, TokenId, TriggerId, VersionId, WorkspaceId,
+    EndpointId, HostId, RunnableId, SubscriptionId, TokenId, TriggerId, VersionId, WorkspaceId,
 };
 use crate::secret::Secret;
 
@@ -15,6 +15,14 @@ pub struct Workspace {
     pub id: WorkspaceId,
     pub name: String,
     pub created_at: Millis,
+}
+
+/// A host that works or worked on this database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    pub id: HostId,
+    pub started_at: Millis,
+    pub seen_at: Millis,
 }
 
 /// An API token; the token itself is not kept.

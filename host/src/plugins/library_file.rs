@@ -105,20 +105,75 @@ impl LibraryFile {
 
     /// Holds the digest against the operator's pin.
     pub fn check_pin(&self, pin: &str) -> Result<(), Refusal> {
-        let found = self.digest.to_string();
-        if found == pin {
-            return Ok(());
-        }
-        Err(Refusal {
-            path: self.path.clone(),
-            kind: "pin",
-            reason: format!(
-                "its SHA-256 is {found}, but the manifest pins {pin}: if you replaced the library \
-                 yourself, run `triggerd provider enable {}` to pin the new one",
-                self.declaration.identity.name,
-            ),
+        check_pin(&self.path, self.digest, pin, &self.declaration)
+    }
+}
+
+/// A declaration without code in the plugins folder.
+pub struct DeclarationFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// As it was read.
+    pub text: String,
+    /// Of `text`.
+    pub digest: Digest,
+    /// What it says.
+    pub declaration: Declaration,
+    /// What its reader wondered at.
+    pub warnings: Vec<String>,
+}
+
+impl DeclarationFile {
+    /// Reads and checks one, under the same rules as a library.
+    pub fn read(folder: &Path, file_name: &str) -> Result<DeclarationFile, Refusal> {
+        let path = folder.join(file_name);
+        check_place(folder, &path)?;
+        check_owner(&path)?;
+        let refuse = |kind, reason: String| Refusal {
+            path: path.clone(),
+            kind,
+            reason,
+        };
+        let bytes = read_whole(&path).map_err(|error| refuse("unreadable", error))?;
+        let digest = Digest::of(&bytes);
+        let text = String::from_utf8(bytes)
+            .map_err(|_| refuse("declaration", "is not text (UTF-8)".to_owned()))?;
+        let loaded = Declaration::load_file(file_name, &text)
+            .map_err(|error| refuse("declaration", error.to_string()))?;
+        Ok(DeclarationFile {
+            digest,
+            text,
+            declaration: loaded.declaration,
+            warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
+            path,
         })
     }
+
+    /// Holds the digest against the operator's pin.
+    pub fn check_pin(&self, pin: &str) -> Result<(), Refusal> {
+        check_pin(&self.path, self.digest, pin, &self.declaration)
+    }
+}
+
+fn check_pin(
+    path: &Path,
+    digest: Digest,
+    pin: &str,
+    declaration: &Declaration,
+) -> Result<(), Refusal> {
+    let found = digest.to_string();
+    if found == pin {
+        return Ok(());
+    }
+    Err(Refusal {
+        path: path.to_owned(),
+        kind: "pin",
+        reason: format!(
+            "its SHA-256 is {found}, but the manifest pins {pin}: if you replaced it yourself, run \
+             `triggerd provider enable {}` to pin the new one",
+            declaration.identity.name,
+        ),
+    })
 }
 
 /// One word for lists and metrics.

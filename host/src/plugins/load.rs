@@ -12,7 +12,7 @@ use tracing::level_filters::LevelFilter;
 use trigger_plugin_abi::host::{Level, Library};
 
 use super::facts::Facts;
-use super::library_file::{Digest, LibraryFile};
+use super::library_file::{DeclarationFile, Digest, LibraryFile};
 use super::live::{LiveProvider, Parts, ResolvedLimits};
 use super::manifest::Manifest;
 use super::probe::{ProbeError, Prober};
@@ -127,13 +127,15 @@ impl Loader {
     }
 
     /// Loads a checked library as its manifest says.
+    /// `declaration` stands in for the embedded one.
     pub async fn load(
         &self,
         library: LibraryFile,
+        declaration: Option<DeclarationFile>,
         manifest: &Manifest,
     ) -> Result<LiveProvider, LoadError> {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
-        let setup = setup(manifest)?;
+        let setup = setup(manifest, declaration.as_ref())?;
         let copy = self.copy(&library, generation)?;
         if let Err(error) = self.prober.probe(&copy, &setup).await {
             let _ = std::fs::remove_file(&copy);
@@ -141,7 +143,10 @@ impl Loader {
         }
         let size = library.bytes.len() as u64;
         let digest = library.digest;
-        let facts = Facts::of(&library.declaration);
+        let facts = match &declaration {
+            Some(file) => Facts::of(&file.declaration),
+            None => Facts::of(&library.declaration),
+        };
         drop(library);
         let reach = reach(&facts, manifest);
         let services = Services::new(
@@ -193,17 +198,21 @@ impl Loader {
 }
 
 /// Digest of everything that decides what a load does: a change of it is a reason to load again.
-pub fn fingerprint(library: Digest, manifest: &Manifest) -> Digest {
+pub fn fingerprint(library: Digest, declaration: Option<Digest>, manifest: &Manifest) -> Digest {
     let manifest = serde_json::to_string(manifest).unwrap_or_default();
-    Digest::of(format!("{library} {manifest}").as_bytes())
+    Digest::of(format!("{library} {declaration:?} {manifest}").as_bytes())
 }
 
-fn setup(manifest: &Manifest) -> Result<String, LoadError> {
+fn setup(manifest: &Manifest, declaration: Option<&DeclarationFile>) -> Result<String, LoadError> {
     let mut config = serde_json::Map::new();
     for (key, value) in &manifest.config {
         config.insert(key.clone(), expand(key, value)?);
     }
-    Ok(serde_json::json!({ "config": config }).to_string())
+    let mut setup = serde_json::json!({ "config": config });
+    if let Some(file) = declaration {
+        setup["declaration"] = serde_json::json!({ "provider.yaml": file.text });
+    }
+    Ok(setup.to_string())
 }
 
 /// Texts that are wholly `${NAME}` are taken from the environment.

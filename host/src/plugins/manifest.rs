@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// Runs providers that are a declaration and nothing else.
+pub const GENERIC_LIBRARY: &str = "libprovider_declared.so";
+
 /// One file of the manifests folder, `<provider>.yaml`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -21,7 +24,7 @@ pub struct Manifest {
     /// A declaration in the plugins folder, for a provider that needs no code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declaration: Option<String>,
-    /// Digest of the library that the operator trusts, in lower-case hex.
+    /// SHA-256 of the library, or of the declaration, that the operator trusts, in lower-case hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Where the library runs.
@@ -118,13 +121,14 @@ pub enum ManifestError {
 }
 
 impl Manifest {
-    /// A manifest that enables one library, pinned.
-    pub fn pinned(provider: &str, library: &str, sha256: &str) -> Manifest {
+    /// A manifest that enables one file, pinned: a library, or a declaration (`.yaml`).
+    pub fn pinned(provider: &str, file: &str, sha256: &str) -> Manifest {
+        let is_declaration = file.ends_with(".yaml");
         Manifest {
             provider: provider.to_owned(),
             enabled: true,
-            library: Some(library.to_owned()),
-            declaration: None,
+            library: (!is_declaration).then(|| file.to_owned()),
+            declaration: is_declaration.then(|| file.to_owned()),
             sha256: Some(sha256.to_owned()),
             isolation: Isolation::InProcess,
             config: BTreeMap::new(),
@@ -132,6 +136,11 @@ impl Manifest {
             limits: Limits::default(),
             permissions: None,
         }
+    }
+
+    /// The library that runs it: the one named, or the generic one for a declaration alone.
+    pub fn library_file(&self) -> &str {
+        self.library.as_deref().unwrap_or(GENERIC_LIBRARY)
     }
 
     /// The manifest as a file holds it.

@@ -30,6 +30,8 @@ pub mod live;
 
 pub mod load;
 
+mod seen;
+
 mod reconcile;
 
 pub mod registry;

@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 use super::live::LiveProvider;
 use super::load::{LoadError, Loader};
 use super::manifest::{Manifest, with_keys};
-use super::reconcile::{Seen, write_whole};
+use super::reconcile::write_whole;
+use super::seen::Seen;
 use crate::clock::Millis;
 
 /// Where libraries and manifests lie.
@@ -212,15 +213,17 @@ impl Registry {
                 message: row.message.unwrap_or_default(),
             });
         };
+        let kind = match library.ends_with(".yaml") {
+            true => "declaration",
+            false => "library",
+        };
+        let keys = [
+            ("enabled", "true"),
+            (kind, library.as_str()),
+            ("sha256", digest.as_str()),
+        ];
         let text = match self.manifest_text(name)? {
-            Some(text) => with_keys(
-                &text,
-                &[
-                    ("enabled", "true"),
-                    ("library", library),
-                    ("sha256", digest),
-                ],
-            ),
+            Some(text) => with_keys(&text, &keys),
             None => Manifest::pinned(name, library, digest).to_text(),
         };
         self.write_manifest(name, &text)?;

@@ -23,7 +23,7 @@ impl Kept {
     /// Reads until the stream ends or fails. What was read so far stays when this is dropped.
     pub(super) async fn drain(&mut self, stream: Option<impl AsyncRead + Unpin>) {
         let Some(mut stream) = stream else { return };
-        let mut chunk = [0u8; 8 * 1024];
+        let mut chunk = vec![0u8; 8 * 1024];
         while let Ok(read @ 1..) = stream.read(&mut chunk).await {
             let room = (self.max - self.bytes.len()).min(read);
             self.bytes.extend_from_slice(&chunk[..room]);

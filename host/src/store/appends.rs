@@ -144,6 +144,8 @@ async fn claim_deliveries<'a>(
             append.request.id.as_str().to_owned()
         });
     }
+    // In one order everywhere, so that two hosts do not wait for each other in a circle.
+    claims.sort_unstable_by_key(|(key, ..)| *key);
     for chunk in chunks(&claims) {
         let mut claim = Statement::composed(
             "claim delivery ids",

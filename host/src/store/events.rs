@@ -12,13 +12,14 @@ use super::sql::{FromRow, Row, Statement, Time};
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{EventId, WorkspaceId};
-use crate::model::{Event, EventFilter, Page, PageQuery, PendingEvent};
+use crate::model::{Event, EventFilter, HandledEvent, Handling, Page, PageQuery, PendingEvent};
 
 const SELECT: &str = "select id, workspace_id, subscription_id, request_id, ordinal, provider, \
     name, occurred_at, received_at, state, reason, matched, tries, due_at, handled_at from events";
 
 impl Store {
-    /// Up to `limit` events that are due, oldest first, with their payloads.
+    /// Up to `limit` events that are due, oldest first, with their payloads. One whose payload does not
+    /// read has failed, in plain sight, and stops no other.
     pub async fn pending_events(
         &self,
         now: Millis,
@@ -38,7 +39,27 @@ impl Store {
         .bind(limit)
         .all(&mut connection)
         .await?;
-        Ok(rows.into_iter().map(|row| row.0).collect())
+        drop(connection);
+        let (mut pending, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
+        for PendingRow { event, payload } in rows {
+            match payload {
+                Ok(payload) => pending.push(PendingEvent { event, payload }),
+                Err(_) => unreadable.push(HandledEvent {
+                    id: event.id,
+                    handling: Handling::Failed {
+                        reason: "its payload does not read from the store".to_owned(),
+                    },
+                }),
+            }
+        }
+        if !unreadable.is_empty() {
+            tracing::warn!(
+                events = unreadable.len(),
+                "events failed because their payloads do not read"
+            );
+            self.handle_events(unreadable).await?;
+        }
+        Ok(pending)
     }
 
     /// When the next pending event is due that is not due yet.
@@ -135,19 +156,21 @@ impl FromRow for Event {
     }
 }
 
-struct PendingRow(PendingEvent);
+struct PendingRow {
+    event: Event,
+    payload: Result<Bytes, StoreError>,
+}
 
 impl FromRow for PendingRow {
     fn from_row(row: &Row<'_>) -> Result<PendingRow, StoreError> {
         let encoding = row.text_opt("encoding")?;
-        let payload = match row.bytes_opt("bytes")? {
-            Some(bytes) => unpack(bytes, encoding.as_deref().unwrap_or("plain"))?,
-            None => Bytes::new(),
-        };
-        Ok(PendingRow(PendingEvent {
+        let payload = row.bytes_opt("bytes")?;
+        Ok(PendingRow {
             event: Event::from_row(row)?,
-            payload,
-        }))
+            payload: payload.map_or(Ok(Bytes::new()), |bytes| {
+                unpack(bytes, encoding.as_deref().unwrap_or("plain"))
+            }),
+        })
     }
 }
 
@@ -161,12 +184,12 @@ static SELECT_PAYLOADS: ManyRows = ManyRows::new(
     ")",
 );
 
-/// The payloads of several events.
+/// The payloads of several events, each read or not.
 pub(super) async fn payloads(
     connection: &mut AnyConnection,
     backend: Backend,
     ids: &[&EventId],
-) -> Result<Vec<(EventId, Bytes)>, StoreError> {
+) -> Result<Vec<(EventId, Result<Bytes, StoreError>)>, StoreError> {
     let mut payloads = Vec::with_capacity(ids.len());
     for chunk in chunks(ids) {
         let mut select = Statement::composed(
@@ -184,14 +207,16 @@ pub(super) async fn payloads(
 
 struct PayloadRow {
     id: EventId,
-    payload: Bytes,
+    payload: Result<Bytes, StoreError>,
 }
 
 impl FromRow for PayloadRow {
     fn from_row(row: &Row<'_>) -> Result<PayloadRow, StoreError> {
         Ok(PayloadRow {
             id: row.parsed("id")?,
-            payload: Packed::from_row(row)?.unpacked()?.unwrap_or_default(),
+            payload: Packed::from_row(row)?
+                .unpacked()
+                .map(Option::unwrap_or_default),
         })
     }
 }

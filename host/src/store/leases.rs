@@ -17,7 +17,9 @@ use super::writer::{Write, Written};
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{AttemptId, EventId, HostId, JobId, RunnableId};
-use crate::model::{ClaimedJob, Job, JobState, ReadyRunnable, Recovered};
+use crate::model::{
+    AttemptOutcome, ClaimedJob, Finished, Job, JobState, NewAttempt, Next, ReadyRunnable, Recovered,
+};
 
 /// The error of an attempt whose host went away.
 const LOST: &str = "the host that ran it went away";
@@ -89,15 +91,65 @@ impl Store {
     /// Claims up to `limit` due jobs of one runnable, oldest first. Each claim raises the fence and
     /// counts as an attempt.
     pub async fn claim_jobs(&self, claim: Claim) -> Result<Vec<ClaimedJob>, StoreError> {
+        let now = claim.now;
         let held = match self.writer.write("claim jobs", Write::Claim(claim)).await? {
             Written::Claim(held) => held,
             _ => unreachable!("invariant: a claim is answered with jobs"),
         };
-        if held.is_empty() {
-            return Ok(Vec::new());
+        let fences: Vec<(JobId, i64)> = held
+            .iter()
+            .map(|held| (held.job.id.clone(), held.job.fence))
+            .collect();
+        match self.with_arguments(held, now).await {
+            Ok(claimed) => Ok(claimed),
+            Err(error) => {
+                // Not run, so not an attempt. If that fails too, the leases end by themselves.
+                let _ = self.release_jobs(fences, now).await;
+                Err(error)
+            }
         }
-        let mut connection = self.database.read().await?;
-        with_arguments(&mut connection, self.database.backend, held).await
+    }
+
+    /// Those without arguments of their own get the payload of their event. A job whose arguments do
+    /// not read is dead at once, in plain sight, and stops no other.
+    async fn with_arguments(
+        &self,
+        held: Vec<HeldJob>,
+        now: Millis,
+    ) -> Result<Vec<ClaimedJob>, StoreError> {
+        let mut events: Vec<&EventId> = held
+            .iter()
+            .filter(|held| held.arguments.is_absent())
+            .filter_map(|held| held.job.event_id.as_ref())
+            .collect();
+        events.sort_unstable();
+        events.dedup();
+        let mut payloads = HashMap::new();
+        if !events.is_empty() {
+            let mut connection = self.database.read().await?;
+            let backend = self.database.backend;
+            payloads.extend(events::payloads(&mut connection, backend, &events).await?);
+        }
+        let (mut claimed, mut unreadable) = (Vec::with_capacity(held.len()), Vec::new());
+        for HeldJob { job, arguments } in held {
+            let payload = || payloads.get(job.event_id.as_ref()?).cloned();
+            let arguments = match arguments.is_absent() {
+                true => payload().unwrap_or_else(|| Ok(Bytes::new())),
+                false => arguments.unpacked().map(Option::unwrap_or_default),
+            };
+            match arguments {
+                Ok(arguments) => claimed.push(ClaimedJob { job, arguments }),
+                Err(_) => unreadable.push(refused_attempt(&job, now)),
+            }
+        }
+        if !unreadable.is_empty() {
+            tracing::warn!(
+                jobs = unreadable.len(),
+                "jobs are dead because their arguments do not read"
+            );
+            self.finish_attempts(unreadable).await?;
+        }
+        Ok(claimed)
     }
 
     /// Moves the leases of these claims, job and fence; returns the jobs that this host no longer
@@ -127,7 +179,7 @@ impl Store {
                 gone.push(job);
             }
         }
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(gone)
     }
 
@@ -263,36 +315,30 @@ impl FromRow for HeldJob {
     }
 }
 
-/// Those without arguments of their own get the payload of their event.
-async fn with_arguments(
-    connection: &mut AnyConnection,
-    backend: Backend,
-    held: Vec<HeldJob>,
-) -> Result<Vec<ClaimedJob>, StoreError> {
-    let mut events: Vec<&EventId> = held
-        .iter()
-        .filter(|held| held.arguments.is_absent())
-        .filter_map(|held| held.job.event_id.as_ref())
-        .collect();
-    events.sort_unstable();
-    events.dedup();
-    let payloads: HashMap<EventId, Bytes> = events::payloads(connection, backend, &events)
-        .await?
-        .into_iter()
-        .collect();
-    held.into_iter()
-        .map(|HeldJob { job, arguments }| {
-            let arguments = match arguments.unpacked()? {
-                Some(arguments) => arguments,
-                None => job
-                    .event_id
-                    .as_ref()
-                    .and_then(|id| payloads.get(id).cloned())
-                    .unwrap_or_default(),
-            };
-            Ok(ClaimedJob { job, arguments })
-        })
-        .collect()
+fn refused_attempt(job: &Job, now: Millis) -> Finished {
+    Finished {
+        job_id: job.id.clone(),
+        fence: job.fence,
+        attempt: NewAttempt {
+            id: AttemptId::generate(now),
+            number: job.attempts_made,
+            host_id: job
+                .lease_owner
+                .clone()
+                .expect("invariant: a claimed job has an owner"),
+            started_at: now,
+            finished_at: now,
+            outcome: AttemptOutcome::Refused,
+            exit_code: None,
+            signal: None,
+            http_status: None,
+            stdout: None,
+            stderr: None,
+            result: None,
+            error: Some("its arguments do not read from the store".to_owned()),
+        },
+        next: Next::Dead,
+    }
 }
 
 async fn insert_lost_attempt(

@@ -31,6 +31,7 @@ mod attempts;
 mod requests;
 
 mod changes;
+mod hosts;
 mod keys;
 mod retention;
 mod runnables;

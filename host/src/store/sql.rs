@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sqlx::any::{AnyArguments, AnyRow};
@@ -49,21 +50,18 @@ impl Statement {
 
     /// Runs it; returns how many rows it changed.
     pub(super) async fn run(self, connection: &mut AnyConnection) -> Result<u64, StoreError> {
-        connection
-            .execute(sqlx::query_with(self.text, self.arguments))
+        let run = connection.execute(sqlx::query_with(self.text, self.arguments));
+        within_time(self.operation, run)
             .await
             .map(|done| done.rows_affected())
-            .map_err(|error| StoreError::of(self.operation, error))
     }
 
     pub(super) async fn all<T: FromRow>(
         self,
         connection: &mut AnyConnection,
     ) -> Result<Vec<T>, StoreError> {
-        let rows = connection
-            .fetch_all(sqlx::query_with(self.text, self.arguments))
-            .await
-            .map_err(|error| StoreError::of(self.operation, error))?;
+        let fetch = connection.fetch_all(sqlx::query_with(self.text, self.arguments));
+        let rows = within_time(self.operation, fetch).await?;
         rows.iter().map(|row| T::from_row(&Row(row))).collect()
     }
 
@@ -72,11 +70,24 @@ impl Statement {
         self,
         connection: &mut AnyConnection,
     ) -> Result<Option<T>, StoreError> {
-        let row = connection
-            .fetch_optional(sqlx::query_with(self.text, self.arguments))
-            .await
-            .map_err(|error| StoreError::of(self.operation, error))?;
+        let fetch = connection.fetch_optional(sqlx::query_with(self.text, self.arguments));
+        let row = within_time(self.operation, fetch).await?;
         row.as_ref().map(|row| T::from_row(&Row(row))).transpose()
+    }
+}
+
+/// No statement of ours takes this long; a server that was cut off would else be waited for until the
+/// network gives up, which takes a quarter of an hour.
+const STATEMENT_MAX: Duration = Duration::from_secs(15);
+
+/// The outcome of an operation of the driver, or that the database is unavailable.
+pub(super) async fn within_time<T>(
+    operation: &'static str,
+    running: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(STATEMENT_MAX, running).await {
+        Ok(done) => done.map_err(|error| StoreError::of(operation, error)),
+        Err(_) => Err(StoreError::unavailable(operation, "it took too long")),
     }
 }
 

@@ -5,12 +5,17 @@
 //! none; the connection must be as good as new then, or the host would not heal.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, Executor};
 
 use super::StoreError;
 use super::open::Backend;
+use super::sql::within_time;
+
+/// How long a rollback may take.
+const ROLLBACK_MAX: Duration = Duration::from_secs(5);
 
 pub(super) struct Transaction {
     /// Absent after the commit.
@@ -27,22 +32,21 @@ impl Transaction {
             Backend::Sqlite => "begin immediate",
             Backend::Postgres => "begin",
         };
-        match connection.execute(sqlx::raw_sql(begin)).await {
+        let begun = connection.execute(sqlx::raw_sql(begin));
+        match within_time("begin a transaction", begun).await {
             Ok(_) => Ok(Transaction {
                 connection: Some(connection),
             }),
             Err(error) => {
-                connection.close_on_drop();
-                Err(StoreError::of("begin a transaction", error))
+                drop(connection.detach());
+                Err(error)
             }
         }
     }
 
     /// Makes its changes lasting: synced when this returns `Ok`.
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
-        self.execute(sqlx::raw_sql("commit"))
-            .await
-            .map_err(|error| StoreError::of("commit", error))?;
+        within_time("commit", self.execute(sqlx::raw_sql("commit"))).await?;
         self.connection = None;
         Ok(())
     }
@@ -69,20 +73,25 @@ impl DerefMut for Transaction {
 impl Drop for Transaction {
     /// The connection comes back to its pool when it is rolled back.
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take() else {
+        let Some(connection) = self.connection.take() else {
             return;
         };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(roll_back(connection))),
-            Err(_) => connection.close_on_drop(),
+            Err(_) => drop(connection.detach()),
         }
     }
 }
 
 async fn roll_back(mut connection: PoolConnection<Any>) {
-    match connection.execute(sqlx::raw_sql("rollback")).await {
-        Ok(_) => {}
-        Err(error) if error.to_string().contains("no transaction is active") => {}
-        Err(_) => connection.close_on_drop(),
+    let rolled_back = connection.execute(sqlx::raw_sql("rollback"));
+    let good = match tokio::time::timeout(ROLLBACK_MAX, rolled_back).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => error.to_string().contains("no transaction is active"),
+        Err(_) => false,
+    };
+    if !good {
+        // Cut off without a word of goodbye, which nobody may be there to hear.
+        drop(connection.detach());
     }
 }

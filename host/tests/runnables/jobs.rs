@@ -338,14 +338,17 @@ async fn a_version_that_cannot_be_read_fails_in_plain_sight() {
     let version = VersionId::generate(host.clock.now());
     let absent = host.add_job_of(&runnable, version, 5).await;
     let executor = host.executor();
-    for id in [&unread, &absent] {
+    for _ in 0..2 {
         executor.tick().await.expect("a tick");
-        let job = host.until_state(id, JobState::Dead).await;
+        until_idle(&executor).await;
+    }
+    for id in [&unread, &absent] {
+        let job = host.job(id).await;
+        assert_eq!(job.state, JobState::Dead);
         assert!(
             job.error
                 .is_some_and(|error| error.starts_with("the version cannot be run: "))
         );
-        until_idle(&executor).await;
     }
 }
 

@@ -292,6 +292,13 @@ impl Fixture {
     }
 }
 
+/// Connections of the test's own to the fixture's database.
+pub async fn pool(fixture: &Fixture) -> sqlx::AnyPool {
+    sqlx::any::install_default_drivers();
+    let pool = sqlx::AnyPool::connect(fixture.config.url.expose()).await;
+    pool.expect("a connection of our own")
+}
+
 pub fn host() -> HostId {
     HostId::generate(START)
 }

@@ -7,7 +7,7 @@ use triggerd::clock::Millis;
 use triggerd::id::{EventId, TriggerId};
 use triggerd::model::*;
 
-use crate::fixture::{Fixture, on_both};
+use crate::fixture::{Fixture, on_both, pool};
 
 on_both! {
     pending_events_come_oldest_first_with_their_payload
@@ -17,6 +17,7 @@ on_both! {
     an_event_that_nothing_matched_is_handled
     a_failed_event_says_why_and_waits_no_longer
     a_deferred_event_comes_back_when_it_is_due
+    an_event_whose_payload_does_not_read_stops_no_other
     events_are_filtered
 }
 
@@ -214,6 +215,27 @@ async fn a_deferred_event_comes_back_when_it_is_due(fixture: Fixture) {
             .await
             .expect("read"),
         None
+    );
+}
+
+async fn an_event_whose_payload_does_not_read_stops_no_other(fixture: Fixture) {
+    let (broken, whole) = (fixture.event(b"a").await, fixture.event(b"b").await);
+    let request = read(&fixture, &broken)
+        .await
+        .request_id
+        .expect("its request");
+    sqlx::query("update requests set body = $1, encoding = 'lz4' where id = $2")
+        .bind(vec![0xffu8; 9])
+        .bind(request.as_str())
+        .execute(&pool(&fixture).await)
+        .await
+        .expect("broken");
+    assert_eq!(pending(&fixture).await, [whole]);
+    let row = read(&fixture, &broken).await;
+    assert_eq!(row.state, EventState::Failed);
+    assert_eq!(
+        row.reason.as_deref(),
+        Some("its payload does not read from the store")
     );
 }
 

@@ -7,7 +7,7 @@ use triggerd::clock::Millis;
 use triggerd::id::{JobId, RunnableId, VersionId};
 use triggerd::model::*;
 
-use crate::fixture::{Fixture, body, host, on_both};
+use crate::fixture::{Fixture, body, host, on_both, pool};
 
 on_both! {
     due_jobs_are_claimed_oldest_first
@@ -29,7 +29,9 @@ on_both! {
     a_cancelled_job_does_not_run_and_its_attempt_is_late
     a_replay_is_a_new_job_that_names_its_origin
     a_replay_without_its_event_is_refused
+    a_job_whose_arguments_do_not_read_is_dead_and_stops_no_other
     jobs_are_filtered
+    hosts_are_noted
 }
 
 async fn finish(fixture: &Fixture, job: &Job, next: Next) -> bool {
@@ -315,23 +317,18 @@ async fn a_lost_lease_of_the_last_attempt_leaves_it_dead(fixture: Fixture) {
 async fn an_extended_lease_is_not_lost(fixture: Fixture) {
     let runnable = fixture.runnable("f/a").await;
     fixture.job(&runnable).await;
-    let owner = host();
-    fixture.claim(&runnable, &owner, 1).await;
+    let claimed = fixture.claim(&runnable, &host(), 1).await;
     fixture.advance(29);
-    let held = fixture
-        .store
-        .extend_leases(&owner, fixture.later(30))
-        .await
-        .expect("extended");
-    assert_eq!(held, 1);
-    assert_eq!(
+    let (id, fence) = (claimed[0].job.id.clone(), claimed[0].job.fence);
+    let extend = |fence, until| {
         fixture
             .store
-            .extend_leases(&host(), fixture.later(99))
-            .await
-            .expect("none"),
-        0
-    );
+            .extend_leases(vec![(id.clone(), fence)], until)
+    };
+    let gone = extend(fence, fixture.later(30)).await.expect("extended");
+    assert_eq!(gone, []);
+    let gone = extend(fence - 1, fixture.later(99)).await.expect("none");
+    assert_eq!(gone, [id.clone()]);
     fixture.advance(29);
     assert!(
         fixture
@@ -598,6 +595,57 @@ async fn a_replay_without_its_event_is_refused(fixture: Fixture) {
         .replay_job(&fixture.workspace, &job.id, replay())
         .await;
     assert!(error.expect_err("nothing to replay").is_conflict());
+}
+
+async fn a_job_whose_arguments_do_not_read_is_dead_and_stops_no_other(fixture: Fixture) {
+    let runnable = fixture.runnable("f/a").await;
+    let (broken, whole) = (fixture.job(&runnable).await, fixture.job(&runnable).await);
+    sqlx::query("update jobs set arguments = $1, encoding = 'lz4' where id = $2")
+        .bind(vec![0xffu8; 9])
+        .bind(broken.as_str())
+        .execute(&pool(&fixture).await)
+        .await
+        .expect("broken");
+    let claimed = fixture.claim(&runnable, &host(), 10).await;
+    let claimed: Vec<&JobId> = claimed.iter().map(|claimed| &claimed.job.id).collect();
+    assert_eq!(claimed, [&whole]);
+    let dead = fixture.read_job(&broken).await;
+    assert_eq!(dead.state, JobState::Dead);
+    assert_eq!(
+        dead.error.as_deref(),
+        Some("its arguments do not read from the store")
+    );
+    let attempts = fixture.store.list_attempts(&broken).await.expect("listed");
+    assert_eq!(attempts[0].outcome, AttemptOutcome::Refused);
+}
+
+async fn hosts_are_noted(fixture: Fixture) {
+    let (old, current) = (host(), host());
+    fixture
+        .store
+        .note_host(&old, fixture.now())
+        .await
+        .expect("noted");
+    let start = fixture.advance(100);
+    fixture
+        .store
+        .note_host(&current, start)
+        .await
+        .expect("noted");
+    let seen_at = fixture.advance(10);
+    fixture
+        .store
+        .note_host(&current, seen_at)
+        .await
+        .expect("noted");
+    assert_eq!(
+        fixture.store.list_hosts(start).await.expect("listed"),
+        [Host {
+            id: current,
+            started_at: start,
+            seen_at,
+        }]
+    );
 }
 
 async fn jobs_are_filtered(fixture: Fixture) {

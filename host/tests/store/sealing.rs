@@ -7,7 +7,7 @@ use triggerd::seal::KeyRing;
 use triggerd::secret::Secret;
 use triggerd::store::Store;
 
-use crate::fixture::{Fixture, on_both};
+use crate::fixture::{Fixture, on_both, pool};
 
 on_both! {
     secrets_are_not_in_the_database_in_clear
@@ -18,12 +18,6 @@ on_both! {
 }
 
 const SECRET: &str = "tiger-lily-42";
-
-async fn pool(fixture: &Fixture) -> sqlx::AnyPool {
-    sqlx::any::install_default_drivers();
-    let pool = sqlx::AnyPool::connect(fixture.config.url.expose()).await;
-    pool.expect("a connection of our own")
-}
 
 /// Subscriptions and a runnable, each with a secret.
 async fn secrets(fixture: &Fixture, count: usize) -> Vec<SubscriptionId> {

@@ -244,7 +244,7 @@ fn simulate(seed: u64) -> u64 {
 
 #[test]
 fn slow_and_dead_runnables_do_not_hold_up_the_others() {
-    for seed in 0..500 {
+    for seed in 0..100 {
         let waited_max = simulate(seed);
         assert!(
             waited_max < 4_000,

@@ -1,0 +1,48 @@
+//! Which hosts work on this database.
+
+use super::sql::{FromRow, Row, Statement};
+use super::{Store, StoreError};
+use crate::clock::Millis;
+use crate::id::HostId;
+use crate::model::Host;
+
+impl Store {
+    /// Notes that this host is alive; the first time also when it started.
+    pub async fn note_host(&self, id: &HostId, now: Millis) -> Result<(), StoreError> {
+        let mut connection = self.database.writer().await?;
+        Statement::new(
+            "note a host",
+            "insert into hosts (id, started_at, seen_at) values ($1, $2, $3) \
+             on conflict (id) do update set seen_at = excluded.seen_at",
+        )
+        .bind(id)
+        .bind(now)
+        .bind(now)
+        .run(&mut connection)
+        .await
+        .map(|_| ())
+    }
+
+    /// Those that were seen since, the latest first.
+    pub async fn list_hosts(&self, since: Millis) -> Result<Vec<Host>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Statement::new(
+            "list hosts",
+            "select id, started_at, seen_at from hosts where seen_at >= $1 \
+             order by seen_at desc, id limit 1000",
+        )
+        .bind(since)
+        .all(&mut connection)
+        .await
+    }
+}
+
+impl FromRow for Host {
+    fn from_row(row: &Row<'_>) -> Result<Host, StoreError> {
+        Ok(Host {
+            id: row.parsed("id")?,
+            started_at: row.millis("started_at")?,
+            seen_at: row.millis("seen_at")?,
+        })
+    }
+}

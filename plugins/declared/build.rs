@@ -1,0 +1,5 @@
+//! Packs the declaration for embedding.
+
+fn main() {
+    trigger_plugin_build::declare();
+}

@@ -43,13 +43,13 @@ unit:
 	cargo build --workspace --locked
 	cargo test --workspace --locked --no-fail-fast
 
-bench: deps-test ## Speed and memory, each beside what it is compared to
-	cargo build --release --workspace --locked
+bench: deps-bench ## Speed and memory, each beside what it is compared to
 	./host/benches/run.sh
 
 # What a command below needs and this machine lacks is installed with apt when root.
-.PHONY: deps-test
+.PHONY: deps-test deps-bench
 deps: ; @./.ci/need cc:gcc
+deps-bench: ; @./.ci/need cc:gcc wrk:wrk openssl:openssl
 deps-test: ; @./.ci/need cc:gcc /usr/lib/postgresql/*/bin/initdb:postgresql
 
 clean: ## Removes what was built and what `make run` keeps

@@ -43,7 +43,7 @@ pub fn show_duration(duration: Duration) -> String {
 fn show(amount: u64, units: &[(&str, u64)]) -> String {
     let fitting = units
         .iter()
-        .filter(|(_, factor)| amount > 0 && amount % factor == 0)
+        .filter(|(_, factor)| amount > 0 && amount.is_multiple_of(*factor))
         .max_by_key(|(_, factor)| *factor);
     match fitting {
         Some((unit, factor)) => format!("{}{unit}", amount / factor),

@@ -313,7 +313,7 @@ mod tests {
         );
         check(
             "a: !!binary aGk=\n",
-            expect!["1:13: a tag is not supported here"],
+            expect!["1:4: a tag is not supported here"],
         );
         check("{[1]: 2}", expect!["1:2: a key must be a text"]);
         check(

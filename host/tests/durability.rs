@@ -113,7 +113,7 @@ async fn twenty_kills_under_load_lose_nothing_that_was_answered_2xx() {
     let jobs = host.all_items("jobs").await;
     let of_events: BTreeSet<&str> = jobs
         .iter()
-        .filter_map(|job| job["event"].as_str().or(job["event"]["id"].as_str()))
+        .filter_map(|job| job["event_id"].as_str())
         .collect();
     assert_eq!(
         (jobs.len(), of_events.len()),

@@ -100,7 +100,9 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         .await
         .map_err(|error| StartError::of("the first token cannot be made", error))?;
 
-    let outbound = Outbound::open(&OutboundConfig::default())
+    let outbound = Outbound::open(&OutboundConfig {
+        proxy: config.egress.proxy.clone(),
+    })
         .map_err(|error| StartError::of("the HTTP client cannot be made", error))?;
     let registry = open_registry(&config, &clock, &outbound)?;
     let runner = Runner::new(
@@ -143,7 +145,6 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         config: ExecutorConfig {
             running_max: config.runnables.running_max,
             lease: config.runnables.lease,
-            ..ExecutorConfig::default()
         },
     });
     executor::start(&executor, &parts.jobs_wake, &background)

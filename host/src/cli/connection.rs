@@ -125,9 +125,7 @@ mod tests {
             pid: 1,
         };
         file.write(data.path()).expect("written");
-        let found = Connection::open_from(&args(None), &places)
-            .ok()
-            .expect("a server");
+        let found = Connection::open_from(&args(None), &places).expect("a server");
         assert_eq!(found.client.base().as_str(), "http://127.0.0.1:18080/");
         assert_eq!(found.workspace(), "default");
     }

@@ -207,6 +207,7 @@ subscriptions:
         check(
             parse(DOCUMENT, &[]),
             expect![[r#"
+                nothing was changed:
                 t.yaml:4:44: the variable `SIGNING` is not set
                 t.yaml:9:21: the variable `SECRET` is not set"#]],
         );
@@ -214,9 +215,7 @@ subscriptions:
 
     #[test]
     fn the_servers_mistakes_are_placed_and_sorted() {
-        let file = parse(DOCUMENT, &[("SIGNING", ""), ("SECRET", "")])
-            .ok()
-            .expect("it reads");
+        let file = parse(DOCUMENT, &[("SIGNING", ""), ("SECRET", "")]).expect("it reads");
         let mistakes = [
             Mistake::value("/subscriptions/0/provider", "there is no provider `acme`")
                 .allowing(["other"]),
@@ -226,6 +225,7 @@ subscriptions:
         check(
             Err(file.refusal(&mistakes)),
             expect![[r#"
+                nothing was changed:
                 t.yaml:1:1: gone
                 t.yaml:4:58: `headers` is not known here; allowed: url
                 t.yaml:7:13: there is no provider `acme`; allowed: other"#]],

@@ -15,8 +15,7 @@ mod tests;
 pub use layers::{Layers, load};
 pub use mistake::{ConfigError, ConfigMistake};
 pub use settings::{
-    Breaker, Config, DatabaseUrl, Egress, Limits, Log, LogFormat, Retention, Runnables, Server,
-    reachable,
+    Config, DatabaseUrl, Egress, Limits, Log, LogFormat, Retention, Runnables, Server, reachable,
 };
 
 /// The commented settings file, as `triggerd config` prints it.

@@ -1,6 +1,6 @@
 //! A value as a layer holds it, not yet typed: JSON from the file, text from a variable or a flag.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -129,15 +129,6 @@ impl FromRaw for Vec<PathBuf> {
     }
 }
 
-impl FromRaw for Vec<String> {
-    const FORM: &'static str = "a list of networks like [10.0.0.0/8, fd00::/8]";
-
-    fn from_raw(raw: Raw<'_>) -> Option<Self> {
-        raw.list()
-            .filter(|items| items.iter().all(|item| is_network(item)))
-    }
-}
-
 impl FromRaw for String {
     const FORM: &'static str = "a text";
 
@@ -193,17 +184,4 @@ impl FromRaw for LogFormat {
             _ => None,
         }
     }
-}
-
-/// Whether `text` is a network in CIDR form.
-pub fn is_network(text: &str) -> bool {
-    let Some((address, bits)) = text.split_once('/') else {
-        return false;
-    };
-    let bits_max = match address.parse() {
-        Ok(IpAddr::V4(_)) => 32,
-        Ok(IpAddr::V6(_)) => 128,
-        Err(_) => return false,
-    };
-    bits.parse::<u8>().is_ok_and(|bits| bits <= bits_max)
 }

@@ -9,7 +9,6 @@ use url::Url;
 
 use super::raw::Raw;
 
-const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const DAY: Duration = Duration::from_hours(24);
 
@@ -96,32 +95,16 @@ group! {
         command_dirs: Vec<PathBuf> = Vec::new();
         /// Attempts at once, over all runnables.
         running_max: u32 = 64;
-        /// Attempts at once of one runnable that does not say so itself.
-        concurrency: u32 = 8;
-        /// The deadline of an attempt whose runnable does not say so itself.
-        timeout: Duration = Duration::from_secs(30);
-        /// How much of stdout, stderr or an answer is kept, in bytes.
-        output_max: u64 = 256 * KIB;
         /// How long a host that fell silent keeps its running jobs.
         lease: Duration = Duration::from_secs(30);
     }
 }
 
 group! {
-    /// When a runnable that keeps failing is left alone for a while.
-    Breaker {
-        /// Failures in a row that open it; 0 switches it off.
-        failures: u32 = 10;
-        /// How long it stays open before one attempt is let through.
-        pause: Duration = Duration::from_secs(30);
-    }
-}
-
-group! {
-    /// Where runnables may connect to. Metadata services never can be opened.
+    /// How what leaves this host gets out.
     Egress {
-        /// Networks beyond the public internet that every runnable may reach, as CIDR.
-        allow: Vec<String> = Vec::new();
+        /// The proxy for runnables and providers. The environment's proxy variables are not read.
+        proxy: Option<Url> = None;
     }
 }
 
@@ -146,18 +129,16 @@ pub struct Config {
     pub log: Log,
     pub limits: Limits,
     pub runnables: Runnables,
-    pub breaker: Breaker,
     pub egress: Egress,
     pub retention: Retention,
     /// What was odd about the layers but no reason to refuse them; logged at the start.
     pub warnings: Vec<String>,
 }
 
-pub(super) const GROUPS: [(&str, &[&str]); 6] = [
+pub(super) const GROUPS: [(&str, &[&str]); 5] = [
     ("log", Log::KEYS),
     ("limits", Limits::KEYS),
     ("runnables", Runnables::KEYS),
-    ("breaker", Breaker::KEYS),
     ("egress", Egress::KEYS),
     ("retention", Retention::KEYS),
 ];
@@ -170,7 +151,6 @@ impl Config {
             Some(("log", key)) => self.log.set(key, raw),
             Some(("limits", key)) => self.limits.set(key, raw),
             Some(("runnables", key)) => self.runnables.set(key, raw),
-            Some(("breaker", key)) => self.breaker.set(key, raw),
             Some(("egress", key)) => self.egress.set(key, raw),
             Some(("retention", key)) => self.retention.set(key, raw),
             Some(_) => None,

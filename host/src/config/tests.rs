@@ -127,7 +127,7 @@ fn unknown_keys_and_bad_values_are_refused_together_with_their_places() {
             triggerd.yaml:1:9: listen: found "here", expected an address and port like 127.0.0.1:8080 or [::1]:8080
             triggerd.yaml:3:13: limits.body_max: found "25 apples", expected a size like 256KiB, 25MiB or 1GiB, or a number of bytes
             triggerd.yaml:4:3: `limits.body` is not a setting; allowed: body_max, api_body_max, read_timeout, webhooks_in_flight, api_in_flight
-            triggerd.yaml:5:1: `lisen` is not a setting; allowed: listen, public_url, data, database, database_connections, plugins, manifests, auto_enable, drain, log, limits, runnables, breaker, egress, retention
+            triggerd.yaml:5:1: `lisen` is not a setting; allowed: listen, public_url, data, database, database_connections, plugins, manifests, auto_enable, drain, log, limits, runnables, egress, retention
             triggerd.yaml:6:6: log: found "loud", expected a group with filter, format
         "#]],
     );
@@ -166,4 +166,33 @@ fn a_database_password_is_taken_from_the_environment_and_never_shown() {
     );
     let wrong = load_text("database: mysql://u:hunter2@db", &[]).expect_err("refused");
     assert!(!wrong.to_string().contains("hunter2"), "{wrong}");
+}
+
+#[test]
+fn every_setting_is_read_where_the_server_is_put_together() {
+    let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut text = String::new();
+    for entry in std::fs::read_dir(sources.join("app"))
+        .expect("the sources")
+        .flatten()
+    {
+        text += &std::fs::read_to_string(entry.path()).expect("a source");
+    }
+    // What has a default of its own making is read through a method beside the settings.
+    let settings = std::fs::read_to_string(sources.join("config/settings.rs")).expect("a source");
+    for line in settings
+        .lines()
+        .filter(|line| line.contains("self.server."))
+    {
+        text += line;
+    }
+    let fields: BTreeSet<&str> = text
+        .split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.'))
+        .filter_map(|path| path.split_once('.'))
+        .flat_map(|(_, fields)| fields.split('.'))
+        .collect();
+    for key in Config::keys() {
+        let field = key.rsplit('.').next().expect("a name");
+        assert!(fields.contains(field), "nothing reads `{key}`");
+    }
 }

@@ -40,14 +40,11 @@ impl<'a> Fields<'a> {
         pointer_join(&self.pointer, key)
     }
 
-    /// Where the map stands.
-    pub fn pointer(&self) -> &str {
-        &self.pointer
-    }
-
     /// The value of a field; `null` is absent.
     pub fn value(&mut self, key: &'static str) -> Option<&'a Value> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.map.get(key).filter(|value| !value.is_null())
     }
 

@@ -274,12 +274,7 @@ impl Planner<'_> {
                 .validate_trigger(provider, &entry.event, &entry.parameters);
             match checked.await {
                 Ok(found) => {
-                    let (of_event, of_fields) =
-                        found.into_iter().partition(|one| one.field.is_none());
-                    let pointer = format!("{}/event", entry.pointer);
-                    wanted::note_all(of_event, &pointer, &mut draft.mistakes);
-                    let pointer = format!("{}/parameters", entry.pointer);
-                    wanted::note_all(of_fields, &pointer, &mut draft.mistakes);
+                    wanted::note_of_trigger(found, entry, &mut draft.mistakes);
                 }
                 Err(error)
                     if draft

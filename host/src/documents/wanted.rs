@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, CatalogError, Field, FieldMistake, SubscriptionDraft};
-use super::document::{SubscriptionEntry, expect_text};
+use super::document::{SubscriptionEntry, TriggerEntry, expect_text};
 use super::mistake::Mistake;
 use crate::secret::Secret;
 use crate::yaml::pointer_join;
@@ -100,11 +100,30 @@ fn split(
 }
 
 /// Notes what a plugin found, below `pointer`.
-pub(super) fn note_all(found: Vec<FieldMistake>, pointer: &str, mistakes: &mut Vec<Mistake>) {
+fn note_all(found: Vec<FieldMistake>, pointer: &str, mistakes: &mut Vec<Mistake>) {
     for mistake in found {
         let pointer = match &mistake.field {
             Some(field) => pointer_join(pointer, field),
             None => pointer.to_owned(),
+        };
+        mistakes.push(Mistake::value(pointer, mistake.message).allowing(mistake.allowed));
+    }
+}
+
+/// Notes what a plugin found in a trigger: at the parameter that it names, be it only in its
+/// sentence, else at the event.
+pub(super) fn note_of_trigger(
+    found: Vec<FieldMistake>,
+    entry: &TriggerEntry,
+    mistakes: &mut Vec<Mistake>,
+) {
+    let parameters = format!("{}/parameters", entry.pointer);
+    for mistake in found {
+        let mut names = entry.parameters.keys();
+        let said = names.find(|name| mistake.message.contains(&format!("`{name}`")));
+        let pointer = match mistake.field.as_ref().or(said) {
+            Some(name) => pointer_join(&parameters, name),
+            None => format!("{}/event", entry.pointer),
         };
         mistakes.push(Mistake::value(pointer, mistake.message).allowing(mistake.allowed));
     }

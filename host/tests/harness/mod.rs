@@ -47,6 +47,12 @@ impl Host {
 
     /// As told.
     pub async fn start_with(options: Options) -> Host {
+        let mut host = Host::prepare(options);
+        host.resume().await;
+        host
+    }
+
+    fn prepare(options: Options) -> Host {
         let folder = tempfile::Builder::new()
             .prefix("triggerd-test-")
             .tempdir()
@@ -67,16 +73,30 @@ impl Host {
             )
             .expect("the manifest");
         }
-        let mut host = Host {
+        Host {
             folder,
             url: String::new(),
             token: String::new(),
             options,
             child: None,
             client: client(),
-        };
+        }
+    }
+
+    /// Another host with the keys and the first token of this one, for one database.
+    pub async fn start_like(other: &Host, options: Options) -> Host {
+        let mut host = Host::prepare(options);
+        for file in ["keys", "admin.token"] {
+            fs::copy(other.path("data").join(file), host.path("data").join(file)).expect("copied");
+        }
         host.resume().await;
         host
+    }
+
+    /// An address of another host, on this one.
+    pub fn with_own_address(&self, url: &str) -> String {
+        let path = &url[url.find("/webhooks/").expect("an endpoint")..];
+        format!("{}{path}", self.url)
     }
 
     /// Starts the process (again) over the same folders and waits until it serves.
@@ -361,6 +381,7 @@ pub fn client() -> reqwest::Client {
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(60))
+        .pool_idle_timeout(Duration::from_secs(2))
         .build()
         .expect("a client")
 }

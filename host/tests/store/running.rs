@@ -328,7 +328,7 @@ async fn an_extended_lease_is_not_lost(fixture: Fixture) {
     let gone = extend(fence, fixture.later(30)).await.expect("extended");
     assert_eq!(gone, []);
     let gone = extend(fence - 1, fixture.later(99)).await.expect("none");
-    assert_eq!(gone, [id.clone()]);
+    assert_eq!(gone, std::slice::from_ref(&id));
     fixture.advance(29);
     assert!(
         fixture

@@ -1,0 +1,9 @@
+//! The API against a real store: who may do what, what is described, what bad input gets.
+
+mod apply;
+mod cli;
+mod log;
+mod objects;
+mod routes;
+mod support;
+mod tokens;

@@ -1,0 +1,260 @@
+//! Every route: described, closed without a token, closed to other workspaces.
+
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use triggerd::model::Scope;
+
+use crate::support::{Api, document};
+
+/// Routes that tell nothing about anybody.
+const OPEN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+fn description() -> Value {
+    serde_json::to_value(triggerd::api::openapi()).expect("JSON")
+}
+
+/// Method and path of every operation.
+fn operations() -> Vec<(String, String)> {
+    let description = description();
+    let paths = description["paths"].as_object().expect("paths");
+    let mut operations = Vec::new();
+    for (path, item) in paths {
+        for method in item.as_object().expect("an item").keys() {
+            operations.push((method.to_uppercase(), path.clone()));
+        }
+    }
+    operations
+}
+
+/// The path with something that is there in place of each parameter.
+fn filled(path: &str, workspace: &str) -> String {
+    let job = "job_00000000000000000000000000";
+    path.replace("{workspace}", workspace)
+        .replace("{subscription}", "my-repo")
+        .replace("{runnable}", "f%2Fdemo%2Frecord")
+        .replace("{trigger}", "on-main")
+        .replace("{provider}", "acme")
+        .replace("{token}", "tok_00000000000000000000000000")
+        .replace("{job}", job)
+        .replace("{event}", &job.replace("job_", "evt_"))
+        .replace("{request}", &job.replace("job_", "req_"))
+}
+
+#[test]
+fn every_handler_is_registered_and_described() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");
+    let mut handlers = 0;
+    for entry in std::fs::read_dir(folder).expect("the sources").flatten() {
+        let text = std::fs::read_to_string(entry.path()).expect("a source");
+        handlers += text.matches("#[utoipa::path(").count();
+    }
+    assert_eq!(operations().len(), handlers);
+    assert!(handlers > 30, "{handlers}");
+}
+
+#[tokio::test]
+async fn every_route_but_health_needs_a_token() {
+    let api = Api::start().await;
+    api.apply("", document()).await;
+    let bad = format!("tdt_{}", "A".repeat(43));
+    for (method, path) in operations() {
+        let path = filled(&path, "default");
+        for token in ["", "nonsense", &bad] {
+            let answer = api.call(&method, &path, token, Some(json!({}))).await;
+            if OPEN.contains(&path.as_str()) {
+                assert_eq!(answer.status, StatusCode::OK, "{method} {path}");
+            } else {
+                assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");
+                assert_eq!(answer.kind, "application/problem+json", "{method} {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_workspace_finds_nothing() {
+    let api = Api::start().await;
+    api.apply("", document()).await;
+    let all = [
+        Scope::Admin,
+        Scope::Read,
+        Scope::Apply,
+        Scope::Run,
+        Scope::Send,
+    ];
+    let foreign = api.token(Some("other"), &all).await;
+    let before = api.get("subscriptions").await;
+    let in_workspace = |path: &String| path.contains("{workspace}/");
+    let mut tried = 0;
+    for (method, path) in operations()
+        .into_iter()
+        .filter(|(_, path)| in_workspace(path))
+    {
+        let there = api
+            .call(
+                &method,
+                &filled(&path, "default"),
+                &foreign,
+                Some(json!({})),
+            )
+            .await;
+        assert_eq!(
+            there.status,
+            StatusCode::NOT_FOUND,
+            "{method} {path}: {}",
+            there.text
+        );
+        // What is there and not theirs reads like what is not there at all.
+        let nowhere = api
+            .call(
+                &method,
+                &filled(&path, "nowhere"),
+                &foreign,
+                Some(json!({})),
+            )
+            .await;
+        let same = there.text.replace("default", "nowhere");
+        assert_eq!(same, nowhere.text, "{method} {path}");
+        tried += 1;
+    }
+    assert!(tried > 20, "{tried}");
+    assert_eq!(api.get("subscriptions").await, before);
+}
+
+#[tokio::test]
+async fn a_workspace_token_does_not_rule_the_instance() {
+    let api = Api::start().await;
+    let foreign = api.token(Some("other"), &[Scope::Admin]).await;
+    for (method, path, body) in [
+        ("POST", "/api/v1/workspaces", json!({ "name": "new" })),
+        ("DELETE", "/api/v1/workspaces/default", json!({})),
+        ("POST", "/api/v1/providers/acme/enable", json!({})),
+        ("POST", "/api/v1/providers/acme/disable", json!({})),
+        ("POST", "/api/v1/keys/rotate", json!({})),
+        ("GET", "/api/v1/audit", json!({})),
+    ] {
+        let answer = api.call(method, path, &foreign, Some(body)).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {path}");
+    }
+    let list = api.call("GET", "/api/v1/workspaces", &foreign, None).await;
+    assert_eq!(list.body["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(list.body["items"][0]["name"], "other");
+}
+
+#[tokio::test]
+async fn each_scope_opens_its_own_routes_only() {
+    let api = Api::start().await;
+    api.apply("", document()).await;
+    let reader = api.token(Some("default"), &[Scope::Read]).await;
+    let sender = api.token(Some("default"), &[Scope::Send]).await;
+    for (method, path) in operations() {
+        if !path.contains("{workspace}/") {
+            continue;
+        }
+        let path = filled(&path, "default");
+        let may_read = method == "GET" && !path.ends_with("/audit");
+        let answer = api.call(&method, &path, &reader, Some(json!({}))).await;
+        assert_eq!(
+            answer.status == StatusCode::FORBIDDEN,
+            !may_read,
+            "{method} {path}"
+        );
+        let answer = api.call(&method, &path, &sender, Some(json!({}))).await;
+        let may_send = path.ends_with("/sample");
+        assert_eq!(
+            answer.status == StatusCode::FORBIDDEN,
+            !may_send,
+            "{method} {path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_description_is_served_and_its_references_hold() {
+    let api = Api::start().await;
+    let served = api.call("GET", "/api/openapi.json", "", None).await;
+    assert_eq!(served.body, description());
+    let version = served.body["openapi"].as_str().expect("a version");
+    assert!(version.starts_with("3.1."), "{version}");
+    let mut ids = BTreeSet::new();
+    for item in served.body["paths"].as_object().expect("paths").values() {
+        for operation in item.as_object().expect("operations").values() {
+            let id = operation["operationId"].as_str().expect("an id");
+            assert!(ids.insert(id.to_owned()), "{id} stands twice");
+            assert!(
+                operation["responses"]["default"].is_object(),
+                "{id} describes no problem"
+            );
+        }
+    }
+    for part in served.text.split("\"$ref\":\"#").skip(1) {
+        let pointer = part.split('"').next().expect("a pointer");
+        assert!(
+            served.body.pointer(pointer).is_some(),
+            "{pointer} leads nowhere"
+        );
+    }
+}
+
+#[tokio::test]
+async fn health_needs_the_providers_settled() {
+    let api = Api::start().await;
+    let ready = api.call("GET", "/readyz", "", None).await;
+    assert_eq!(
+        (ready.status, &ready.body["providers_loaded"]),
+        (StatusCode::OK, &json!(1))
+    );
+    api.providers
+        .is_unsettled
+        .store(true, std::sync::atomic::Ordering::Relaxed);
+    let ready = api.call("GET", "/readyz", "", None).await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    let alive = api.call("GET", "/healthz", "", None).await;
+    assert_eq!(alive.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_closed_store_makes_the_server_unready_and_its_answers_503() {
+    let api = Api::start().await;
+    api.store.close().await;
+    for path in ["/readyz", "/api/v1/workspaces"] {
+        let answer = api.call("GET", path, &api.admin, None).await;
+        assert_eq!(
+            answer.status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{path}: {}",
+            answer.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn metrics_count_the_calls() {
+    let api = Api::start().await;
+    api.get("jobs").await;
+    let page = api.call("GET", "/metrics", "", None).await;
+    assert!(page.kind.starts_with("text/plain"), "{}", page.kind);
+    let line = "triggerd_api_calls_total{status=\"2xx\"} 1";
+    assert!(
+        page.text.lines().any(|found| found == line),
+        "{}",
+        page.text
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_problem_too() {
+    let api = Api::start().await;
+    let missing = api.call("GET", "/api/v2/jobs", &api.admin, None).await;
+    assert_eq!(
+        (missing.status, missing.kind.as_str()),
+        (StatusCode::NOT_FOUND, "application/problem+json")
+    );
+    let method = api
+        .call("PATCH", "/api/v1/workspaces", &api.admin, None)
+        .await;
+    assert_eq!(method.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(method.kind, "application/problem+json");
+}

@@ -1,0 +1,433 @@
+//! Libraries and manifests in their folders, against a whole host: found, checked, loaded, swapped,
+//! refused, quarantined, without a restart.
+
+mod harness;
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use harness::{Delivery, Host, Options, SECRET, place, provider_library, push, target, text};
+use serde_json::{Value, json};
+
+const DOCUMENT: &str = "
+workspace: default
+subscriptions:
+- {name: repo, provider: github, manual: {webhook_secret: corpus-secret}}
+";
+
+async fn provider(host: &Host, name: &str) -> Option<Value> {
+    let list = host.get("/api/v1/providers").await;
+    let rows = list["items"].as_array()?;
+    rows.iter().find(|row| row["name"] == name).cloned()
+}
+
+async fn provider_where(host: &Host, name: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    host.until(&format!("the provider {name} as wanted"), async || {
+        provider(host, name).await.filter(|row| is_it(row))
+    })
+    .await
+}
+
+async fn push_status(host: &Host, id: &str) -> u16 {
+    let endpoint = host.endpoint("repo").await;
+    let body = push("main");
+    let delivery = Delivery {
+        event: "push",
+        id,
+        body: &body,
+    };
+    delivery
+        .send(&endpoint, SECRET)
+        .await
+        .expect("an answer")
+        .status()
+        .as_u16()
+}
+
+/// A shared library of C; `None` sources are a test's own mistake.
+fn c_library(folder: &Path, name: &str, source: &str) -> PathBuf {
+    let file = folder.join(format!("{name}.c"));
+    std::fs::write(&file, source).expect("a source");
+    let library = folder.join(name);
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(&file)
+        .status();
+    assert!(built.expect("cc runs").success(), "{name} is built");
+    library
+}
+
+/// The provider's library with other bytes: a replaced build.
+fn another_build(folder: &Path) -> PathBuf {
+    let other = folder.join("another-build.so");
+    let status = Command::new("objcopy")
+        .args(["--strip-debug"])
+        .arg(provider_library())
+        .arg(&other)
+        .status();
+    assert!(status.expect("objcopy runs").success());
+    other
+}
+
+#[tokio::test]
+async fn a_dropped_library_is_discovered_enabled_and_serves_without_a_restart() {
+    let host = Host::start_with(Options {
+        no_plugins: true,
+        ..Options::default()
+    })
+    .await;
+    assert_eq!(provider(&host, "github").await, None);
+    place(
+        &provider_library(),
+        &host.path("plugins/libprovider_github.so"),
+    );
+    let row = provider_where(&host, "github", |row| row["state"] == "discovered").await;
+    assert!(
+        row["events"]
+            .as_array()
+            .is_some_and(|events| events.len() == 66)
+    );
+    let said = host.cli_ok(&["provider", "enable", "github"]);
+    assert!(said.contains("github"), "{said}");
+    let manifest = std::fs::read_to_string(host.path("manifests/github.yaml")).expect("a manifest");
+    assert!(manifest.contains("sha256:"), "{manifest}");
+    host.apply(DOCUMENT);
+    assert_eq!(push_status(&host, "d-1").await, 200);
+}
+
+#[tokio::test]
+async fn a_replaced_library_is_swapped_and_a_spoilt_one_leaves_it_serving() {
+    let host = Host::start().await;
+    host.apply(DOCUMENT);
+    let first = provider(&host, "github").await.expect("the provider");
+    let library = host.path("plugins/libprovider_github.so");
+    place(&another_build(host.folder.path()), &library);
+    let second = provider_where(&host, "github", |row| row["loads"] == 2).await;
+    assert_ne!(first["sha256"], second["sha256"]);
+    assert_eq!(push_status(&host, "d-1").await, 200);
+
+    let whole = std::fs::read(&library).expect("the library");
+    std::fs::write(host.path("half"), &whole[..whole.len() / 2]).expect("half of it");
+    place(&host.path("half"), &library);
+    let spoilt = provider_where(&host, "github", |row| row["state"] == "refused").await;
+    assert_eq!(spoilt["serving"], true);
+    assert_eq!(spoilt["problem"], "truncated", "{spoilt}");
+    assert_eq!(
+        push_status(&host, "d-2").await,
+        200,
+        "the older load serves"
+    );
+
+    std::fs::remove_file(&library).expect("removed");
+    provider_where(&host, "github", |row| row["serving"] == false).await;
+    assert_eq!(
+        push_status(&host, "d-3").await,
+        503,
+        "a service may send again later"
+    );
+    place(&provider_library(), &library);
+    provider_where(&host, "github", |row| row["state"] == "loaded").await;
+    assert_eq!(push_status(&host, "d-4").await, 200);
+}
+
+#[tokio::test]
+async fn a_disabled_provider_answers_503_until_it_is_enabled_again() {
+    let host = Host::start().await;
+    host.apply(DOCUMENT);
+    host.cli_ok(&["provider", "disable", "github"]);
+    assert_eq!(push_status(&host, "d-1").await, 503);
+    host.cli_ok(&["provider", "enable", "github"]);
+    assert_eq!(push_status(&host, "d-1").await, 200);
+}
+
+#[tokio::test]
+async fn what_an_operator_did_not_place_is_refused_with_what_to_do() {
+    let host = Host::start_with(Options {
+        no_manifests: true,
+        ..Options::default()
+    })
+    .await;
+    let manifest = host.path("manifests/github.yaml");
+    let library = host.path("plugins/libprovider_github.so");
+    std::fs::write(
+        &manifest,
+        format!(
+            "provider: github\nlibrary: libprovider_github.so\nsha256: {}\n",
+            "0".repeat(64)
+        ),
+    )
+    .expect("a manifest");
+    let row = provider_where(&host, "github", |row| row["state"] == "refused").await;
+    let message = row["message"].as_str().expect("a sentence");
+    assert!(
+        message.contains("SHA-256") && message.contains("triggerd provider enable github"),
+        "{message}"
+    );
+
+    std::fs::write(
+        &manifest,
+        "provider: github\nlibrary: libprovider_github.so\n",
+    )
+    .expect("a manifest");
+    provider_where(&host, "github", |row| row["state"] == "loaded").await;
+
+    std::fs::set_permissions(&library, PermissionsExt::from_mode(0o777)).expect("a mode");
+    let row = provider_where(&host, "github", |row| row["problem"] == "writable").await;
+    assert!(
+        row["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("chmod go-w")),
+        "{row}"
+    );
+
+    std::fs::remove_file(&library).expect("removed");
+    symlink(provider_library(), &library).expect("a link");
+    let row = provider_where(&host, "github", |row| row["problem"] == "outside").await;
+    assert!(
+        row["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("is a link to")),
+        "{row}"
+    );
+
+    std::fs::write(&manifest, "provider: github\nlibary: x.so\n").expect("a manifest");
+    let row = provider_where(&host, "github", |row| row["problem"] == "manifest").await;
+    let message = row["message"].as_str().expect("a sentence");
+    assert!(
+        message.contains("github.yaml")
+            && message.contains("line 2")
+            && message.contains("`library`"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn libraries_that_are_none_harm_nobody() {
+    let host = Host::start().await;
+    host.apply(DOCUMENT);
+    let folder = host.folder.path();
+    place(
+        &c_library(folder, "plain.so", "int x;"),
+        &host.path("plugins/plain.so"),
+    );
+    std::fs::write(host.path("plugins/text.so"), "not a library").expect("a file");
+    let marker = host.path("ran");
+    let runs = format!(
+        "#include <stdio.h>\n#include <stdlib.h>\n__attribute__((constructor)) static void run(void) {{ fopen(\"{}\", \"w\"); exit(0); }}",
+        marker.display()
+    );
+    let exiting = c_library(folder, "exiting.so", &runs);
+    place(&exiting, &host.path("plugins/exiting.so"));
+    for file in ["plain.so", "text.so", "exiting.so"] {
+        let row = provider_where(&host, file, |row| row["state"] == "refused").await;
+        assert_eq!(row["problem"], "not_a_plugin", "{row}");
+    }
+    let inspected = host.cli(&["provider", "inspect", exiting.to_str().expect("a path")]);
+    assert!(!inspected.status.success());
+    assert!(!marker.exists(), "looking at a library runs nothing of it");
+    assert_eq!(push_status(&host, "d-1").await, 200);
+}
+
+#[tokio::test]
+async fn a_library_that_ends_its_process_while_it_is_loaded_takes_only_the_probe_along() {
+    let host = Host::start().await;
+    host.apply(DOCUMENT);
+    // A genuine library that needs another one, whose constructor ends the process.
+    let needed = c_library(
+        host.folder.path(),
+        "libneeded.so",
+        "#include <stdlib.h>\n__attribute__((constructor)) static void run(void) { exit(7); }",
+    );
+    let dying = host.path("dying.so");
+    let patched = Command::new("patchelf")
+        .args(["--add-needed", needed.to_str().expect("a path"), "--output"])
+        .arg(&dying)
+        .arg(target().join("libfixture_plugin.so"))
+        .status();
+    assert!(patched.expect("patchelf runs").success());
+    place(&dying, &host.path("plugins/dying.so"));
+    std::fs::write(
+        host.path("manifests/fixture.yaml"),
+        "provider: fixture\nlibrary: dying.so\n",
+    )
+    .expect("a manifest");
+    let row = provider_where(&host, "fixture", |row| row["state"] == "refused").await;
+    assert_eq!(row["problem"], "crashed", "{row}");
+    assert_eq!(push_status(&host, "d-1").await, 200);
+}
+
+#[tokio::test]
+async fn five_panics_quarantine_a_provider_and_no_other() {
+    let host = Host::start().await;
+    place(
+        &target().join("libfixture_plugin.so"),
+        &host.path("plugins/fixture.so"),
+    );
+    std::fs::write(
+        host.path("manifests/fixture.yaml"),
+        "provider: fixture\nlibrary: fixture.so\n",
+    )
+    .expect("a manifest");
+    provider_where(&host, "fixture", |row| row["state"] == "loaded").await;
+    host.apply(&format!(
+        "{DOCUMENT}- {{name: odd, provider: fixture, manual: {{}}}}\n"
+    ));
+    let endpoint = format!("{}?panic", host.endpoint("odd").await);
+    for _ in 0..5 {
+        let answer = host
+            .client()
+            .post(&endpoint)
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), 503);
+    }
+    provider_where(&host, "fixture", |row| row["state"] == "quarantined").await;
+    assert_eq!(push_status(&host, "d-1").await, 200);
+    host.cli_ok(&["provider", "enable", "fixture"]);
+    provider_where(&host, "fixture", |row| row["state"] == "loaded").await;
+}
+
+#[tokio::test]
+async fn a_provider_without_code_needs_only_its_declaration() {
+    let host = Host::start().await;
+    place(
+        &target().join("libprovider_declared.so"),
+        &host.path("plugins/libprovider_declared.so"),
+    );
+    let declaration = "
+identity: {name: acme, author: test, label: Acme, description: Orders}
+subscription_schema:
+- {name: webhook_secret, type: secret-input, required: true, label: Secret}
+events:
+- identity: {name: order_paid, label: Order paid}
+  description: An order was paid
+  parameters:
+  - {name: shops, type: array, label: Shops}
+  extra: {native: {when: order.paid, filters: [{parameter: shops, at: /shop, op: in}], variables: {order: /id}}}
+extra:
+  native:
+    verify: {scheme: hmac-sha256, header: X-Acme-Signature, encoding: hex, secret: webhook_secret}
+    event: {json: /type}
+";
+    std::fs::write(host.path("plugins/acme.provider.yaml"), declaration).expect("a declaration");
+    provider_where(&host, "acme", |row| row["state"] == "discovered").await;
+    host.cli_ok(&["provider", "enable", "acme"]);
+    host.script("echo.sh", "cat");
+    host.apply(
+        "
+workspace: default
+runnables:
+- {path: f/t/echo, command: {argv: [./echo.sh]}}
+subscriptions:
+- {name: shop, provider: acme, manual: {webhook_secret: s3cret-s3cret}}
+triggers:
+- {name: paid, subscription: shop, event: order_paid, parameters: {shops: [north]}, runnable: f/t/echo}
+",
+    );
+    let endpoint = host.endpoint("shop").await;
+    for shop in ["south", "north"] {
+        let body = format!("{{\"type\":\"order.paid\",\"id\":7,\"shop\":\"{shop}\"}}");
+        let signed = harness::signature("s3cret-s3cret", body.as_bytes());
+        let request = host
+            .client()
+            .post(&endpoint)
+            .header("X-Acme-Signature", signed.trim_start_matches("sha256="));
+        assert_eq!(
+            request.body(body).send().await.expect("an answer").status(),
+            200
+        );
+    }
+    let job = host.item("jobs", |job| job["state"] == "done").await;
+    assert_eq!(job["result"], json!({"order": 7}));
+    assert_eq!(host.items("jobs").await.len(), 1);
+}
+
+#[tokio::test]
+async fn check_names_every_problem_and_runs_nothing() {
+    let host = Host::start().await;
+    std::fs::write(
+        host.path("manifests/acme.yaml"),
+        "provider: acme\nlibrary: gone.so\n",
+    )
+    .expect("a manifest");
+    let output = host.cli(&[
+        "check",
+        "--plugins",
+        host.path("plugins").to_str().expect("a path"),
+        "--manifests",
+        host.path("manifests").to_str().expect("a path"),
+    ]);
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains("gone.so") && said.contains("github"),
+        "{said}"
+    );
+}
+
+/// Copying a provider's folder and renaming it is all that a second provider takes.
+#[tokio::test]
+async fn a_copied_provider_builds_and_serves_without_touching_another_file() {
+    let host = Host::start().await;
+    let root = harness::root();
+    let workspace = host.path("workspace");
+    std::fs::create_dir(&workspace).expect("a folder");
+    let parts = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "plugin-api",
+        "plugins",
+        "host",
+        "migrations",
+        "examples",
+    ];
+    let copied = Command::new("cp")
+        .arg("-r")
+        .args(parts.map(|name| root.join(name)))
+        .arg(&workspace)
+        .status();
+    assert!(copied.expect("cp runs").success());
+    let from = workspace.join("plugins/github");
+    let to = workspace.join("plugins/second");
+    assert!(
+        Command::new("cp")
+            .arg("-r")
+            .args([&from, &to])
+            .status()
+            .expect("cp runs")
+            .success()
+    );
+    for (file, old, new) in [
+        ("Cargo.toml", "provider-github", "provider-second"),
+        ("Cargo.toml", "provider_github", "provider_second"),
+        ("provider.yaml", "name: github", "name: second"),
+    ] {
+        let path = to.join(file);
+        let renamed = std::fs::read_to_string(&path)
+            .expect("a file")
+            .replace(old, new);
+        std::fs::write(&path, renamed).expect("renamed");
+    }
+    let built = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--offline",
+            "-p",
+            "provider-second",
+            "--target-dir",
+        ])
+        .arg(target().parent().expect("the target folder"))
+        .current_dir(&workspace)
+        .output()
+        .expect("cargo runs");
+    assert!(built.status.success(), "{}", text(&built.stderr));
+    let library = target().join("libprovider_second.so");
+    place(&library, &host.path("plugins/libprovider_second.so"));
+    provider_where(&host, "second", |row| row["state"] == "discovered").await;
+    host.cli_ok(&["provider", "enable", "second"]);
+    host.apply(&DOCUMENT.replace("provider: github", "provider: second"));
+    assert_eq!(push_status(&host, "d-1").await, 200);
+}

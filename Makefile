@@ -51,7 +51,7 @@ bench: deps-bench ## Speed and memory, each beside what it is compared to
 deps: ; @./.ci/need cc:gcc
 deps-test: ; @./.ci/need cc:gcc objcopy:binutils patchelf:patchelf '/usr/lib/postgresql/*/bin/initdb:postgresql'
 
-deps-bench: ; @./.ci/need wrk:wrk openssl:openssl
+deps-bench: ; @./.ci/need cc:gcc wrk:wrk openssl:openssl
 
 clean: ## Removes what was built and what `make run` keeps
 	rm -rf $(TARGET) $(RUN)

@@ -43,16 +43,15 @@ unit:
 	cargo build --workspace --locked
 	cargo test --workspace --locked --no-fail-fast
 
-bench: deps-test deps-bench ## Speed and memory, each beside what it is compared to
-	cargo build --release --workspace --locked
+bench: deps-bench ## Speed and memory, each beside what it is compared to
 	./host/benches/run.sh
 
 # What a command below needs and this machine lacks is installed with apt when root.
-.PHONY: deps-test
+.PHONY: deps-test deps-bench
 deps: ; @./.ci/need cc:gcc
 deps-test: ; @./.ci/need cc:gcc objcopy:binutils patchelf:patchelf '/usr/lib/postgresql/*/bin/initdb:postgresql'
 
-deps-bench: ; @./.ci/need wrk:wrk openssl:openssl
+deps-bench: ; @./.ci/need cc:gcc wrk:wrk openssl:openssl
 
 clean: ## Removes what was built and what `make run` keeps
 	rm -rf $(TARGET) $(RUN)

@@ -1,73 +1,145 @@
 #!/usr/bin/env bash
-# Speed and memory of the release build, each figure beside what it is compared to, in one run.
-# ROUNDS (default 5) and SECONDS_EACH (default 5) set how long the ingest comparison takes.
+# Speed and memory of the release build, each figure beside what it is compared to, all in one run.
+#
+# ROUNDS (5) and SECONDS_EACH (5) set how long each ingest comparison takes. BENCH_DIR says where
+# the database lies while it is measured: the sync of that disk is part of the figure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 rounds=${ROUNDS:-5}
 seconds=${SECONDS_EACH:-5}
-target=${CARGO_TARGET_DIR:-target}
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 triggerd=$target/release/triggerd
-work=$(mktemp -d "${BENCH_DIR:-$target}/bench.XXXXXX")
-trap 'kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
-
-cargo build --release --locked --workspace --example bare_axum
-
 body=plugins/github/tests/fixtures/examples/push._.04.json
-secret=corpus-secret
+secret=bench-secret-0123456789
 signature=sha256=$(openssl dgst -sha256 -hmac "$secret" -r "$body" | cut -d' ' -f1)
 
-start_host() {
-  mkdir -p "$work/plugins" "$work/manifests"
-  install -m 755 "$target"/release/libprovider_*.so "$work/plugins/"
-  cp manifests/*.yaml "$work/manifests/"
-  "$triggerd" serve --listen 127.0.0.1:0 --data "$work" --plugins "$work/plugins" \
-    --manifests "$work/manifests" >"$work/log" 2>&1 &
+mkdir -p "${BENCH_DIR:-$target}"
+work=$(mktemp -d "${BENCH_DIR:-$target}/bench.XXXXXX")
+children=()
+end() {
+  for child in "${children[@]}"; do kill -KILL "$child" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap end EXIT
+
+heading() { printf '\n== %s\n' "$*"; }
+median() { sort -n | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
+# The value of KEY in the object that holds "name": NAME, in a list as the client prints it.
+field() { tr -d '\n' | sed 's/},\?/}\n/g' | grep "\"name\": *\"$1\"" | grep -oE "\"$2\": *\"[^\"]*\"" | head -1 | cut -d'"' -f4; }
+
+# start DATA: a host with all providers that lie in $work. Sets url, host.
+start() {
+  rm -f "$work/stdout" && mkfifo "$work/stdout"
+  "$triggerd" serve --listen 127.0.0.1:0 --data "$1" --plugins "$work/plugins" \
+    --manifests "$work/manifests" --command-dir "$work/commands" >"$work/stdout" 2>"$work/log" &
   host=$!
-  for _ in $(seq 500); do
-    [ -s "$work/server.json" ] && break
-    read -rt 0.01 <> <(:) || true
-  done
-  url=$(sed -E 's/.*"url": ?"([^"]+)".*/\1/' "$work/server.json" | tr -d '\n' | grep -oE 'http://[0-9.:]+')
-  export TRIGGERD_URL=$url TRIGGERD_TOKEN=$(cat "$work/admin.token")
+  children+=("$host")
+  # Held open, or the host's next line would have no reader.
+  exec 3<"$work/stdout"
+  read -r line <&3
+  export TRIGGERD_URL=http://${line##*http://}
+  TRIGGERD_TOKEN=$(cat "$1/admin.token")
+  export TRIGGERD_TOKEN
 }
 
-median() { sort -n | awk '{v[NR]=$1} END {print (NR%2) ? v[(NR+1)/2] : (v[NR/2]+v[NR/2+1])/2}'; }
-load() { wrk -t2 -c64 -d"${seconds}s" -s host/benches/push.lua "$1" -- "$body" "$signature" "$2" | awk '/^RESULT/ {print $2, $3, $4, $5}'; }
+stop() {
+  kill -TERM "$host"
+  wait "$host"
+  exec 3<&-
+}
 
-echo "== Ingest: a genuine push of $(stat -c %s "$body") bytes, 64 connections, verified, logged, synced"
-start_host
+# load ADDRESS: requests a second, p50 and p99 in ms, failures.
+load() {
+  wrk -t2 -c64 -d"${seconds}s" -s host/benches/push.lua "$1" -- "$body" "$signature" \
+    "$(openssl rand -hex 2)" | awk '/^RESULT/ {print $2, $3, $4, $5}'
+}
+
+# compare ADDRESS ROUNDS: rounds of bare axum and the host in turn, and the median of their fractions.
+compare() {
+  local b b99 o o50 o99 failed
+  load "$bare" >/dev/null && load "$1" >/dev/null
+  : >"$work/fractions"
+  for round in $(seq "$2"); do
+    read -r b _ b99 _ < <(load "$bare")
+    read -r o o50 o99 failed < <(load "$1")
+    awk -v o="$o" -v b="$b" 'BEGIN {printf "%.3f\n", o / b}' >>"$work/fractions"
+    echo "round $round: bare axum $b/s (p99 $b99 ms), triggerd $o/s (p50 $o50, p99 $o99 ms, $failed failed), fraction $(tail -1 "$work/fractions")"
+  done
+  echo "median fraction of bare axum: $(median <"$work/fractions")   (first target 0.25, then 0.45)"
+}
+
+# What `make build` makes, and apart from it what only measures.
+cargo build --release --locked
+cargo build --release --locked -p triggerd --examples
+mkdir -m 755 "$work"/{plugins,manifests,commands}
+install -m 755 "$target"/release/libprovider_github.so "$work/plugins/"
+cp manifests/github.yaml "$work/manifests/"
+printf '#!/bin/sh\necho done\n' >"$work/commands/done.sh"
+chmod 755 "$work/commands/done.sh"
 cat >"$work/bench.yaml" <<YAML
 workspace: default
+runnables:
+- {path: f/bench/done, command: {argv: [./done.sh]}}
 subscriptions:
-- {name: bench, provider: github, manual: {webhook_secret: $secret}}
+- {name: plain, provider: github, manual: {webhook_secret: $secret}}
+- {name: watched, provider: github, manual: {webhook_secret: $secret}}
+- {name: firing, provider: github, manual: {webhook_secret: $secret}}
+triggers:
+- {name: elsewhere, subscription: watched, event: push, parameters: {branches: [no-such-branch]}, runnable: f/bench/done}
+- {name: fires, subscription: firing, event: push, runnable: f/bench/done}
 YAML
+
+start "$work/data"
 "$triggerd" apply -f "$work/bench.yaml" >/dev/null
-endpoint=$("$triggerd" subscriptions --json | grep -oE 'http[^"]*/webhooks/[^"]*' | head -1)
+"$triggerd" subscriptions --json >"$work/subscriptions"
+stop
+cp -r "$work/data" "$work/prepared"
+path() { field "$1" endpoint_url <"$work/subscriptions" | grep -o '/webhooks/.*'; }
+
+start "$work/data"
 "$target/release/examples/bare_axum" 127.0.0.1:0 >"$work/bare" &
-for _ in $(seq 100); do [ -s "$work/bare" ] && break; read -rt 0.01 <> <(:) || true; done
-bare="$(cat "$work/bare")/webhooks/github/bench"
+children+=($!)
+until [ -s "$work/bare" ]; do read -rt 0.05 <> <(:) || true; done
+bare=$(cat "$work/bare")/webhooks/github/bench
+heading "Ingest of a genuine push of $(stat -c %s "$body") bytes, 64 connections: verified, logged, synced"
+compare "$TRIGGERD_URL$(path plain)" "$rounds"
+heading "The same with a trigger whose parameters are matched against each event behind it"
+compare "$TRIGGERD_URL$(path watched)" 3
+stop
 
-: >"$work/ratios"
-for round in $(seq "$rounds"); do
-  read -r b _ b99 _ < <(load "$bare" "b$round")
-  read -r o o50 o99 errors < <(load "$endpoint" "o$round")
-  awk -v o="$o" -v b="$b" 'BEGIN {printf "%.3f\n", o / b}' >>"$work/ratios"
-  echo "round $round: bare axum $b/s (p99 $b99 ms), triggerd $o/s (p50 $o50 ms, p99 $o99 ms, $errors errors), fraction $(tail -1 "$work/ratios")"
+heading "From the start of the process: ready, first webhook answered, its job done (ms)"
+for _ in $(seq "$rounds"); do
+  rm -rf "$work/fresh" && cp -r "$work/prepared" "$work/fresh"
+  "$target/release/examples/first_trigger" "$triggerd" "$work/fresh" "$work/plugins" \
+    "$work/manifests" "$work/commands" "$(path firing)" "$body" "$signature"
+done | tee "$work/starts"
+echo "median until the job was done: $(awk '{print $3}' "$work/starts" | median) ms   (target 300)"
+
+heading "Memory of an idle host with three providers"
+# The whole declaration of the first one under two other names, run by the generic library.
+for name in second third; do
+  {
+    sed "s/^  name: github\$/  name: $name/" plugins/github/provider.yaml
+    echo events:
+    for event in plugins/github/events/*.yaml; do sed '1s/^/- /; 2,$s/^/  /' "$event"; done
+  } >"$work/plugins/$name.provider.yaml"
+  printf 'provider: %s\nenabled: true\ndeclaration: %s.provider.yaml\n' "$name" "$name" \
+    >"$work/manifests/$name.yaml"
 done
-echo "fraction of bare axum, median: $(median <"$work/ratios")   (first target 0.25, then 0.45)"
-echo "database after it: $(du -m "$work/triggerd.db" | cut -f1) MiB"
+install -m 755 "$target"/release/libprovider_declared.so "$work/plugins/"
+start "$work/prepared"
+# The memory settles when what the start needed was given back.
+sleep 5
+"$triggerd" provider list
+grep -E '^(VmRSS|RssAnon|RssFile)' "/proc/$host/status"
+awk '/^VmRSS/ {printf "resident: %.1f MB   (target 40)\n", $2 * 1024 / 1e6}' "/proc/$host/status"
+stop
 
-echo "== Start: from the process to the first request answered 200"
-kill -TERM $host; wait $host 2>/dev/null || true
-for _ in 1 2 3 4 5; do
-  rm -rf "$work/fresh" && mkdir "$work/fresh"
-  python3 host/benches/first_trigger.py "$triggerd" "$work/fresh" "$work/plugins" "$work/manifests" "$body" "$secret"
-done | tee "$work/first" | sed 's/^/first trigger ms: /'
-echo "median: $(median <"$work/first") ms   (target 300)"
+heading "Sizes"
+for file in "$triggerd" "$target"/release/libprovider_{github,declared}.so; do
+  awk -v size="$(stat -c %s "$file")" -v name="${file##*/}" 'BEGIN {printf "%6.2f MB  %s\n", size / 1e6, name}'
+done
 
-echo "== Sizes"
-ls -l "$triggerd" "$target"/release/libprovider_*.so | awk '{printf "%8.2f MiB  %s\n", $5 / 1048576, $9}'
-
-echo "== Dispatch across the boundary, beside a direct static call"
-cargo bench --locked -q -p trigger-plugin-api 2>/dev/null | grep -v '^$'
+heading "A dispatch across the boundary, beside the same called directly"
+cargo bench --locked -q -p trigger-plugin-api --bench boundary

@@ -1,5 +1,6 @@
 //! Time and randomness, handed in as arguments so that tests own them.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -92,12 +93,37 @@ impl Clock {
     }
 }
 
+/// So many random bytes are asked for at once: each question is a call into the system.
+const AHEAD: usize = 1024;
+/// Longer ones are keys and tokens, which lie nowhere ahead of their use.
+const FROM_AHEAD_MAX: usize = 16;
+
+thread_local! {
+    static RANDOM: RefCell<([u8; AHEAD], usize)> = const { RefCell::new(([0; AHEAD], AHEAD)) };
+}
+
 /// Fills `bytes` from the operating system's generator.
+pub fn random(bytes: &mut [u8]) {
+    if bytes.len() > FROM_AHEAD_MAX {
+        return fill(bytes);
+    }
+    RANDOM.with_borrow_mut(|(ahead, used)| {
+        if *used + bytes.len() > AHEAD {
+            fill(ahead);
+            *used = 0;
+        }
+        let taken = &mut ahead[*used..*used + bytes.len()];
+        bytes.copy_from_slice(taken);
+        taken.fill(0);
+        *used += bytes.len();
+    });
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that asks the machine for randomness"
 )]
-pub fn random(bytes: &mut [u8]) {
+fn fill(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("invariant: the operating system hands out random bytes");
 }
 

@@ -10,7 +10,7 @@ use trigger_plugin_abi::host::{Dispatched, Reply};
 use crate::clock::Millis;
 use crate::id::{EventId, RequestId};
 use crate::model::{
-    Append, Delivery, NewEvent, NewRequest, RequestOutcome, Subscription, SubscriptionState,
+    Append, Delivery, NewEvent, NewRequest, Queue, RequestOutcome, Subscription, SubscriptionState,
 };
 
 /// How long a service may repeat a delivery, where its provider does not say.
@@ -84,6 +84,7 @@ pub fn accepted(
         request,
         delivery,
         events,
+        queue: Queue::WaitedFor,
     };
     (append, dispatched.reply)
 }
@@ -108,6 +109,7 @@ pub fn refused(
         request,
         delivery: None,
         events: Vec::new(),
+        queue: Queue::WaitedFor,
     }
 }
 

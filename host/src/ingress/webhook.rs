@@ -38,7 +38,7 @@ pub struct Parts {
     pub public_url: String,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Told after each commit that holds events.
+    /// Told after each commit that holds events which a trigger waits for.
     pub events_wake: Arc<Notify>,
     /// More requests at once are answered 503.
     pub in_flight_max: usize,
@@ -222,10 +222,14 @@ impl Ingress {
         let appended = self.store.append(append).await;
         self.metrics.commit_latency.observe(started.elapsed());
         match appended {
-            Ok(Appended::Stored) => {
+            Ok(Appended::Stored { waiting }) => {
                 self.metrics.requests.increment(outcome.as_str());
                 if events > 0 {
                     self.metrics.events.add(events as u64);
+                    let unmatched = (events - waiting) as u64;
+                    self.metrics.events_handled.add("unmatched", unmatched);
+                }
+                if waiting > 0 {
                     self.events_wake.notify_one();
                 }
                 match reply {

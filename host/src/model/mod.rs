@@ -23,7 +23,7 @@ pub use objects::{
     TriggerFilter, TriggerUpdate, Workspace,
 };
 pub use page::{Page, PageQuery};
-pub use requests::{Append, Appended, Delivery, NewRequest, Request, RequestFilter};
+pub use requests::{Append, Appended, Delivery, NewRequest, Queue, Request, RequestFilter};
 pub use words::{
     AttemptOutcome, EventState, JobCause, JobState, RequestOutcome, RunnableKind, RunnableState,
     Scope, SubscriptionMode, SubscriptionState, UnknownWord,

@@ -66,13 +66,24 @@ pub struct Append {
     pub request: NewRequest,
     pub delivery: Option<Delivery>,
     pub events: Vec<NewEvent>,
+    pub queue: Queue,
+}
+
+/// Which events of an append wait to be matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// All of them.
+    Every,
+    /// Those that an enabled trigger waits for at the moment of the commit. The others are handled
+    /// with it, as unmatched.
+    WaitedFor,
 }
 
 /// What became of an append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// Request and events are committed and synced.
-    Stored,
+    /// Request and events are committed and synced; so many of the events wait to be matched.
+    Stored { waiting: usize },
     /// The delivery id was seen before: the request is kept with outcome `duplicate`, its events
     /// are not. Names the request that came first.
     Duplicate { request_id: RequestId },

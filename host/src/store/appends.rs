@@ -4,7 +4,7 @@
 //! expires. All others are duplicates, also those that stand in the same batch. An append that is
 //! repeated finds itself as the owner and its rows in place, so nothing happens twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::AnyConnection;
 
@@ -12,11 +12,17 @@ use super::body::Stored;
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
 use super::sql::{FromRow, Row, Statement};
+use super::waiting::{Kind, waited_for};
 use super::writer::{Write, Written};
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::RequestId;
-use crate::model::{Append, Appended, Delivery, NewEvent, NewRequest, RequestOutcome};
+use crate::model::{
+    Append, Appended, Delivery, EventState, NewEvent, NewRequest, Queue, RequestOutcome,
+};
+
+/// What an event is told that is done when it is kept.
+const UNMATCHED: &str = "no trigger waits for this event";
 
 impl Store {
     /// Keeps a request and its events; resolves after the commit is synced. Repeating it is harmless.
@@ -39,6 +45,7 @@ pub(super) struct PackedAppend {
     body: Stored,
     delivery: Option<Delivery>,
     events: Vec<(NewEvent, Stored)>,
+    queue: Queue,
 }
 
 impl PackedAppend {
@@ -47,6 +54,7 @@ impl PackedAppend {
             mut request,
             delivery,
             events,
+            queue,
         } = append;
         let body = Stored::pack(request.body.take()).await;
         let mut packed = Vec::with_capacity(events.len());
@@ -59,6 +67,7 @@ impl PackedAppend {
             body,
             delivery,
             events: packed,
+            queue,
         }
     }
 
@@ -76,6 +85,19 @@ impl PackedAppend {
         let delivery = self.delivery.as_ref()?;
         Some((self.request.subscription_id.as_str(), &delivery.id))
     }
+
+    fn kind<'a>(&'a self, event: &'a NewEvent) -> Kind<'a> {
+        (self.request.subscription_id.as_str(), &event.name)
+    }
+
+    fn waits(&self, event: &NewEvent, waited_for: &HashSet<Kind<'_>>) -> bool {
+        self.queue == Queue::Every || waited_for.contains(&self.kind(event))
+    }
+
+    fn waiting(&self, waited_for: &HashSet<Kind<'_>>) -> usize {
+        let waits = |(event, _): &&(NewEvent, Stored)| self.waits(event, waited_for);
+        self.events.iter().filter(waits).count()
+    }
 }
 
 /// Inserts the rows; one answer for each append, in their order.
@@ -89,6 +111,7 @@ pub(super) async fn insert(
         return Ok(Vec::new());
     }
     let owners = claim_deliveries(connection, backend, appends, now).await?;
+    let waited_for = waited_for(connection, backend, kinds(appends)).await?;
     let appended: Vec<Appended> = appends
         .iter()
         .map(|append| {
@@ -99,14 +122,27 @@ pub(super) async fn insert(
                         .parse()
                         .expect("invariant: `deliveries.request_id` holds request ids"),
                 },
-                _ => Appended::Stored,
+                _ => Appended::Stored {
+                    waiting: append.waiting(&waited_for),
+                },
             }
         })
         .collect();
     let rows: Vec<(&PackedAppend, &Appended)> = appends.iter().copied().zip(&appended).collect();
     insert_requests(connection, backend, &rows).await?;
-    insert_events(connection, backend, &rows).await?;
+    insert_events(connection, backend, &rows, &waited_for).await?;
     Ok(appended)
+}
+
+/// The kinds of events that wait only if a trigger does.
+fn kinds<'a>(appends: &[&'a PackedAppend]) -> HashSet<Kind<'a>> {
+    let mut kinds = HashSet::new();
+    for append in appends {
+        if append.queue == Queue::WaitedFor {
+            kinds.extend(append.events.iter().map(|(event, _)| append.kind(event)));
+        }
+    }
+    kinds
 }
 
 static CLAIM_DELIVERIES: ManyRows = ManyRows::new(
@@ -234,7 +270,7 @@ fn push_request(insert: &mut Statement, append: &PackedAppend, appended: &Append
     insert.push(&request.query);
     insert.push(&request.headers);
     match appended {
-        Appended::Stored => {
+        Appended::Stored { .. } => {
             insert.push(append.body.bytes.clone());
             insert.push(append.body.encoding);
         }
@@ -247,12 +283,12 @@ fn push_request(insert: &mut Statement, append: &PackedAppend, appended: &Append
     insert.push(i64::try_from(request.body_size).unwrap_or(i64::MAX));
     insert.push(request.received_at);
     match appended {
-        Appended::Stored => insert.push(request.outcome),
+        Appended::Stored { .. } => insert.push(request.outcome),
         Appended::Duplicate { .. } => insert.push(RequestOutcome::Duplicate),
     }
     insert.push(request.status);
     match appended {
-        Appended::Stored => insert.push(&request.reason),
+        Appended::Stored { .. } => insert.push(&request.reason),
         Appended::Duplicate { request_id } => {
             insert.push(format!("this delivery came before, as {request_id}"));
         }
@@ -264,7 +300,7 @@ fn push_request(insert: &mut Statement, append: &PackedAppend, appended: &Append
             .map(|delivery| delivery.id.as_str()),
     );
     insert.push(match appended {
-        Appended::Stored => i64::try_from(append.events.len()).unwrap_or(i64::MAX),
+        Appended::Stored { .. } => i64::try_from(append.events.len()).unwrap_or(i64::MAX),
         Appended::Duplicate { .. } => 0,
     });
 }
@@ -273,7 +309,7 @@ static INSERT_EVENTS: ManyRows = ManyRows::new(
     "insert into events (id, workspace_id, subscription_id, request_id, ordinal, provider, name, \
      payload, encoding, occurred_at, received_at, state, reason, matched, tries, due_at, handled_at) \
      values ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', null, 0, 0, ?, null)",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?)",
     " on conflict (id) do nothing",
 );
 
@@ -281,20 +317,22 @@ async fn insert_events(
     connection: &mut AnyConnection,
     backend: Backend,
     rows: &[(&PackedAppend, &Appended)],
+    waited_for: &HashSet<Kind<'_>>,
 ) -> Result<(), StoreError> {
     let stored = rows
         .iter()
-        .filter(|(_, appended)| **appended == Appended::Stored);
-    let events: Vec<(&NewRequest, u32, &NewEvent, &Stored)> = stored
+        .filter(|(_, appended)| matches!(appended, Appended::Stored { .. }));
+    let events: Vec<(&PackedAppend, u32, &NewEvent, &Stored)> = stored
         .flat_map(|(append, _)| {
             let numbered = (0u32..).zip(&append.events);
-            numbered.map(|(ordinal, (event, payload))| (&append.request, ordinal, event, payload))
+            numbered.map(|(ordinal, (event, payload))| (*append, ordinal, event, payload))
         })
         .collect();
     for chunk in chunks(&events) {
         let mut insert =
             Statement::composed("insert events", INSERT_EVENTS.text(backend, chunk.len()));
-        for (request, ordinal, event, payload) in chunk {
+        for (append, ordinal, event, payload) in chunk {
+            let (request, waits) = (&append.request, append.waits(event, waited_for));
             insert.push(&event.id);
             insert.push(&request.workspace_id);
             insert.push(&request.subscription_id);
@@ -306,7 +344,13 @@ async fn insert_events(
             insert.push(payload.encoding);
             insert.push(event.occurred_at);
             insert.push(request.received_at);
+            insert.push(match waits {
+                true => EventState::Pending,
+                false => EventState::Handled,
+            });
+            insert.push((!waits).then_some(UNMATCHED));
             insert.push(request.received_at);
+            insert.push((!waits).then_some(request.received_at));
         }
         insert.run(connection).await?;
     }

@@ -8,7 +8,7 @@ use super::sql::{Statement, Text};
 use super::{DatabaseConfig, Store};
 use crate::clock::{Clock, Millis};
 use crate::id::{RequestId, SubscriptionId, WorkspaceId};
-use crate::model::{Append, Appended, NewRequest, RequestOutcome};
+use crate::model::{Append, Appended, NewRequest, Queue, RequestOutcome};
 use crate::seal::KeyRing;
 
 async fn open() -> (Store, TempDir) {
@@ -43,6 +43,7 @@ fn append(bytes: usize) -> Append {
         },
         delivery: None,
         events: Vec::new(),
+        queue: Queue::Every,
     }
 }
 
@@ -69,7 +70,7 @@ async fn a_full_disk_is_unavailable_and_heals_by_itself() {
         let id = append.request.id.clone();
         assert_eq!(
             store.append(append).await.expect("appended"),
-            Appended::Stored
+            Appended::Stored { waiting: 0 }
         );
         assert!(store.request_body(&id).await.expect("read").is_some());
     }

@@ -212,6 +212,7 @@ impl Fixture {
                 payload: None,
                 occurred_at: None,
             }],
+            queue: Queue::Every,
         }
     }
 

@@ -21,6 +21,7 @@ on_both! {
     the_same_delivery_of_another_subscription_is_another
     a_repeated_append_changes_nothing
     appends_at_the_same_time_are_all_stored
+    an_event_that_no_trigger_waits_for_is_done_when_it_is_kept
     a_row_that_the_database_refuses_harms_no_other
     a_nul_in_a_name_is_kept_as_a_replacement
     requests_are_listed_in_pages_newest_first
@@ -39,7 +40,7 @@ async fn an_append_is_read_back_as_it_came(fixture: Fixture) {
         .append(append.clone())
         .await
         .expect("appended");
-    assert_eq!(appended, Appended::Stored);
+    assert_eq!(appended, Appended::Stored { waiting: 1 });
 
     let request = fixture
         .store
@@ -192,7 +193,7 @@ async fn of_equal_deliveries_in_one_commit_one_is_stored(fixture: Fixture) {
     let stored: Vec<&RequestId> = appends
         .iter()
         .zip(&appended)
-        .filter(|(_, appended)| **appended == Appended::Stored)
+        .filter(|(_, appended)| matches!(appended, Appended::Stored { .. }))
         .map(|(append, _)| &append.request.id)
         .collect();
     assert_eq!(stored.len(), 1);
@@ -217,7 +218,7 @@ async fn an_expired_delivery_may_come_again(fixture: Fixture) {
     fixture.advance(3600);
     let again = fixture.append(b"{}", Some("d-1"));
     let appended = fixture.store.append(again.clone()).await.expect("appended");
-    assert_eq!(appended, Appended::Stored);
+    assert_eq!(appended, Appended::Stored { waiting: 1 });
     let third = fixture
         .store
         .append(fixture.append(b"{}", Some("d-1")))
@@ -236,7 +237,7 @@ async fn the_same_delivery_of_another_subscription_is_another(fixture: Fixture) 
     other.request.subscription_id = triggerd::id::SubscriptionId::generate(fixture.now());
     let appends = [fixture.append(b"{}", Some("d-1")), other];
     for appended in join_all(appends.map(|one| fixture.store.append(one))).await {
-        assert_eq!(appended.expect("appended"), Appended::Stored);
+        assert_eq!(appended.expect("appended"), Appended::Stored { waiting: 1 });
     }
 }
 
@@ -245,10 +246,10 @@ async fn a_repeated_append_changes_nothing(fixture: Fixture) {
         let append = fixture.append(b"{}", delivery);
         let twice = [append.clone(), append.clone()].map(|one| fixture.store.append(one));
         for appended in join_all(twice).await {
-            assert_eq!(appended.expect("appended"), Appended::Stored);
+            assert_eq!(appended.expect("appended"), Appended::Stored { waiting: 1 });
         }
         let again = fixture.store.append(append).await.expect("appended");
-        assert_eq!(again, Appended::Stored);
+        assert_eq!(again, Appended::Stored { waiting: 1 });
     }
     let events = fixture
         .store
@@ -263,7 +264,7 @@ async fn appends_at_the_same_time_are_all_stored(fixture: Fixture) {
         .map(|number| fixture.append(&body(number * 10), Some(&format!("d-{number}"))))
         .collect();
     for appended in join_all(appends.iter().map(|one| fixture.store.append(one.clone()))).await {
-        assert_eq!(appended.expect("appended"), Appended::Stored);
+        assert_eq!(appended.expect("appended"), Appended::Stored { waiting: 1 });
     }
     let events = fixture
         .store
@@ -283,6 +284,50 @@ async fn appends_at_the_same_time_are_all_stored(fixture: Fixture) {
     for append in &appends {
         assert_eq!(Some(payload(&append.events[0].id)), append.request.body);
     }
+}
+
+async fn an_event_that_no_trigger_waits_for_is_done_when_it_is_kept(fixture: Fixture) {
+    let subscription = fixture.new_subscription("waits");
+    let runnable = fixture.new_runnable("f/a");
+    let trigger = fixture.new_trigger("on-push", &subscription.id, &runnable.id);
+    let mut off = fixture.new_trigger("off", &subscription.id, &runnable.id);
+    (off.event, off.enabled) = ("pull".to_owned(), false);
+    let mut append = fixture.append(b"{}", Some("d-1"));
+    append.request.subscription_id = subscription.id.clone();
+    append.queue = Queue::WaitedFor;
+    append.events[0].name = "pull".to_owned();
+    append.events.push(NewEvent {
+        id: EventId::generate(fixture.now()),
+        name: "push".to_owned(),
+        payload: None,
+        occurred_at: None,
+    });
+    let [pull, push] = [&append.events[0].id, &append.events[1].id].map(EventId::clone);
+    let changes = vec![
+        Change::CreateSubscription(subscription),
+        Change::CreateRunnable(runnable),
+        Change::CreateTrigger(trigger),
+        Change::CreateTrigger(off),
+    ];
+    fixture.apply(changes).await;
+    let appended = fixture.store.append(append).await.expect("appended");
+    assert_eq!(appended, Appended::Stored { waiting: 1 });
+
+    let waiting = fixture.store.pending_events(fixture.now(), 10).await;
+    let waiting: Vec<EventId> = waiting
+        .expect("read")
+        .into_iter()
+        .map(|event| event.event.id)
+        .collect();
+    assert_eq!(waiting, [push]);
+    let done = fixture.store.event(&fixture.workspace, &pull).await;
+    let done = done.expect("read").expect("it is there");
+    assert_eq!((done.state, done.matched), (EventState::Handled, 0));
+    assert_eq!(done.handled_at, Some(fixture.now()));
+    assert_eq!(
+        done.reason.as_deref(),
+        Some("no trigger waits for this event")
+    );
 }
 
 async fn a_row_that_the_database_refuses_harms_no_other(fixture: Fixture) {
@@ -306,7 +351,7 @@ async fn a_row_that_the_database_refuses_harms_no_other(fixture: Fixture) {
     for (number, appended) in appended.into_iter().enumerate() {
         match number {
             4 => assert!(!appended.expect_err("refused").is_unavailable()),
-            _ => assert_eq!(appended.expect("appended"), Appended::Stored),
+            _ => assert_eq!(appended.expect("appended"), Appended::Stored { waiting: 1 }),
         }
     }
 }
@@ -376,10 +421,13 @@ async fn too_much_waiting_is_unavailable_at_once(mut fixture: Fixture) {
         fixture.store.append(fixture.append(b"{}", None)),
         fixture.store.append(fixture.append(b"{}", None)),
     );
-    assert_eq!(first.expect("it fits"), Appended::Stored);
+    assert_eq!(first.expect("it fits"), Appended::Stored { waiting: 1 });
     assert!(second.expect_err("it does not").is_unavailable());
     let third = fixture.store.append(fixture.append(b"{}", None)).await;
-    assert_eq!(third.expect("it fits again"), Appended::Stored);
+    assert_eq!(
+        third.expect("it fits again"),
+        Appended::Stored { waiting: 1 }
+    );
 }
 
 async fn what_waits_at_close_is_committed(mut fixture: Fixture) {

@@ -41,7 +41,7 @@ async fn a_restarted_server_is_found_again_without_a_restart_of_the_host() {
     cluster.resume();
     fixture.store.ping().await.expect("there again");
     let again = fixture.store.append(lost).await.expect("appended");
-    assert_eq!(again, Appended::Stored);
+    assert_eq!(again, Appended::Stored { waiting: 1 });
     let events = fixture
         .store
         .pending_events(fixture.now(), 10)

@@ -499,3 +499,149 @@ async fn no_secret_appears_in_log_database_or_answers() {
     }
     assert!(!host.log().contains(canary), "the log shows the secret");
 }
+
+/// Sends raw bytes and reads until the host ends the connection, or for as long as a test waits.
+async fn raw(host: &Host, bytes: &[u8]) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let address = host.url.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("a connection");
+    stream.write_all(bytes).await.expect("sent");
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(
+        std::time::Duration::from_secs(30),
+        stream.read_to_end(&mut answer),
+    )
+    .await;
+    read.expect("the host ends the connection")
+        .expect("an answer");
+    text(&answer)
+}
+
+#[tokio::test]
+async fn a_request_with_two_lengths_smuggles_nothing_behind_itself() {
+    let (host, endpoint) = host_with(DOCUMENT).await;
+    let path = endpoint.trim_start_matches(&host.url);
+    let smuggled = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"
+    );
+    let answers = raw(&host, request.as_bytes()).await;
+    assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
+    assert!(!answers.contains("alive"), "{answers}");
+}
+
+#[tokio::test]
+async fn clients_that_say_nothing_or_half_a_head_are_cut_off() {
+    let host = Host::start().await;
+    let (silent, half) = tokio::join!(
+        raw(&host, b""),
+        raw(&host, b"POST /webhooks/github/x HTTP/1.1\r\nHost: x\r\n")
+    );
+    assert!(
+        !silent.contains("200") && !half.contains("200"),
+        "{silent}{half}"
+    );
+    assert_eq!(
+        raw(&host, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .matches("200")
+            .count(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn strangers_take_no_place_and_no_memory_from_endpoints() {
+    use tokio::io::AsyncWriteExt;
+
+    let (host, endpoint) = host_with(DOCUMENT).await;
+    let address = host.url.trim_start_matches("http://").to_owned();
+    let mut strangers = Vec::new();
+    for _ in 0..1100 {
+        let mut stream = tokio::net::TcpStream::connect(&address)
+            .await
+            .expect("a connection");
+        let head =
+            "POST /webhooks/github/nobody HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nx";
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        strangers.push(stream);
+    }
+    let body = push("main");
+    let delivery = Delivery {
+        event: "push",
+        id: "d-1",
+        body: &body,
+    };
+    assert_eq!(
+        delivery
+            .send(&endpoint, SECRET)
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_deleted_subscription_and_an_old_secret_are_refused_at_once() {
+    let (host, endpoint) = host_with(DOCUMENT).await;
+    let body = push("main");
+    let send = async |id: &str, secret: &str| {
+        let delivery = Delivery {
+            event: "push",
+            id,
+            body: &body,
+        };
+        delivery
+            .send(&endpoint, secret)
+            .await
+            .expect("an answer")
+            .status()
+            .as_u16()
+    };
+    assert_eq!(send("d-1", SECRET).await, 200);
+    host.apply(&DOCUMENT.replace("corpus-secret", "another-secret"));
+    assert_eq!(send("d-2", SECRET).await, 401);
+    assert_eq!(send("d-2", "another-secret").await, 200);
+    host.apply("workspace: default\n");
+    let path = host.path("document.yaml");
+    host.cli_ok(&["apply", "-f", path.to_str().expect("a path"), "--prune"]);
+    assert_eq!(send("d-3", "another-secret").await, 404);
+}
+
+#[tokio::test]
+async fn events_are_taken_by_post_alone() {
+    let (host, endpoint) = host_with(DOCUMENT).await;
+    let body = push("main");
+    let request = host
+        .client()
+        .put(&endpoint)
+        .header("X-GitHub-Event", "push")
+        .header("X-GitHub-Delivery", "d-1");
+    let signed = request
+        .header("X-Hub-Signature-256", harness::signature(SECRET, &body))
+        .body(body);
+    assert_eq!(signed.send().await.expect("an answer").status(), 405);
+    assert!(host.items("events").await.is_empty());
+    for odd in [
+        "/webhooks/github/%ff",
+        "/webhooks/github",
+        "/webhooks/github/a/b",
+    ] {
+        let answer = host
+            .client()
+            .get(format!("{}{odd}", host.url))
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), 404, "{odd}");
+        assert_eq!(
+            answer.headers()["content-type"],
+            "application/problem+json",
+            "{odd}"
+        );
+    }
+}

@@ -13,7 +13,7 @@ use super::background::{Background, Next};
 use super::egress::ProviderEgress;
 use super::providers::RegistryProviders;
 use super::{executor, http, logging, retention};
-use crate::api::{self, ApiState, ApiStateParts};
+use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::{Clock, Millis};
 use crate::config::server_file::ServerFile;
 use crate::config::{Config, reachable};
@@ -342,7 +342,17 @@ fn until(due: Option<Millis>, clock: &Clock) -> Duration {
 }
 
 fn router(parts: &Parts, config: &Config, runner: &Runner, public: &str) -> axum::Router {
-    let jobs_wake = Arc::clone(&parts.jobs_wake);
+    let ingress = Arc::new(Ingress::new(ingress::Parts {
+        registry: parts.registry.clone(),
+        store: parts.store.clone(),
+        clock: parts.clock.clone(),
+        public_url: public.to_owned(),
+        metrics: Arc::clone(&parts.metrics),
+        events_wake: Arc::clone(&parts.events_wake),
+        in_flight_max: config.limits.webhooks_in_flight as usize,
+        read_timeout: config.limits.read_timeout,
+    }));
+    let (jobs_wake, changed) = (Arc::clone(&parts.jobs_wake), Arc::clone(&ingress));
     let state = ApiState::new(ApiStateParts {
         store: parts.store.clone(),
         tokens: Arc::clone(&parts.tokens),
@@ -356,18 +366,13 @@ fn router(parts: &Parts, config: &Config, runner: &Runner, public: &str) -> axum
         public_base: public.to_owned(),
         body_max: usize::try_from(config.limits.api_body_max).unwrap_or(usize::MAX),
         in_flight_max: config.limits.api_in_flight as usize,
-        on_change: Arc::new(move |_| jobs_wake.notify_one()),
+        on_change: Arc::new(move |change| {
+            if matches!(change, Changed::Objects(_)) {
+                changed.forget_opened();
+            }
+            jobs_wake.notify_one();
+        }),
     });
-    let ingress = Arc::new(Ingress::new(ingress::Parts {
-        registry: parts.registry.clone(),
-        store: parts.store.clone(),
-        clock: parts.clock.clone(),
-        public_url: public.to_owned(),
-        metrics: Arc::clone(&parts.metrics),
-        events_wake: Arc::clone(&parts.events_wake),
-        in_flight_max: config.limits.webhooks_in_flight as usize,
-        read_timeout: config.limits.read_timeout,
-    }));
     ingress::router(ingress).merge(api::router(state))
 }
 

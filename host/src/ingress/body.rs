@@ -1,10 +1,12 @@
 //! Reading a body: within a size, within a time, byte for byte.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What is set aside before the length is known.
 const FIRST_CAPACITY: usize = 16 << 10;
@@ -21,53 +23,130 @@ pub enum BodyError {
     /// It did not end in time.
     #[error("the body did not end in time")]
     TooSlow,
+    /// The bodies of all requests together hold as much memory as they may.
+    #[error("too many large requests at once")]
+    Crowded,
     /// The connection broke, or its framing is wrong.
     #[error("the body broke off")]
     Broken,
 }
 
-/// Reads the whole body within a time; refuses as soon as the limit is known to be crossed.
-pub async fn read(
+/// What the bodies that are read now may hold together.
+pub struct Budget(Arc<Semaphore>);
+
+/// The part that one body holds, until it is dropped.
+pub struct Held(Option<OwnedSemaphorePermit>);
+
+impl Budget {
+    /// So many bytes.
+    pub fn of(bytes: usize) -> Budget {
+        Budget(Arc::new(Semaphore::new(bytes >> 10)))
+    }
+
+    fn take(&self, held: &mut Held, bytes: usize) -> Result<(), BodyError> {
+        let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
+        let taken = Arc::clone(&self.0)
+            .try_acquire_many_owned(kib)
+            .map_err(|_| BodyError::Crowded)?;
+        match &mut held.0 {
+            Some(permit) => permit.merge(taken),
+            None => held.0 = Some(taken),
+        }
+        Ok(())
+    }
+}
+
+/// How a body is read.
+pub struct Reading<'a> {
+    /// As `Content-Length` says.
+    pub announced: Option<u64>,
+    /// In bytes.
+    pub limit: usize,
+    /// For the whole of it.
+    pub within: Duration,
+    /// Shared with the others.
+    pub budget: &'a Budget,
+}
+
+/// Reads the whole body; refuses as soon as the limit is known to be crossed.
+pub async fn read(body: Body, reading: Reading<'_>) -> Result<(Bytes, Held), BodyError> {
+    let limit = reading.limit;
+    check_announced(reading.announced, limit)?;
+    let whole = async {
+        let mut held = Held(None);
+        let mut stream = body.into_data_stream();
+        let Some(first) = stream.next().await else {
+            return Ok((Bytes::new(), held));
+        };
+        let first = first.map_err(|_| BodyError::Broken)?;
+        check_size(first.len(), limit)?;
+        reading.budget.take(&mut held, first.len())?;
+        // Most bodies arrive in one piece, which is handed on as it is.
+        if reading.announced == Some(first.len() as u64) {
+            return Ok((first, held));
+        }
+        let announced = reading
+            .announced
+            .and_then(|length| usize::try_from(length).ok());
+        let capacity = announced
+            .unwrap_or(FIRST_CAPACITY)
+            .clamp(first.len(), first.len().max(1 << 20));
+        let mut bytes = BytesMut::with_capacity(capacity);
+        bytes.extend_from_slice(&first);
+        while let Some(piece) = stream.next().await {
+            let piece = piece.map_err(|_| BodyError::Broken)?;
+            check_size(bytes.len() + piece.len(), limit)?;
+            reading.budget.take(&mut held, piece.len())?;
+            bytes.extend_from_slice(&piece);
+        }
+        Ok((bytes.freeze(), held))
+    };
+    match tokio::time::timeout(reading.within, whole).await {
+        Ok(read) => read,
+        Err(_) => Err(BodyError::TooSlow),
+    }
+}
+
+/// Lets a body pass by; keeps its beginning. What is over the limit is refused as by [`read`].
+pub async fn pass_by(
     body: Body,
     announced: Option<u64>,
     limit: usize,
     within: Duration,
 ) -> Result<Bytes, BodyError> {
-    let too_large = BodyError::TooLarge { limit };
-    if announced.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > limit)) {
-        return Err(too_large);
-    }
+    check_announced(announced, limit)?;
     let whole = async {
         let mut stream = body.into_data_stream();
-        let Some(first) = stream.next().await else {
-            return Ok(Bytes::new());
-        };
-        let first = first.map_err(|_| BodyError::Broken)?;
-        if first.len() > limit {
-            return Err(BodyError::TooLarge { limit });
-        }
-        // Most bodies arrive in one piece, which is handed on as it is.
-        if announced == Some(first.len() as u64) {
-            return Ok(first);
-        }
-        let announced = announced.and_then(|length| usize::try_from(length).ok());
-        let mut bytes = BytesMut::with_capacity(
-            announced
-                .unwrap_or(FIRST_CAPACITY)
-                .clamp(first.len(), 1 << 20),
-        );
-        bytes.extend_from_slice(&first);
+        let mut beginning = BytesMut::new();
+        let mut size = 0;
         while let Some(piece) = stream.next().await {
             let piece = piece.map_err(|_| BodyError::Broken)?;
-            if bytes.len() + piece.len() > limit {
-                return Err(BodyError::TooLarge { limit });
-            }
-            bytes.extend_from_slice(&piece);
+            size += piece.len();
+            check_size(size, limit)?;
+            let wanted = FIRST_CAPACITY
+                .saturating_sub(beginning.len())
+                .min(piece.len());
+            beginning.extend_from_slice(&piece[..wanted]);
         }
-        Ok(bytes.freeze())
+        Ok(beginning.freeze())
     };
     match tokio::time::timeout(within, whole).await {
-        Ok(read) => read,
+        Ok(passed) => passed,
         Err(_) => Err(BodyError::TooSlow),
+    }
+}
+
+fn check_announced(announced: Option<u64>, limit: usize) -> Result<(), BodyError> {
+    match announced.map(usize::try_from) {
+        Some(Ok(length)) => check_size(length, limit),
+        Some(Err(_)) => Err(BodyError::TooLarge { limit }),
+        None => Ok(()),
+    }
+}
+
+fn check_size(size: usize, limit: usize) -> Result<(), BodyError> {
+    match size > limit {
+        true => Err(BodyError::TooLarge { limit }),
+        false => Ok(()),
     }
 }

@@ -90,6 +90,14 @@ impl OpenedSubscriptions {
         self.read(live, endpoint, Some(before)).await
     }
 
+    /// Something changed: every subscription is read again from its row.
+    pub fn forget(&self) {
+        self.kept
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
     async fn read(
         &self,
         live: &LiveProvider,

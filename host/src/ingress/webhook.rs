@@ -5,15 +5,17 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Request as HttpRequest, Response, StatusCode, header};
 use axum::routing::any;
+use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 use trigger_plugin_abi::codes;
 use trigger_plugin_abi::host::{CallError, Dispatched, Request};
 
 use super::answer;
-use super::body::{self, BodyError};
+use super::body::{self, BodyError, Budget, Reading};
 use super::opened::{OpenError, Opened, OpenedSubscriptions};
 use super::record::{self, Arrived};
 use crate::clock::Clock;
@@ -25,6 +27,11 @@ use crate::store::Store;
 
 /// So many rows for refused requests may wait; a flood of them beyond that is counted only.
 const REFUSED_ROWS_MAX: usize = 64;
+
+/// So many requests that name no endpoint are read to their end at once.
+const STRANGERS_MAX: usize = 64;
+/// The bodies that are held at once have so many bytes together.
+const BODIES_MAX: usize = 256 << 20;
 
 /// What an [`Ingress`] is made of.
 pub struct Parts {
@@ -57,6 +64,8 @@ pub struct Ingress {
     places: Semaphore,
     read_timeout: Duration,
     refused_rows: Arc<Semaphore>,
+    strangers: Semaphore,
+    budget: Budget,
 }
 
 impl Ingress {
@@ -72,6 +81,8 @@ impl Ingress {
             places: Semaphore::new(parts.in_flight_max),
             read_timeout: parts.read_timeout,
             refused_rows: Arc::new(Semaphore::new(REFUSED_ROWS_MAX)),
+            strangers: Semaphore::new(STRANGERS_MAX),
+            budget: Budget::of(BODIES_MAX),
         }
     }
 }
@@ -80,14 +91,18 @@ impl Ingress {
 pub fn router(ingress: Arc<Ingress>) -> Router {
     Router::new()
         .route("/webhooks/{provider}/{endpoint}", any(receive))
+        .fallback(async || not_found())
         .with_state(ingress)
 }
 
 async fn receive(
     State(ingress): State<Arc<Ingress>>,
-    Path((provider, endpoint)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     request: HttpRequest<Body>,
 ) -> Response<Body> {
+    let Ok(Path((provider, endpoint))) = path else {
+        return not_found();
+    };
     let started = Instant::now();
     let response = ingress.answer(&provider, &endpoint, request).await;
     ingress.metrics.request_latency.observe(started.elapsed());
@@ -125,23 +140,37 @@ impl Ingress {
                 wait,
             );
         }
+        let (parts, body) = request.into_parts();
+        // Who names no endpoint takes no place and no memory from those who do.
+        let found = match endpoint.parse::<EndpointId>() {
+            Ok(endpoint) => self.opened.find(&live, &endpoint).await,
+            Err(_) => Ok(None),
+        };
+        let opened = match found {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return self.answer_stranger(&live, parts, body).await,
+            Err(error) => return self.cannot_open(&live, &error),
+        };
         let Ok(_place) = self.places.try_acquire() else {
             return answer::unavailable("too many requests at once");
         };
-        let (parts, body) = request.into_parts();
-        let body = match body::read(
-            body,
-            announced(&parts.headers),
-            live.limits.body_max,
-            self.read_timeout,
-        )
-        .await
-        {
-            Ok(body) => body,
+        let reading = Reading {
+            announced: announced(&parts.headers),
+            limit: live.limits.body_max,
+            within: self.read_timeout,
+            budget: &self.budget,
+        };
+        let (body, _held) = match body::read(body, reading).await {
+            Ok(read) => read,
             Err(error) => return unreadable(&error),
         };
+        let arrived = self.arrived(parts, body);
+        self.read(&live, opened, &arrived).await
+    }
+
+    fn arrived(&self, parts: http::request::Parts, body: Bytes) -> Arrived {
         let at = self.clock.now();
-        let arrived = Arrived {
+        Arrived {
             id: RequestId::generate(at),
             at,
             method: parts.method.as_str().to_owned(),
@@ -149,19 +178,33 @@ impl Ingress {
             query: parts.uri.query().unwrap_or_default().to_owned(),
             headers: parts.headers,
             body,
+        }
+    }
+
+    /// 404 after the time that a request with a bad signature takes.
+    async fn answer_stranger(
+        &self,
+        live: &LiveProvider,
+        parts: http::request::Parts,
+        body: Body,
+    ) -> Response<Body> {
+        let Ok(_place) = self.strangers.try_acquire() else {
+            return answer::cut_off(StatusCode::NOT_FOUND, NO_ENDPOINT);
         };
-        let found = match endpoint.parse::<EndpointId>() {
-            Ok(endpoint) => self.opened.find(&live, &endpoint).await,
-            Err(_) => Ok(None),
-        };
-        match found {
-            Ok(Some(opened)) => self.read(&live, opened, &arrived).await,
-            Ok(None) => {
+        let announced = announced(&parts.headers);
+        match body::pass_by(body, announced, live.limits.body_max, self.read_timeout).await {
+            Ok(beginning) => {
+                let arrived = self.arrived(parts, beginning);
                 live_request(&arrived, |request| live.dispatch_decoy(request));
                 not_found()
             }
-            Err(error) => self.cannot_open(&live, &error),
+            Err(error) => unreadable(&error),
         }
+    }
+
+    /// Subscriptions changed: none is used as it was.
+    pub fn forget_opened(&self) {
+        self.opened.forget();
     }
 
     async fn read(
@@ -215,6 +258,13 @@ impl Ingress {
         arrived: &Arrived,
         dispatched: Dispatched,
     ) -> Response<Body> {
+        // Other methods are for challenges: what happened is told by POST.
+        if !dispatched.events.is_empty() && arrived.method != "POST" {
+            return answer::problem(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "events are taken by POST alone",
+            );
+        }
         let masked = &live.facts.masked_headers;
         let (append, reply) = record::accepted(arrived, &opened.subscription, masked, dispatched);
         let (events, outcome) = (append.events.len(), append.request.outcome);
@@ -322,8 +372,10 @@ impl Ingress {
     }
 }
 
+const NO_ENDPOINT: &str = "there is no such endpoint";
+
 fn not_found() -> Response<Body> {
-    answer::problem(StatusCode::NOT_FOUND, "there is no such endpoint")
+    answer::problem(StatusCode::NOT_FOUND, NO_ENDPOINT)
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {
@@ -340,6 +392,7 @@ fn unreadable(error: &BodyError) -> Response<Body> {
         BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
         BodyError::Broken => StatusCode::BAD_REQUEST,
+        BodyError::Crowded => return answer::unavailable(&error.to_string()),
     };
     answer::cut_off(status, &error.to_string())
 }

@@ -285,7 +285,7 @@ fn discovered(
             let mut row = ProviderRow::named(file, ProviderState::Discovered);
             described.describe(&mut row);
             let message = format!(
-                "a second file for the provider `{}`; its manifest names another",
+                "another file for the provider `{}`: its manifest does not name this one",
                 described.name
             );
             row.message = Some(message);

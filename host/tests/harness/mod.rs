@@ -127,6 +127,7 @@ impl Host {
             .expect("the host starts");
         self.child = Some(child);
         let server = self.wait_for("the server's address", || {
+            assert!(self.is_running(), "the host ended: {}", self.log());
             let text = fs::read_to_string(data.join("server.json")).ok()?;
             serde_json::from_str::<Value>(&text).ok()
         });
@@ -142,6 +143,12 @@ impl Host {
             response.status().is_success().then_some(())
         })
         .await;
+    }
+
+    /// Whether the process lives, as far as the system tells.
+    fn is_running(&self) -> bool {
+        let stat = format!("/proc/{}/stat", self.pid());
+        fs::read_to_string(stat).is_ok_and(|stat| !stat.contains(") Z "))
     }
 
     /// A path in the host's folder.

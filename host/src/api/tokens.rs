@@ -1,5 +1,7 @@
 //! API tokens.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -143,6 +145,12 @@ async fn order(state: &ApiState, caller: &Caller, wish: TokenWish) -> Result<Tok
         mistakes.push(Mistake::value(
             "/expires_in",
             format!("expected {}", units::DURATION_FORM),
+        ));
+    }
+    if lifetime == Some(Some(Duration::ZERO)) {
+        mistakes.push(Mistake::value(
+            "/expires_in",
+            "expected a time longer than 0; leave it out for a token that does not expire",
         ));
     }
     let workspace_id = match &wish.workspace {

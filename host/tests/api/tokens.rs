@@ -104,6 +104,15 @@ async fn mistakes_of_a_wish_are_told_by_field() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_dead_at_birth_is_not_made() {
+    let api = Api::start().await;
+    let wish = json!({ "name": "x", "scopes": ["read"], "expires_in": "0s" });
+    let refused = create(&api, &api.admin, wish).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(refused.body["errors"][0]["pointer"], "/expires_in");
+}
+
+#[tokio::test]
 async fn the_last_use_of_a_token_is_noted() {
     let api = Api::start().await;
     api.get("jobs").await;

@@ -83,6 +83,7 @@ impl Api {
             metrics: Arc::new(Metrics::default()),
             public_base: "http://hooks.example.org".to_owned(),
             body_max: 64 << 10,
+            read_timeout: Duration::from_secs(1),
             in_flight_max: 4,
             on_change: Arc::new(move |change| seen.lock().expect("no panic").push(change)),
         });

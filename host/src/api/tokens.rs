@@ -34,6 +34,8 @@ pub struct TokenView {
     pub expires_at: Option<String>,
     pub last_used_at: Option<String>,
     pub revoked_at: Option<String>,
+    /// active, expired or revoked.
+    pub state: &'static str,
 }
 
 /// A token and, this once, the token itself.
@@ -63,6 +65,12 @@ async fn view(state: &ApiState, token: Token) -> Result<TokenView, Problem> {
         Some(id) => Some(workspace_name(state, id).await?),
         None => None,
     };
+    let now = state.clock().now();
+    let state = match (token.revoked_at, token.expires_at) {
+        (Some(_), _) => "revoked",
+        (None, Some(expires_at)) if expires_at <= now => "expired",
+        (None, _) => "active",
+    };
     Ok(TokenView {
         id: token.id.to_string(),
         name: token.name,
@@ -72,6 +80,7 @@ async fn view(state: &ApiState, token: Token) -> Result<TokenView, Problem> {
         expires_at: token.expires_at.map(time),
         last_used_at: token.last_used_at.map(time),
         revoked_at: token.revoked_at.map(time),
+        state,
     })
 }
 

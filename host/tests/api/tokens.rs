@@ -56,8 +56,16 @@ async fn a_token_expires() {
         .to_owned();
     api.clock.advance(Duration::from_secs(3599));
     assert_eq!(reads(&api, &token).await, StatusCode::OK);
+    let state = async || {
+        let list = api.call("GET", "/api/v1/tokens", &api.admin, None).await;
+        let items = list.body["items"].as_array().expect("items").clone();
+        let short = items.into_iter().find(|item| item["name"] == "short");
+        short.expect("the token is listed")["state"].clone()
+    };
+    assert_eq!(state().await, "active");
     api.clock.advance(Duration::from_secs(1));
     assert_eq!(reads(&api, &token).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(state().await, "expired");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ const PLANS_MAX: u32 = 4;
 
 /// How a document is applied.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ApplyParams {
     /// Deletes what the document does not name.

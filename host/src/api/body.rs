@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::problem::Problem;
 use super::state::ApiState;
@@ -32,8 +32,11 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
         if !kind.eq_ignore_ascii_case("application/json") {
             return Err(Problem::not_json());
         }
-        let bytes = Bytes::from_request(request, state)
+        // A caller holds a place while it sends: one that dawdles must not keep it.
+        let reading = Bytes::from_request(request, state);
+        let bytes = tokio::time::timeout(state.read_timeout(), reading)
             .await
+            .map_err(|_| Problem::too_slow())?
             .map_err(|rejection| {
                 if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
                     Problem::too_large()
@@ -46,6 +49,7 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    check_object(bytes)?;
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let inner = error.inner();
@@ -61,6 +65,26 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     json.end()
         .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
     Ok(value)
+}
+
+/// Every body is an object; serde would read an array as one, value by value.
+fn check_object(bytes: &[u8]) -> Result<(), Problem> {
+    let found = match bytes.trim_ascii_start().first() {
+        Some(b'[') => "an array",
+        Some(b'"') => "a text",
+        Some(b't' | b'f') => "true or false",
+        Some(b'n') => "null",
+        Some(b'-' | b'0'..=b'9') => "a number",
+        _ => return Ok(()),
+    };
+    match serde_json::from_slice::<IgnoredAny>(bytes) {
+        Ok(_) => {
+            let message = format!("expected a JSON object `{{…}}`, found {found}");
+            Err(Problem::invalid(vec![Mistake::value("", message)]))
+        }
+        // What is no JSON at all is said by the reading itself.
+        Err(_) => Ok(()),
+    }
 }
 
 /// The query of the address.

@@ -51,6 +51,7 @@ pub struct EventDetail {
 
 /// Which events.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct EventParams {
     /// The id or name of a subscription.

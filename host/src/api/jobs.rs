@@ -86,6 +86,7 @@ pub struct AttemptView {
 
 /// Which jobs.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct JobParams {
     /// ready, running, done, dead or cancelled.

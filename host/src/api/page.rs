@@ -8,6 +8,7 @@ use crate::model::{Page, PageQuery};
 
 /// Which page.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PageParams {
     /// The `next` of the page before.

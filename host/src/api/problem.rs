@@ -81,6 +81,12 @@ impl Problem {
         Problem::of(StatusCode::PAYLOAD_TOO_LARGE, "too large", detail)
     }
 
+    /// The body did not arrive in time.
+    pub fn too_slow() -> Problem {
+        let detail = "the body did not arrive in time (`limits.read_timeout`)";
+        Problem::of(StatusCode::REQUEST_TIMEOUT, "too slow", detail)
+    }
+
     /// The body is not JSON by its own account.
     pub fn not_json() -> Problem {
         let detail = "send the body as `Content-Type: application/json`";
@@ -117,6 +123,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, kind);
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::REQUEST_TIMEOUT {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));

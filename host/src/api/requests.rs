@@ -59,6 +59,7 @@ pub struct RequestDetail {
 
 /// Which requests.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct RequestParams {
     /// The id or name of a subscription.

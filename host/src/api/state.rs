@@ -1,6 +1,7 @@
 //! What the handlers work with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -31,6 +32,8 @@ pub struct ApiStateParts {
     pub public_base: String,
     /// The largest body, in bytes.
     pub body_max: usize,
+    /// How long a body may take to arrive.
+    pub read_timeout: Duration,
     /// How many calls may be in work at once.
     pub in_flight_max: usize,
     /// Told of changes; must not block.
@@ -74,6 +77,10 @@ impl ApiState {
 
     pub(super) fn body_max(&self) -> usize {
         self.0.parts.body_max
+    }
+
+    pub(super) fn read_timeout(&self) -> Duration {
+        self.0.parts.read_timeout
     }
 
     /// Places for calls in work.

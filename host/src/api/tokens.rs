@@ -1,5 +1,7 @@
 //! API tokens.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -32,6 +34,8 @@ pub struct TokenView {
     pub expires_at: Option<String>,
     pub last_used_at: Option<String>,
     pub revoked_at: Option<String>,
+    /// active, expired or revoked.
+    pub state: &'static str,
 }
 
 /// A token and, this once, the token itself.
@@ -61,6 +65,12 @@ async fn view(state: &ApiState, token: Token) -> Result<TokenView, Problem> {
         Some(id) => Some(workspace_name(state, id).await?),
         None => None,
     };
+    let now = state.clock().now();
+    let state = match (token.revoked_at, token.expires_at) {
+        (Some(_), _) => "revoked",
+        (None, Some(expires_at)) if expires_at <= now => "expired",
+        (None, _) => "active",
+    };
     Ok(TokenView {
         id: token.id.to_string(),
         name: token.name,
@@ -70,6 +80,7 @@ async fn view(state: &ApiState, token: Token) -> Result<TokenView, Problem> {
         expires_at: token.expires_at.map(time),
         last_used_at: token.last_used_at.map(time),
         revoked_at: token.revoked_at.map(time),
+        state,
     })
 }
 
@@ -143,6 +154,12 @@ async fn order(state: &ApiState, caller: &Caller, wish: TokenWish) -> Result<Tok
         mistakes.push(Mistake::value(
             "/expires_in",
             format!("expected {}", units::DURATION_FORM),
+        ));
+    }
+    if lifetime == Some(Some(Duration::ZERO)) {
+        mistakes.push(Mistake::value(
+            "/expires_in",
+            "expected a time longer than 0; leave it out for a token that does not expire",
         ));
     }
     let workspace_id = match &wish.workspace {

@@ -35,6 +35,7 @@ pub struct TriggerView {
 
 /// Which triggers.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct TriggerParams {
     /// The id or name of a subscription.

@@ -82,7 +82,7 @@ pub async fn delete_workspace(
     let found = state.store().workspace_by_name(&named).await?;
     let gone = || Problem::not_found(format!("there is no workspace `{named}`"));
     let workspace = found.ok_or_else(gone)?;
-    state.store().delete_workspace(&workspace.id).await?;
+    state.store().delete_workspace(&workspace).await?;
     note(&state, &admin, "workspace.delete", &workspace).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -98,9 +98,13 @@ impl Catalog for RegistryProviders {
         .boxed()
     }
 
-    fn check_runnable(&self, kind: RunnableKind, spec: &Value) -> Result<(), String> {
-        let spec = RunnableSpec::parse(kind, spec).map_err(|error| error.to_string())?;
-        self.runner.check(&spec).map_err(|error| error.to_string())
+    fn check_runnable(&self, kind: RunnableKind, spec: &Value) -> Result<(), FieldMistake> {
+        let checked = RunnableSpec::parse(kind, spec).and_then(|spec| self.runner.check(&spec));
+        checked.map_err(|error| FieldMistake {
+            message: format!("found {}, expected {}", error.found, error.expected),
+            field: Some(error.field),
+            allowed: Vec::new(),
+        })
     }
 
     fn validate_trigger<'a>(

@@ -365,6 +365,7 @@ fn router(parts: &Parts, config: &Config, runner: &Runner, public: &str) -> axum
         metrics: Arc::clone(&parts.metrics),
         public_base: public.to_owned(),
         body_max: usize::try_from(config.limits.api_body_max).unwrap_or(usize::MAX),
+        read_timeout: config.limits.read_timeout,
         in_flight_max: config.limits.api_in_flight as usize,
         on_change: Arc::new(move |change| {
             if matches!(change, Changed::Objects(_)) {

@@ -6,7 +6,7 @@ use super::arguments::ApplyArgs;
 use super::connection::Connection;
 use super::document_file::DocumentFile;
 use super::failure::CliError;
-use super::output::{faint, print_json, text};
+use super::output::{faint, print_json, print_line, text};
 use super::table::{Cell, Table, one_line};
 use crate::documents::Mistake;
 use crate::outbound::api_client::ApiError;
@@ -85,7 +85,7 @@ fn print(applied: &Value) {
         ]);
     }
     if table.is_empty() {
-        println!("the document names nothing");
+        print_line("the document names nothing");
     } else {
         table.print();
     }
@@ -109,7 +109,10 @@ fn print(applied: &Value) {
     } else {
         ""
     };
-    println!("\n{}", faint(&format!("{dry}{}", summary.join(", "))));
+    print_line(format_args!(
+        "\n{}",
+        faint(&format!("{dry}{}", summary.join(", ")))
+    ));
 }
 
 fn print_differences(kind: &str, object: &Value) {
@@ -119,17 +122,21 @@ fn print_differences(kind: &str, object: &Value) {
     if differences.is_empty() {
         return;
     }
-    println!("\n{kind} {}", one_line(text(object, "name")));
+    print_line(format_args!("\n{kind} {}", one_line(text(object, "name"))));
     for difference in differences {
         let field = one_line(text(difference, "field"));
         if difference["secret"] == true {
-            println!("  {field}: another secret");
+            print_line(format_args!("  {field}: another secret"));
             continue;
         }
         let side = |key: &str| match difference.get(key) {
             Some(value) => one_line(&value.to_string()),
             None => "nothing".to_owned(),
         };
-        println!("  {field}: {} -> {}", side("from"), side("to"));
+        print_line(format_args!(
+            "  {field}: {} -> {}",
+            side("from"),
+            side("to")
+        ));
     }
 }

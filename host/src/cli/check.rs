@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::failure::{CliError, Failure};
+use super::output::print_line;
 use super::serve::Serve;
 use crate::config;
 use crate::plugins::LibraryFile;
@@ -12,14 +13,14 @@ use crate::plugins::manifest::Manifest;
 pub fn run(flags: &Serve) -> Result<(), CliError> {
     let config = config::load(&flags.layers())
         .map_err(|error| CliError::Said(Failure::of(&error).message))?;
-    println!("ok       settings");
+    print_line("ok       settings");
     let (plugins, manifests) = (config.plugins_dir(), config.manifests_dir());
     let mut problems = 0;
     let mut report = |problem: Option<String>, what: &str| match problem {
-        None => println!("ok       {what}"),
+        None => print_line(format_args!("ok       {what}")),
         Some(problem) => {
             problems += 1;
-            println!("problem  {problem}");
+            print_line(format_args!("problem  {problem}"));
         }
     };
     let mut named = Vec::new();

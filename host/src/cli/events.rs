@@ -5,7 +5,7 @@ use super::connection::Connection;
 use super::failure::CliError;
 use super::jobs::given;
 use super::output::{
-    faint, items, local_time, print_block, print_facts, print_json, print_next, text,
+    faint, items, local_time, print_block, print_facts, print_json, print_line, print_next, text,
 };
 use super::table::{Cell, Table};
 
@@ -50,7 +50,7 @@ pub async fn run(args: EventsArgs) -> Result<(), CliError> {
         ]);
     }
     if table.is_empty() {
-        println!("{}", faint("no events"));
+        print_line(faint("no events"));
         return Ok(());
     }
     table.print();

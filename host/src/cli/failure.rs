@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
+use super::output::safe;
 use crate::outbound::api_client::ApiError;
 
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,7 @@ impl Failure {
 impl From<CliError> for Failure {
     fn from(error: CliError) -> Failure {
         Failure {
-            message: error.text(),
+            message: safe(&error.text()),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::failure::CliError;
-use super::output::{print_facts, print_json};
+use super::output::{print_facts, print_json, print_line};
 use super::table::one_line;
 use crate::plugins::LibraryFile;
 
@@ -57,10 +57,10 @@ pub fn run(file: &Path, json: bool) -> Result<(), CliError> {
         ("events", events.len().to_string()),
     ]);
     for event in events {
-        println!("  {}", one_line(event));
+        print_line(format_args!("  {}", one_line(event)));
     }
     for warning in &library.warnings {
-        println!("warning: {}", one_line(warning));
+        print_line(format_args!("warning: {}", one_line(warning)));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::arguments::{
 };
 use super::connection::Connection;
 use super::failure::CliError;
-use super::output::{counted, faint, items, local_time, print_json, text};
+use super::output::{counted, faint, items, local_time, print_json, print_line, text};
 use super::table::{Cell, Table};
 
 /// Makes, lists or revokes tokens.
@@ -34,7 +34,7 @@ pub async fn run_token(args: TokenArgs) -> Result<(), CliError> {
                 print_json(&created);
                 return Ok(());
             }
-            println!("{}", text(&created, "token"));
+            print_line(text(&created, "token"));
             eprintln!("{}", faint("this is the only time it is shown"));
         }
         TokenCommand::List => {
@@ -79,17 +79,12 @@ fn token_row(token: &Value) -> Vec<Cell> {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    let is_revoked = token["revoked_at"].is_string();
     vec![
         Cell::plain(text(token, "id")),
         Cell::plain(text(token, "name")),
         Cell::plain(token["workspace"].as_str().unwrap_or("(all)")),
         Cell::plain(scopes.join(" ")),
-        if is_revoked {
-            Cell::faint("revoked")
-        } else {
-            Cell::state("active")
-        },
+        Cell::state(text(token, "state")),
         Cell::plain(local_time(token, "last_used_at")),
         Cell::plain(local_time(token, "expires_at")),
     ]
@@ -148,6 +143,6 @@ fn print_done(json: bool, document: &Value, sentence: &str) {
     if json {
         print_json(document);
     } else {
-        println!("{sentence}");
+        print_line(sentence);
     }
 }

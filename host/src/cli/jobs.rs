@@ -6,7 +6,7 @@ use super::arguments::{JobListArgs, JobsArgs, JobsCommand};
 use super::connection::Connection;
 use super::failure::CliError;
 use super::output::{
-    faint, items, local_time, print_block, print_facts, print_json, print_next, text,
+    faint, items, local_time, print_block, print_facts, print_json, print_line, print_next, text,
 };
 use super::table::{Cell, Table};
 
@@ -37,7 +37,7 @@ fn print_done(job: &Value, json: bool, sentence: &str) {
     if json {
         print_json(job);
     } else {
-        println!("{sentence}");
+        print_line(sentence);
     }
 }
 
@@ -82,7 +82,7 @@ async fn list(connection: &Connection, args: JobListArgs, json: bool) -> Result<
         ]);
     }
     if table.is_empty() {
-        println!("{}", faint("no jobs"));
+        print_line(faint("no jobs"));
         return Ok(());
     }
     table.print();
@@ -155,7 +155,7 @@ async fn show(connection: &Connection, id: &str, json: bool) -> Result<(), CliEr
         ]);
     }
     if !table.is_empty() {
-        println!();
+        print_line("");
         table.print();
     }
     if let Some(last) = items(&attempts).last() {

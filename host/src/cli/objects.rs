@@ -6,7 +6,7 @@ use super::arguments::ListArgs;
 use super::connection::Connection;
 use super::failure::CliError;
 use super::jobs::given;
-use super::output::{faint, items, local_time, print_json, print_next, text};
+use super::output::{faint, items, local_time, print_json, print_line, print_next, text};
 use super::table::{Cell, Table};
 
 /// Subscriptions with their endpoints.
@@ -110,7 +110,7 @@ async fn list(
         table.row(row(one));
     }
     if table.is_empty() {
-        println!("{}", faint(&format!("no {name}")));
+        print_line(faint(&format!("no {name}")));
         return Ok(());
     }
     table.print();

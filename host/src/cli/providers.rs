@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::arguments::{ProviderArgs, ProviderCommand};
 use super::connection::Connection;
 use super::failure::CliError;
-use super::output::{faint, items, print_json, text};
+use super::output::{faint, items, print_json, print_line, text};
 use super::table::{Cell, Table};
 
 /// Lists providers or switches one.
@@ -22,7 +22,7 @@ pub async fn run(args: ProviderArgs) -> Result<(), CliError> {
     if json {
         print_json(&row);
     } else {
-        println!("{name} is {}", text(&row, "state"));
+        print_line(format_args!("{name} is {}", text(&row, "state")));
     }
     Ok(())
 }
@@ -51,14 +51,14 @@ async fn list(connection: &Connection, json: bool) -> Result<(), CliError> {
         ]);
     }
     if table.is_empty() {
-        println!("{}", faint("no providers"));
+        print_line(faint("no providers"));
     } else {
         table.print();
     }
     for row in items(&found) {
         for warning in row["warnings"].as_array().into_iter().flatten() {
             let warning = super::table::one_line(warning.as_str().unwrap_or_default());
-            println!("{}", faint(&format!("{}: {warning}", text(row, "name"))));
+            print_line(faint(&format!("{}: {warning}", text(row, "name"))));
         }
     }
     Ok(())

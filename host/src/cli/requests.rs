@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::failure::CliError;
 use super::jobs::given;
 use super::output::{
-    faint, items, local_time, print_block, print_facts, print_json, print_next, text,
+    faint, items, local_time, print_block, print_facts, print_json, print_line, print_next, text,
 };
 use super::table::{Cell, Table};
 
@@ -54,7 +54,7 @@ pub async fn run(args: RequestsArgs) -> Result<(), CliError> {
         ]);
     }
     if table.is_empty() {
-        println!("{}", faint("no requests"));
+        print_line(faint("no requests"));
         return Ok(());
     }
     table.print();

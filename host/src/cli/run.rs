@@ -2,6 +2,7 @@
 
 use super::arguments::{ClientCommand, Command, ProviderCommand};
 use super::failure::{CliError, Failure};
+use super::output::print_text;
 use super::{apply, check, events, inspect, instance, jobs, objects, providers, requests, send};
 use crate::config::SETTINGS_TEXT;
 
@@ -35,7 +36,7 @@ async fn dispatch(command: ClientCommand) -> Result<(), CliError> {
         ClientCommand::Workspace(args) => instance::run_workspace(args).await,
         ClientCommand::Key(args) => instance::run_key(args).await,
         ClientCommand::Config => {
-            print!("{SETTINGS_TEXT}");
+            print_text(SETTINGS_TEXT);
             Ok(())
         }
     }

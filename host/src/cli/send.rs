@@ -13,7 +13,7 @@ use url::Url;
 use super::arguments::SendArgs;
 use super::connection::Connection;
 use super::failure::CliError;
-use super::output::{faint, print_json, text};
+use super::output::{faint, print_json, print_line, text};
 use super::table::one_line;
 use crate::outbound::api_client::{ApiClient, ApiError, Posted};
 
@@ -152,10 +152,13 @@ fn report(args: &SendArgs, endpoint_url: &str, tally: &Tally) -> Result<(), CliE
         }));
     } else {
         let accepted = tally.accepted;
-        println!("{} × {} to {endpoint_url}", args.count, args.event);
-        println!("{accepted} accepted, {refused} refused");
+        print_line(format_args!(
+            "{} × {} to {endpoint_url}",
+            args.count, args.event
+        ));
+        print_line(format_args!("{accepted} accepted, {refused} refused"));
         if refused == 0 {
-            println!("{}", faint("`triggerd jobs` shows what became of it"));
+            print_line(faint("`triggerd jobs` shows what became of it"));
         }
     }
     match &tally.first_refusal {

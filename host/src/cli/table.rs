@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal as _;
 
+use super::output::{print_text, steers};
+
 /// How a cell is painted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Paint {
@@ -77,7 +79,7 @@ impl Table {
 
     /// As standard output takes it.
     pub fn print(&self) {
-        print!("{}", self.render(is_coloured()));
+        print_text(&self.render(is_coloured()));
     }
 
     fn render(&self, coloured: bool) -> String {
@@ -131,13 +133,13 @@ pub fn painted(text: &str, paint: Paint, coloured: bool) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
-/// What was stored may come from anyone: no control character reaches the terminal.
+/// What was stored may come from anyone: nothing that steers it reaches the terminal.
 pub fn one_line(text: &str) -> String {
     const LONGEST: usize = 120;
     let mut line: String = text
         .chars()
         .take(LONGEST)
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if steers(c) { ' ' } else { c })
         .collect();
     if text.chars().nth(LONGEST).is_some() {
         line.push('…');
@@ -186,6 +188,7 @@ mod tests {
     #[test]
     fn what_a_stranger_stored_cannot_steer_the_terminal() {
         assert_eq!(one_line("a\x1b[31mb\r\nc"), "a [31mb  c");
+        assert_eq!(one_line("a\u{9b}2Jb\u{7f}c\u{202e}d"), "a 2Jb c d");
         assert_eq!(one_line(&"x".repeat(200)).chars().count(), 121);
     }
 }

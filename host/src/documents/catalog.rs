@@ -18,8 +18,9 @@ pub trait Catalog: Send + Sync {
         draft: &'a SubscriptionDraft,
     ) -> BoxFuture<'a, Result<Vec<FieldMistake>, CatalogError>>;
 
-    /// What is wrong with running this here, such as a program outside the allowed folders.
-    fn check_runnable(&self, kind: RunnableKind, spec: &Value) -> Result<(), String>;
+    /// What is wrong with running this here, such as a program outside the allowed folders; the
+    /// field is named as in the stored form.
+    fn check_runnable(&self, kind: RunnableKind, spec: &Value) -> Result<(), FieldMistake>;
 
     /// What the plugin says of a trigger's event and parameters. An event that no declaration names
     /// is in order if the provider passes such events on.
@@ -51,7 +52,7 @@ pub struct SubscriptionDraft {
     pub secrets: Secret<String>,
 }
 
-/// A mistake in one field or parameter, as a plugin reports it.
+/// A mistake in one field or parameter, as a plugin reports it or the host finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldMistake {
     /// The field or parameter; none if it is the event or the whole that is wrong.

@@ -7,7 +7,7 @@ use super::difference::{Difference, compare, compare_maps, compare_secrets};
 use super::document::{Document, RunnableEntry, SubscriptionEntry, TriggerEntry};
 use super::draft::{Draft, Stored};
 use super::mistake::Mistake;
-use super::wanted;
+use super::{runnable, wanted};
 use crate::clock::Clock;
 use crate::id::{EndpointId, RunnableId, SubscriptionId, TriggerId, WorkspaceId};
 use crate::model::{
@@ -136,9 +136,10 @@ impl Planner<'_> {
     ) -> Result<(), StoreError> {
         let mut differences = Vec::new();
         let spec = Value::Object(entry.spec.clone());
-        if let Err(message) = self.catalog.check_runnable(entry.kind, &spec) {
-            let pointer = format!("{}/{}", entry.pointer, entry.kind.as_str());
-            draft.mistakes.push(Mistake::value(pointer, message));
+        if let Err(found) = self.catalog.check_runnable(entry.kind, &spec) {
+            let pointer = runnable::pointer_of(entry, found.field.as_deref());
+            let mistake = Mistake::value(pointer, found.message);
+            draft.mistakes.push(mistake.allowing(found.allowed));
             return Ok(());
         }
         let version = NewVersion {

@@ -13,6 +13,9 @@ use crate::yaml::pointer_join;
 
 const OUTPUT_MAX: u64 = 16 << 20;
 const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "GET", "DELETE"];
+/// Where references are followed.
+const COMMAND_SECRETS: &str = "`secret_env`, which the program reads from its environment";
+const HTTP_SECRETS: &str = "`secret_headers` and `secret`";
 const CLOUDEVENTS: [&str; 3] = ["none", "structured", "binary"];
 
 /// Reads one entry of `runnables`.
@@ -58,6 +61,29 @@ pub(super) fn read(
     })
 }
 
+/// Where in the document a field of the stored form stands: `argv[0]`, `env.NAME`, `timeout_ms`,
+/// `retry.first_ms`. Without a field, the command or target as a whole.
+pub(super) fn pointer_of(entry: &RunnableEntry, field: Option<&str>) -> String {
+    let whole = format!("{}/{}", entry.pointer, entry.kind.as_str());
+    let Some(field) = field else { return whole };
+    let (head, inner) = match field.split_once(['.', '[']) {
+        Some((head, inner)) => (head, Some(inner.trim_end_matches(']'))),
+        None => (field, None),
+    };
+    let parent = match head {
+        "spec" => return whole,
+        "retry" | "concurrency" => &entry.pointer,
+        _ => &whole,
+    };
+    let written = |name: &str| name.strip_suffix("_ms").unwrap_or(name).to_owned();
+    let pointer = pointer_join(parent, &written(head));
+    match (head, inner) {
+        (_, None) => pointer,
+        ("retry", Some(inner)) => pointer_join(&pointer, &written(inner)),
+        (_, Some(inner)) => pointer_join(&pointer, inner),
+    }
+}
+
 type Parts = (RunnableKind, Map<String, Value>, Map<String, Value>);
 
 fn read_command(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Option<Parts> {
@@ -74,8 +100,10 @@ fn read_command(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Op
         }
         _ => {}
     }
-    for argument in argv.iter().flatten() {
+    for (index, argument) in argv.iter().flatten().enumerate() {
         note(words::argument(argument), &fields, "argv", mistakes);
+        let pointer = format!("{}/{index}", fields.pointer_of("argv"));
+        refuse_reference(argument, pointer, COMMAND_SECRETS, mistakes);
     }
     let timeout_ms = fields.duration_ms("timeout", mistakes);
     let env = fields.text_map("env", mistakes);
@@ -93,6 +121,7 @@ fn read_command(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Op
     let cwd = fields.text_if_any("cwd", mistakes);
     if let Some(cwd) = cwd {
         note(words::without_nul(cwd), &fields, "cwd", mistakes);
+        refuse_reference(cwd, fields.pointer_of("cwd"), COMMAND_SECRETS, mistakes);
     }
     let stdout_max = fields.size("stdout_max", OUTPUT_MAX, mistakes);
     let stderr_max = fields.size("stderr_max", OUTPUT_MAX, mistakes);
@@ -116,7 +145,10 @@ fn read_http(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Optio
     let mut fields = Fields::open(value, pointer, mistakes)?;
     let url = fields.text("url", mistakes);
     if let Some(url) = url {
-        note(words::target(url), &fields, "url", mistakes);
+        let pointer = fields.pointer_of("url");
+        if !refuse_reference(url, pointer, HTTP_SECRETS, mistakes) {
+            note(words::target(url), &fields, "url", mistakes);
+        }
     }
     let method = fields.word("method", &METHODS, mistakes);
     let timeout_ms = fields.duration_ms("timeout", mistakes);
@@ -223,8 +255,81 @@ fn refuse_references(
     }
 }
 
+/// A reference where nothing follows it would be taken as it is written. Tells whether it was one.
+fn refuse_reference(
+    text: &str,
+    pointer: String,
+    allowed: &str,
+    mistakes: &mut Vec<Mistake>,
+) -> bool {
+    let is_reference = reference::is_reference(text);
+    if is_reference {
+        let message = format!(
+            "found a reference (`${{NAME}}` or `file:PATH`), which is not followed here; \
+             references may stand in {allowed}"
+        );
+        mistakes.push(Mistake::value(pointer, message));
+    }
+    is_reference
+}
+
 fn put<T: serde::Serialize>(map: &mut Map<String, Value>, key: &str, value: Option<T>) {
     if let Some(value) = value {
         map.insert(key.to_owned(), json!(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_of_the_stored_form_is_found_in_the_document() {
+        let entry = RunnableEntry {
+            pointer: "/runnables/2".to_owned(),
+            path: "f/a/b".to_owned(),
+            kind: RunnableKind::Command,
+            spec: Map::new(),
+            secrets: Map::new(),
+        };
+        for (field, pointer) in [
+            (None, "/runnables/2/command"),
+            (Some("spec"), "/runnables/2/command"),
+            (Some("cwd"), "/runnables/2/command/cwd"),
+            (Some("argv[1]"), "/runnables/2/command/argv/1"),
+            (Some("env.A.B/C"), "/runnables/2/command/env/A.B~1C"),
+            (Some("timeout_ms"), "/runnables/2/command/timeout"),
+            (Some("retry.first_ms"), "/runnables/2/retry/first"),
+            (Some("concurrency"), "/runnables/2/concurrency"),
+        ] {
+            assert_eq!(pointer_of(&entry, field), pointer, "{field:?}");
+        }
+    }
+
+    #[test]
+    fn a_reference_where_nothing_follows_it_is_refused() {
+        let entry = |value: Value| {
+            let mut mistakes = Vec::new();
+            read(&value, "", &mut mistakes);
+            let told: Vec<(String, String)> = mistakes
+                .into_iter()
+                .map(|one| (one.pointer, one.message))
+                .collect();
+            told
+        };
+        let command = json!({ "path": "f/a/b",
+            "command": { "argv": ["./x", "--key", "${KEY}"], "cwd": "file:x" } });
+        let told = entry(command);
+        let pointers: Vec<&str> = told.iter().map(|(pointer, _)| pointer.as_str()).collect();
+        assert_eq!(pointers, ["/command/argv/2", "/command/cwd"]);
+        assert!(told.iter().all(|(_, said)| said.contains("`secret_env`")));
+        for url in ["https://example.org/${KEY}", "file:url"] {
+            let told = entry(json!({ "path": "f/a/b", "http": { "url": url } }));
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert_eq!(told[0].0, "/http/url");
+            assert!(told[0].1.contains("`secret_headers`"), "{}", told[0].1);
+        }
+        let escaped = json!({ "path": "f/a/b", "command": { "argv": ["./x", "$${KEY}"] } });
+        assert_eq!(entry(escaped), []);
     }
 }

@@ -30,13 +30,13 @@ const BUSY_TRIES: u32 = 5;
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a command's program is and where it starts.
-pub(super) struct Place {
+struct Place {
     program: PathBuf,
     cwd: PathBuf,
 }
 
 /// Finds a command's program and folder under the allowed folders.
-pub(super) fn locate(spec: &CommandSpec, dirs: &CommandDirs) -> Result<Place, ProgramError> {
+fn locate(spec: &CommandSpec, dirs: &CommandDirs) -> Result<Place, ProgramError> {
     let program = dirs.program(&spec.argv[0])?;
     let cwd = match &spec.cwd {
         Some(cwd) => dirs.folder(cwd)?,

@@ -33,15 +33,17 @@ impl Runner {
     pub fn check(&self, spec: &RunnableSpec) -> Result<(), SpecError> {
         match &spec.target {
             Target::Command(spec) => {
-                command::locate(spec, &self.dirs)
-                    .map(|_| ())
-                    .map_err(|error| {
-                        SpecError::new(
-                            "argv",
-                            error.to_string(),
-                            "a program under an allowed folder",
-                        )
-                    })
+                self.dirs.program(&spec.argv[0]).map_err(|error| {
+                    let expected = "a program under an allowed folder";
+                    SpecError::new("argv", error.to_string(), expected)
+                })?;
+                if let Some(cwd) = &spec.cwd {
+                    self.dirs.folder(cwd).map_err(|error| {
+                        let expected = "a folder under an allowed folder";
+                        SpecError::new("cwd", error.to_string(), expected)
+                    })?;
+                }
+                Ok(())
             }
             // Its URL was checked when it was parsed; its name is resolved anew at each run.
             Target::Http(_) => Ok(()),

@@ -78,22 +78,35 @@ impl Store {
         .await
     }
 
-    /// Deletes a workspace; a conflict while it holds subscriptions, runnables or tokens.
-    pub async fn delete_workspace(&self, id: &WorkspaceId) -> Result<(), StoreError> {
-        let mut connection = self.database.writer().await?;
+    /// Deletes a workspace, and the tokens of it that are revoked or expired; a conflict while it
+    /// holds subscriptions, runnables or good tokens.
+    pub async fn delete_workspace(&self, workspace: &Workspace) -> Result<(), StoreError> {
+        let Workspace { id, name, .. } = workspace;
+        let mut transaction = self.database.write().await?;
+        Statement::new(
+            "delete the dead tokens of a workspace",
+            "delete from tokens where workspace_id = $1 \
+             and (revoked_at is not null or expires_at <= $2)",
+        )
+        .bind(id)
+        .bind(self.clock.now())
+        .run(&mut transaction)
+        .await?;
         let deleted = Statement::new("delete a workspace", "delete from workspaces where id = $1")
             .bind(id)
-            .run(&mut connection)
+            .run(&mut transaction)
             .await
             .map_err(|error| match error {
                 StoreError::Conflict(_) => StoreError::Conflict(format!(
-                    "{id} still holds subscriptions, runnables, triggers or tokens: delete those first"
+                    "the workspace `{name}` still holds subscriptions, runnables, triggers or tokens: delete those first"
                 )),
                 other => other,
             })?;
         match deleted {
-            0 => Err(StoreError::NotFound(format!("there is no workspace {id}"))),
-            _ => Ok(()),
+            0 => Err(StoreError::NotFound(format!(
+                "there is no workspace `{name}`"
+            ))),
+            _ => transaction.commit().await,
         }
     }
 

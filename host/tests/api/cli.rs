@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -273,7 +274,25 @@ async fn tokens_and_workspaces_are_managed() {
         .find(|item| item["name"] == "ci")
         .expect("the token");
     let id = made["id"].as_str().expect("an id").to_owned();
+    let arguments = [
+        "token",
+        "create",
+        "brief",
+        "--scope",
+        "read",
+        "--expires-in",
+    ];
+    let arguments: Vec<&str> = arguments.into_iter().chain(["1h"]).collect();
+    served.run_ok(&arguments).await;
+    served.api.clock.advance(Duration::from_secs(3600));
     served.run_ok(&["token", "revoke", &id]).await;
+    let shown = served.run_ok(&["token", "list"]).await;
+    for (name, state) in [("ci", "revoked"), ("brief", "expired")] {
+        let mut lines = shown.lines();
+        let line = lines.find(|line| line.split_whitespace().nth(1) == Some(name));
+        let line = line.expect("a line");
+        assert!(line.contains(state), "{line}");
+    }
     served.refused(&mine).await;
     assert!(served.run_ok(&["provider", "list"]).await.contains("acme"));
 }
@@ -314,4 +333,35 @@ fn the_settings_file_is_printed() {
         .expect("it runs");
     let text = String::from_utf8(output.stdout).expect("text");
     assert_eq!(text, triggerd::config::SETTINGS_TEXT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_seen_enough_ends_nothing_badly() {
+    let served = Served::start(StatusCode::OK).await;
+    served.run_ok(&["apply", "-f", "d.yaml"]).await;
+    for arguments in [
+        &["config"][..],
+        &["runnables"],
+        &["runnables", "--json"],
+        &["apply", "-f", "d.yaml"],
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_triggerd"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("TRIGGERD_URL", &served.url)
+            .env("TRIGGERD_TOKEN", &served.api.admin)
+            .env("HOOK_SECRET", CANARY)
+            .current_dir(served.folder.path())
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(Stdio::piped());
+        let output = tokio::task::spawn_blocking(move || command.output());
+        let output = output.await.expect("no panic").expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        assert_eq!(said, "", "{arguments:?}");
+    }
 }

@@ -1,8 +1,12 @@
 //! Single objects: put, switched, deleted; lists by page; bodies that are refused.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use serde_json::json;
+
+use triggerd::model::Scope;
 
 use crate::support::{Api, CANARY, document};
 
@@ -228,6 +232,30 @@ async fn workspaces_are_made_listed_and_deleted_when_empty() {
         .call("DELETE", "/api/v1/workspaces/default", &api.admin, None)
         .await;
     assert_eq!(full.status, StatusCode::CONFLICT);
+    let good = api.token(Some("third"), &[Scope::Read]).await;
+    let in_use = api
+        .call("DELETE", "/api/v1/workspaces/third", &api.admin, None)
+        .await;
+    assert_eq!(in_use.status, StatusCode::CONFLICT);
+    assert!(in_use.text.contains("`third`"), "{}", in_use.text);
+    let still = api
+        .call("GET", "/api/v1/workspaces/third/jobs", &good, None)
+        .await;
+    assert_eq!(still.status, StatusCode::OK);
+    let tokens = api.call("GET", "/api/v1/tokens", &api.admin, None).await;
+    let tokens = tokens.body["items"].as_array().expect("items").clone();
+    let of_it = tokens.iter().find(|token| token["workspace"] == "third");
+    let id = of_it.expect("the token")["id"].as_str().expect("an id");
+    let path = format!("/api/v1/tokens/{id}");
+    let revoked = api.call("DELETE", &path, &api.admin, None).await;
+    assert_eq!(revoked.status, StatusCode::NO_CONTENT);
+    let brief =
+        json!({ "name": "b", "scopes": ["read"], "workspace": "third", "expires_in": "1s" });
+    let brief = api
+        .call("POST", "/api/v1/tokens", &api.admin, Some(brief))
+        .await;
+    assert_eq!(brief.status, StatusCode::CREATED);
+    api.clock.advance(Duration::from_secs(1));
     let empty = api
         .call("DELETE", "/api/v1/workspaces/third", &api.admin, None)
         .await;

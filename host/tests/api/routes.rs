@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 use triggerd::model::Scope;
 
 use crate::support::{Api, document};
@@ -187,6 +189,11 @@ async fn the_description_is_served_and_its_references_hold() {
                 operation["responses"]["default"].is_object(),
                 "{id} describes no problem"
             );
+            let answers = operation["responses"].as_object().expect("answers");
+            for (status, answer) in answers {
+                let description = answer["description"].as_str().unwrap_or_default();
+                assert!(!description.is_empty(), "{id}: {status} is not described");
+            }
         }
     }
     for part in served.text.split("\"$ref\":\"#").skip(1) {
@@ -257,4 +264,69 @@ async fn what_is_not_there_is_a_problem_too() {
         .await;
     assert_eq!(method.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(method.kind, "application/problem+json");
+}
+
+#[tokio::test]
+async fn a_body_that_dawdles_gives_its_place_back() {
+    let api = Api::start().await;
+    let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    let request = Request::builder()
+        .method("POST")
+        .uri("/api/v1/workspaces/default/apply")
+        .header("authorization", format!("Bearer {}", api.admin))
+        .header("content-type", "application/json")
+        .body(Body::from_stream(never))
+        .expect("a request");
+    let response = api.router.clone().oneshot(request).await;
+    let response = response.expect("an answer");
+    assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(response.headers()["connection"], "close");
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_a_query_does_not_know_is_refused_by_name() {
+    let api = Api::start().await;
+    let refused = api.post("apply?dry-run=true", document()).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text);
+    let detail = refused.body["detail"].as_str().expect("a detail");
+    for word in ["`dry-run`", "`dry_run`", "`prune`"] {
+        assert!(detail.contains(word), "{detail}");
+    }
+    assert_eq!(api.get("runnables").await["items"], json!([]));
+    for list in [
+        "audit",
+        "events",
+        "jobs",
+        "requests",
+        "runnables",
+        "subscriptions",
+        "triggers",
+    ] {
+        let path = format!("/api/v1/workspaces/default/{list}?limits=1");
+        let refused = api.call("GET", &path, &api.admin, None).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{list}");
+        assert!(refused.text.contains("`limit`"), "{}", refused.text);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_object_is_refused_as_such() {
+    let api = Api::start().await;
+    for (body, found) in [
+        (json!(["x", ["read"]]), "an array"),
+        (json!("x"), "a text"),
+        (Value::Null, "null"),
+    ] {
+        for path in ["/api/v1/tokens", "/api/v1/workspaces/default/apply"] {
+            let refused = api.call("POST", path, &api.admin, Some(body.clone())).await;
+            assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+            let detail = refused.body["detail"].as_str().expect("a detail");
+            let expected = format!("expected a JSON object `{{…}}`, found {found}");
+            assert_eq!(detail, expected);
+        }
+    }
 }

@@ -83,6 +83,7 @@ impl Api {
             metrics: Arc::new(Metrics::default()),
             public_base: "http://hooks.example.org".to_owned(),
             body_max: 64 << 10,
+            read_timeout: Duration::from_secs(1),
             in_flight_max: 4,
             on_change: Arc::new(move |change| seen.lock().expect("no panic").push(change)),
         });
@@ -302,11 +303,13 @@ impl Catalog for FakeProviders {
         .boxed()
     }
 
-    fn check_runnable(&self, _: RunnableKind, spec: &Value) -> Result<(), String> {
+    fn check_runnable(&self, _: RunnableKind, spec: &Value) -> Result<(), FieldMistake> {
         match spec["argv"][0].as_str() {
-            Some(program) if program.starts_with("/etc") => {
-                Err("the program lies outside the allowed folders".to_owned())
-            }
+            Some(program) if program.starts_with("/etc") => Err(FieldMistake {
+                field: Some("argv".to_owned()),
+                message: "the program lies outside the allowed folders".to_owned(),
+                allowed: Vec::new(),
+            }),
             _ => Ok(()),
         }
     }

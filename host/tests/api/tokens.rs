@@ -56,8 +56,16 @@ async fn a_token_expires() {
         .to_owned();
     api.clock.advance(Duration::from_secs(3599));
     assert_eq!(reads(&api, &token).await, StatusCode::OK);
+    let state = async || {
+        let list = api.call("GET", "/api/v1/tokens", &api.admin, None).await;
+        let items = list.body["items"].as_array().expect("items").clone();
+        let short = items.into_iter().find(|item| item["name"] == "short");
+        short.expect("the token is listed")["state"].clone()
+    };
+    assert_eq!(state().await, "active");
     api.clock.advance(Duration::from_secs(1));
     assert_eq!(reads(&api, &token).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(state().await, "expired");
 }
 
 #[tokio::test]
@@ -101,6 +109,15 @@ async fn mistakes_of_a_wish_are_told_by_field() {
         errors[1]["allowed"],
         json!(["admin", "read", "apply", "run", "send"])
     );
+}
+
+#[tokio::test]
+async fn a_token_that_is_dead_at_birth_is_not_made() {
+    let api = Api::start().await;
+    let wish = json!({ "name": "x", "scopes": ["read"], "expires_in": "0s" });
+    let refused = create(&api, &api.admin, wish).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(refused.body["errors"][0]["pointer"], "/expires_in");
 }
 
 #[tokio::test]

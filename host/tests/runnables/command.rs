@@ -355,3 +355,19 @@ async fn dropping_a_run_ends_its_processes() {
     };
     assert!(is_gone(&child).await, "the child {child} is still there");
 }
+
+#[tokio::test]
+async fn a_spec_is_checked_against_this_host_field_by_field() {
+    let programs = Programs::script("true");
+    fs::create_dir(programs.path("sub")).expect("a folder");
+    let runner = runner(programs.dirs());
+    let field = |spec: Value| {
+        let spec = RunnableSpec::parse(RunnableKind::Command, &spec).expect("a spec");
+        runner.check(&spec).err().map(|error| error.field)
+    };
+    assert_eq!(field(json!({"argv": ["run"], "cwd": "sub"})), None);
+    let gone = json!({"argv": ["gone"], "cwd": "sub"});
+    assert_eq!(field(gone).as_deref(), Some("argv"));
+    let nowhere = json!({"argv": ["run"], "cwd": "nowhere"});
+    assert_eq!(field(nowhere).as_deref(), Some("cwd"));
+}

@@ -55,22 +55,25 @@ async fn a_workspace_is_made_once(fixture: Fixture) {
 }
 
 async fn a_workspace_in_use_is_not_deleted(fixture: Fixture) {
+    let held = fixture.store.ensure_workspace("default").await;
+    let held = held.expect("there");
     let runnable = fixture.runnable("f/a").await;
     let error = fixture
         .store
-        .delete_workspace(&fixture.workspace)
+        .delete_workspace(&held)
         .await
         .expect_err("in use");
     assert!(error.is_conflict(), "{error}");
+    assert!(error.to_string().contains("`default`"), "{error}");
     let empty = fixture.store.insert_workspace("empty").await.expect("made");
     fixture
         .store
-        .delete_workspace(&empty.id)
+        .delete_workspace(&empty)
         .await
         .expect("deleted");
     let error = fixture
         .store
-        .delete_workspace(&empty.id)
+        .delete_workspace(&empty)
         .await
         .expect_err("gone");
     assert!(error.is_not_found());

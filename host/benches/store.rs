@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use triggerd::clock::Clock;
 use triggerd::id::{EventId, RequestId, SubscriptionId, WorkspaceId};
-use triggerd::model::{Append, Delivery, NewEvent, NewRequest, RequestOutcome};
+use triggerd::model::{Append, Delivery, NewEvent, NewRequest, Queue, RequestOutcome};
 use triggerd::seal::KeyRing;
 use triggerd::store::{DatabaseConfig, Store};
 
@@ -102,6 +102,7 @@ fn append(body: &Bytes) -> Append {
             payload: None,
             occurred_at: None,
         }],
+        queue: Queue::Every,
     }
 }
 

@@ -67,6 +67,7 @@ async fn fire(api: &Api, payload: &'static [u8]) -> (RequestId, EventId, JobId) 
             payload: None,
             occurred_at: None,
         }],
+        queue: triggerd::model::Queue::Every,
     };
     api.store.append(append).await.expect("stored");
     let job_id = JobId::generate(now);

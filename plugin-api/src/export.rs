@@ -3,7 +3,7 @@
 /// Exports a provider. Once in a crate of type `cdylib` whose `build.rs` calls
 /// `trigger_plugin_build::declare()`.
 ///
-/// ```ignore
+/// ```text
 /// export_provider!(Acme);          // or, if it implements `Pull`:
 /// export_provider!(Acme, pull);
 /// ```

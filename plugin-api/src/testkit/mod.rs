@@ -1,7 +1,7 @@
 //! For the tests of a provider: a suite that every provider must pass, a host that follows a
 //! script, and HTTP messages from files.
 //!
-//! ```ignore
+//! ```text
 //! // tests/conformance.rs of a provider
 //! trigger_plugin_api::conformance!(acme::Acme);
 //! // or, if it cannot be opened without a configuration:

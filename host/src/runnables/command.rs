@@ -70,7 +70,7 @@ pub(super) async fn run(
         (false, _) => AttemptReport::not_ok(
             AttemptOutcome::Timeout,
             format!(
-                "no end within {} ms; the program and all that it started were killed",
+                "no end within {} ms; its process group was killed",
                 spec.timeout.as_millis()
             ),
         ),

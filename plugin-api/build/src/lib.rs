@@ -26,6 +26,11 @@ fn pack_declaration() -> Result<(), String> {
     fs::write(&out, bundle).map_err(|error| format!("cannot write {}: {error}", out.display()))?;
 
     for watched in ["provider.yaml", "events", "samples"] {
+        // A path that is not there would count as changed at every build.
+        let watched = match crate_dir.join(watched).exists() {
+            true => watched,
+            false => ".",
+        };
         println!("cargo::rerun-if-changed={watched}");
     }
     println!("cargo::rustc-env=TRIGGER_PLUGIN_COMPILER={}", compiler()?);

@@ -139,7 +139,7 @@ async fn a_job_that_ran_when_the_host_died_is_run_again() {
     let mut host = Host::start().await;
     host.script(
         "note.sh",
-        "echo x >>runs; [ $(wc -l <runs) -gt 1 ] && exit 0; sleep 600",
+        "echo x >>runs; [ $(wc -l <runs) -gt 1 ] && exit 0; while [ -e runs ]; do sleep 0.2; done",
     );
     host.apply(DOCUMENT);
     let endpoint = host.endpoint("repo").await;

@@ -3,7 +3,9 @@
 mod words;
 
 mod objects;
+mod registrations;
 mod requests;
+mod upkeep;
 
 mod events;
 mod jobs;
@@ -18,13 +20,19 @@ pub use jobs::{
     Recovered, Replay,
 };
 pub use objects::{
-    Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Runnable, RunnableUpdate,
-    RunnableVersion, SecretsUpdate, Subscription, SubscriptionUpdate, Token, Trigger,
-    TriggerFilter, TriggerUpdate, Workspace,
+    Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Policy, Runnable,
+    RunnableUpdate, RunnableVersion, SecretsUpdate, Subscription, SubscriptionUpdate, Terms, Token,
+    Trigger, TriggerFilter, TriggerUpdate, Workspace,
 };
 pub use page::{Page, PageQuery};
+pub use registrations::{NewRegistration, Registration, RegistrationAnswer, RegistrationChange};
 pub use requests::{Append, Appended, Delivery, NewRequest, Queue, Request, RequestFilter};
+pub use upkeep::{
+    Claimed, Drift, End, NewTimer, Note, NotedAudit, Poke, Progress, Progressed, PulledBatch,
+    SyncClaim, SyncPulledEvent, Upkeep,
+};
 pub use words::{
-    AttemptOutcome, EventState, JobCause, JobState, RequestOutcome, RunnableKind, RunnableState,
-    Scope, SubscriptionMode, SubscriptionState, UnknownWord,
+    AttemptOutcome, EventState, JobCause, JobState, OnDrift, OnMissing, RegistrationState,
+    RequestOutcome, RunnableKind, RunnableState, Scope, SubscriptionMode, SubscriptionState,
+    SyncAction, UnknownWord,
 };

@@ -46,6 +46,7 @@ impl Store {
         // we look until nothing is found.
         loop {
             let found = self.reseal(&SUBSCRIPTIONS, current).await?
+                + self.reseal(&REGISTRATIONS, current).await?
                 + self.reseal(&VERSIONS, current).await?;
             resealed += found;
             if found == 0 {
@@ -132,6 +133,11 @@ pub(super) fn version_place(id: &str) -> String {
     format!("runnable_versions:{id}:secrets")
 }
 
+/// Where a registration's secrets stand.
+pub(super) fn registration_place(id: &str) -> String {
+    format!("registrations:{id}:secrets")
+}
+
 struct SealedTable {
     select: &'static str,
     /// Only if nobody changed it meanwhile.
@@ -143,6 +149,12 @@ const SUBSCRIPTIONS: SealedTable = SealedTable {
     select: "select id, secrets from subscriptions where secrets is not null and id > $1 order by id limit 100",
     update: "update subscriptions set secrets = $1 where id = $2 and secrets = $3",
     place: subscription_place,
+};
+
+const REGISTRATIONS: SealedTable = SealedTable {
+    select: "select id, secrets from registrations where secrets is not null and id > $1 order by id limit 100",
+    update: "update registrations set secrets = $1 where id = $2 and secrets = $3",
+    place: registration_place,
 };
 
 const VERSIONS: SealedTable = SealedTable {

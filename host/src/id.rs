@@ -130,10 +130,6 @@ ids! {
     HostId "host";
     /// An entry of the audit log.
     AuditId "aud";
-    /// A credential: proof that we act for one account.
-    CredentialId "cred";
-    /// One thing made at a service for a subscription.
-    RegistrationId "reg";
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 -- Keeping subscriptions alive: what was made at the service, when to look again, what a plugin keeps.
 
--- Who acts for us there; its row is looked after elsewhere. No text: it is set up by hand.
-alter table subscriptions add column credential_id text;
 -- The events to ask for, a JSON list; none: those that enabled triggers wait for.
 alter table subscriptions add column events text;
 -- What a check does about a registration that is gone, or that differs.
@@ -47,8 +45,6 @@ alter table subscriptions add column last_error_at bigint;
 create index subscriptions_due on subscriptions (due_at, credential_id, provider, id)
     where due_at is not null;
 create index subscriptions_leased on subscriptions (sync_owner) where sync_owner is not null;
-create index subscriptions_credential on subscriptions (credential_id)
-    where credential_id is not null;
 
 -- One thing made at the service for a subscription: a hook, a channel.
 create table registrations (

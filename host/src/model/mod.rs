@@ -2,6 +2,7 @@
 
 mod words;
 
+mod credentials;
 mod objects;
 mod registrations;
 mod requests;
@@ -14,6 +15,10 @@ mod changes;
 mod page;
 
 pub use changes::{Actor, AuditEntry, Change, Changed, ChangedKind};
+pub use credentials::{
+    Connect, ConnectStart, Credential, CredentialUpdate, Holding, Integration, IntegrationUpdate,
+    NewConnect, NewCredential, NewIntegration, RefreshClaim, TakenConnect, TokenUpdate,
+};
 pub use events::{Event, EventFilter, HandledEvent, Handling, NewEvent, PendingEvent};
 pub use jobs::{
     Attempt, ClaimedJob, Finished, Job, JobFilter, NewAttempt, NewJob, Next, ReadyRunnable,
@@ -32,7 +37,7 @@ pub use upkeep::{
     SyncClaim, SyncPulledEvent, Upkeep,
 };
 pub use words::{
-    AttemptOutcome, EventState, JobCause, JobState, OnDrift, OnMissing, RegistrationState,
-    RequestOutcome, RunnableKind, RunnableState, Scope, SubscriptionMode, SubscriptionState,
-    SyncAction, UnknownWord,
+    AttemptOutcome, ConnectPhase, CredentialKind, CredentialState, EventState, JobCause, JobState,
+    OnDrift, OnMissing, RegistrationState, RequestOutcome, RunnableKind, RunnableState, Scope,
+    SubscriptionMode, SubscriptionState, SyncAction, UnknownWord,
 };

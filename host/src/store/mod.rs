@@ -39,8 +39,12 @@ mod timers;
 mod upkeep;
 
 mod changes;
+mod credentials;
 mod hosts;
+mod integrations;
 mod keys;
+mod oauth_states;
+mod refreshes;
 mod retention;
 mod runnables;
 mod subscriptions;

@@ -259,6 +259,8 @@ words! {
         Refused "refused",
         /// The host that ran it went away.
         Lost "lost",
+        /// Someone cancelled its job, and it was stopped.
+        Cancelled "cancelled",
     }
 }
 

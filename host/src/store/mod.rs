@@ -26,6 +26,7 @@ mod events;
 mod handling;
 mod jobs;
 mod leases;
+mod recovery;
 mod waiting;
 
 mod attempts;

@@ -2,6 +2,7 @@
 
 mod words;
 
+mod credentials;
 mod objects;
 mod requests;
 
@@ -12,6 +13,10 @@ mod changes;
 mod page;
 
 pub use changes::{Actor, AuditEntry, Change, Changed, ChangedKind};
+pub use credentials::{
+    Connect, ConnectStart, Credential, CredentialUpdate, Holding, Integration, IntegrationUpdate,
+    NewConnect, NewCredential, NewIntegration, RefreshClaim, TakenConnect, TokenUpdate,
+};
 pub use events::{Event, EventFilter, HandledEvent, Handling, NewEvent, PendingEvent};
 pub use jobs::{
     Attempt, ClaimedJob, Finished, Job, JobFilter, NewAttempt, NewJob, Next, ReadyRunnable,
@@ -25,6 +30,7 @@ pub use objects::{
 pub use page::{Page, PageQuery};
 pub use requests::{Append, Appended, Delivery, NewRequest, Queue, Request, RequestFilter};
 pub use words::{
-    AttemptOutcome, EventState, JobCause, JobState, RequestOutcome, RunnableKind, RunnableState,
-    Scope, SubscriptionMode, SubscriptionState, UnknownWord,
+    AttemptOutcome, ConnectPhase, CredentialKind, CredentialState, EventState, JobCause, JobState,
+    RequestOutcome, RunnableKind, RunnableState, Scope, SubscriptionMode, SubscriptionState,
+    UnknownWord,
 };

@@ -101,6 +101,36 @@ words! {
         Paused "paused",
     }
 
+    /// How a credential came to be.
+    CredentialKind "credential kind" {
+        /// A person agreed at the service.
+        Oauth "oauth",
+        /// Someone filled in the fields that the provider declares.
+        ApiKey "api-key",
+    }
+
+    /// Whether a credential can be used.
+    CredentialState "credential state" {
+        /// It can, as far as we know.
+        Active "active",
+        /// The service refuses it for good; see the reason.
+        NeedsReconnect "needs_reconnect",
+    }
+
+    /// How far the connecting of an account is.
+    ConnectPhase "connecting phase" {
+        /// Nobody opened the address yet.
+        Waiting "waiting",
+        /// A browser is at the service.
+        Started "started",
+        /// The browser came back; the service is asked for tokens.
+        Exchanging "exchanging",
+        /// The account is connected.
+        Done "done",
+        /// It is not; see the reason.
+        Failed "failed",
+    }
+
     /// Whether a runnable's jobs are run.
     RunnableState "runnable state" {
         /// They are.

@@ -32,8 +32,12 @@ mod attempts;
 mod requests;
 
 mod changes;
+mod credentials;
 mod hosts;
+mod integrations;
 mod keys;
+mod oauth_states;
+mod refreshes;
 mod retention;
 mod runnables;
 mod subscriptions;

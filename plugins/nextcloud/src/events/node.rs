@@ -21,7 +21,10 @@ pub fn on_event(declared: &Declared, trigger: &Trigger, event: &EventCall<'_>) -
     let Outcome::Fires(Variables::Json(variables)) = &outcome else {
         return Ok(outcome);
     };
-    if !PARAMETERS.iter().any(|name| !texts(trigger, name).is_empty()) {
+    if !PARAMETERS
+        .iter()
+        .any(|name| trigger.parameters.contains_key(*name))
+    {
         return Ok(outcome);
     }
     let places: Places = serde_json::from_slice(variables).map_err(|error| {
@@ -33,8 +36,8 @@ pub fn on_event(declared: &Declared, trigger: &Trigger, event: &EventCall<'_>) -
     );
     let fires = is_at(trigger, "paths", path)?
         && is_at(trigger, "source_paths", source)?
-        && lies_in(trigger, "folders", path)
-        && lies_in(trigger, "source_folders", source)
+        && lies_in(trigger, "folders", path)?
+        && lies_in(trigger, "source_folders", source)?
         && is_of_type(trigger, path)?;
     Ok(if fires {
         outcome
@@ -52,7 +55,7 @@ const PARAMETERS: [&str; 5] = [
 ];
 
 fn is_at(trigger: &Trigger, parameter: &str, path: Option<FilePath<'_>>) -> Result<bool> {
-    let globs = texts(trigger, parameter);
+    let globs = texts(trigger, parameter)?;
     if globs.is_empty() {
         return Ok(true);
     }
@@ -60,14 +63,14 @@ fn is_at(trigger: &Trigger, parameter: &str, path: Option<FilePath<'_>>) -> Resu
     Ok(path.is_some_and(|path| globs.matches(&path)))
 }
 
-fn lies_in(trigger: &Trigger, parameter: &str, path: Option<FilePath<'_>>) -> bool {
-    let folders = texts(trigger, parameter);
+fn lies_in(trigger: &Trigger, parameter: &str, path: Option<FilePath<'_>>) -> Result<bool> {
+    let folders = texts(trigger, parameter)?;
     let lies = |path: FilePath<'_>| folders.iter().any(|folder| path.lies_in(folder));
-    folders.is_empty() || path.is_some_and(lies)
+    Ok(folders.is_empty() || path.is_some_and(lies))
 }
 
 fn is_of_type(trigger: &Trigger, path: Option<FilePath<'_>>) -> Result<bool> {
-    let wanted = texts(trigger, "mime_types");
+    let wanted = texts(trigger, "mime_types")?;
     if wanted.is_empty() {
         return Ok(true);
     }
@@ -79,15 +82,23 @@ fn is_of_type(trigger: &Trigger, path: Option<FilePath<'_>>) -> Result<bool> {
     Ok(found)
 }
 
-/// A single text stands for a list of one.
-fn texts<'t>(trigger: &'t Trigger, parameter: &str) -> Vec<&'t str> {
+/// A single text stands for a list of one. What is no text is refused: passed over, it would let
+/// everything through.
+fn texts<'t>(trigger: &'t Trigger, parameter: &str) -> Result<Vec<&'t str>> {
     let items = match trigger.parameters.get(parameter) {
         Some(Value::Array(items)) => items.as_slice(),
+        None | Some(Value::Null) => &[],
         Some(single) => std::slice::from_ref(single),
-        None => &[],
     };
-    let texts = items.iter().filter_map(Value::as_str);
-    texts.filter(|text| !text.is_empty()).collect()
+    let text = |item: &'t Value| {
+        item.as_str().ok_or_else(|| {
+            Error::invalid_input(format!(
+                "parameter `{parameter}` has {item} in it; texts are expected"
+            ))
+        })
+    };
+    let texts = items.iter().map(text).collect::<Result<Vec<_>>>()?;
+    Ok(texts.into_iter().filter(|text| !text.is_empty()).collect())
 }
 
 fn of_parameter(parameter: &str, error: Error) -> Error {

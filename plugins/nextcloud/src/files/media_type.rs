@@ -68,7 +68,10 @@ const TYPES: &[(&str, &[&str])] = &[
     ("image/svg+xml", &["svg"]),
     ("image/tiff", &["tif", "tiff"]),
     ("image/webp", &["webp"]),
-    ("image/x-dcraw", &["arw", "cr2", "cr3", "dng", "nef", "orf", "raf", "rw2"]),
+    (
+        "image/x-dcraw",
+        &["arw", "cr2", "cr3", "dng", "nef", "orf", "raf", "rw2"],
+    ),
     ("image/x-xcf", &["xcf"]),
     ("message/rfc822", &["eml"]),
     ("text/calendar", &["ics"]),

@@ -85,6 +85,7 @@ pub fn accepted(
         delivery,
         events,
         queue: Queue::WaitedFor,
+        wake: dispatched.wake && !paused,
     };
     (append, dispatched.reply)
 }
@@ -110,6 +111,7 @@ pub fn refused(
         delivery: None,
         events: Vec::new(),
         queue: Queue::WaitedFor,
+        wake: false,
     }
 }
 

@@ -203,6 +203,14 @@ impl Engine {
         Err(RunError::Busy)
     }
 
+    /// Whether something is due now that is not passed over.
+    pub async fn is_due_now(&self) -> Result<bool, StoreError> {
+        let now = self.0.clock.now();
+        let next = self.0.store.next_subscription_due().await?;
+        let is_open = self.0.lanes.passed_over(now).is_empty();
+        Ok(is_open && next.is_some_and(|next| next <= now))
+    }
+
     /// Waits until no run is under way.
     pub async fn settled(&self) {
         loop {

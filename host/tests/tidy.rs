@@ -19,7 +19,14 @@ const LEVELS: &[&[&str]] = &[
         "yaml",
     ],
     &["store", "outbound", "plugins"],
-    &["events", "jobs", "runnables", "tokens", "documents"],
+    &[
+        "credentials",
+        "documents",
+        "events",
+        "jobs",
+        "runnables",
+        "tokens",
+    ],
     &["ingress", "api", "cli"],
     &["app", "lib", "main"],
 ];
@@ -38,6 +45,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("config", "reference"),
     ("config", "units"),
     ("config", "yaml"),
+    ("documents", "credentials"),
     ("documents", "runnables"),
     ("events", "runnables"),
 ];
@@ -50,6 +58,7 @@ const PLACES: &[(&str, &[&str])] = &[
         "axum",
         &["host/src/ingress/", "host/src/api/", "host/src/app/"],
     ),
+    ("oauth2", &["host/src/credentials/"]),
     ("clap", &["host/src/cli/", "host/src/main.rs"]),
     ("abi_stable", &["plugin-api/abi/src/"]),
     ("libloading", &["plugin-api/abi/src/"]),

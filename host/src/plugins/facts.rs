@@ -1,7 +1,11 @@
 //! What the host needs of a declaration at each request, read out once when it is loaded.
 
+use std::sync::Arc;
+
 use trigger_plugin_api::declaration::{Declaration, Field, FieldKind};
 use trigger_plugin_api::rules::vocabulary::Scheme;
+
+use super::auth::AuthFacts;
 
 /// Facts of one declaration.
 #[derive(Clone, Debug, Default)]
@@ -16,10 +20,12 @@ pub struct Facts {
     pub network: Vec<String>,
     /// The declared events.
     pub events: Vec<String>,
+    /// How the service is signed in to.
+    pub auth: Arc<AuthFacts>,
 }
 
 impl Facts {
-    /// Of this declaration.
+    /// Of this declaration; how to sign in depends on the manifest too and is filled in later.
     pub fn of(declaration: &Declaration) -> Facts {
         let fields = declaration.subscription_fields();
         let secrets = fields
@@ -50,6 +56,7 @@ impl Facts {
                 .iter()
                 .map(|event| event.identity.name.clone())
                 .collect(),
+            auth: Arc::default(),
         }
     }
 }

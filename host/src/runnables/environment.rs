@@ -9,6 +9,11 @@ use crate::runnables::spec::SpecError;
 /// Where programs that a script calls are found.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The job, in the environment of its program.
+pub(super) const JOB_ID: &str = "TRIGGERD_JOB_ID";
+/// The number of the attempt.
+pub(super) const ATTEMPT: &str = "TRIGGERD_ATTEMPT";
+
 /// Names with which whoever may write a spec could make a harmless program run other code: loaders,
 /// shells and interpreters take instructions from them.
 const REFUSED: &[&str] = &[
@@ -102,9 +107,9 @@ pub(super) fn build<'a>(
     variables.insert("PATH", text(PATH));
     variables.insert("HOME", home.as_os_str().into());
     variables.entry("LANG").or_insert(text("C.UTF-8"));
-    variables.insert("TRIGGERD_JOB_ID", text(job.job_id.as_str()));
+    variables.insert(JOB_ID, text(job.job_id.as_str()));
     variables.insert(
-        "TRIGGERD_ATTEMPT",
+        ATTEMPT,
         std::ffi::OsString::from(job.attempt.to_string()).into(),
     );
     variables.insert("TRIGGERD_WORKSPACE", text(&job.workspace));

@@ -34,6 +34,7 @@ mod retry_after;
 mod runner;
 mod signature;
 
+pub use environment::check_variable_name;
 pub use job::{EventContext, JobContext};
 pub use programs::{CommandDirs, ProgramError};
 pub use report::{AttemptReport, Retry};

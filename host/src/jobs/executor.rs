@@ -170,11 +170,12 @@ impl Executor {
         Ok(Tick::After(pause.clamp(Duration::from_millis(1), IDLE)))
     }
 
-    /// Extends the leases of everything that runs here, stops what is no longer ours (cancelled, or
+    /// Says that this host lives, extends the leases of everything that runs here, stops what is no longer ours (cancelled, or
     /// taken over by another host), and takes over what other hosts lost.
     pub async fn keep(&self) -> Result<(), StoreError> {
         let host = &self.0;
         let now = host.clock.now();
+        host.store.note_host(&host.owner, now).await?;
         let until = now.plus(host.config.lease);
         for job in host
             .store

@@ -32,6 +32,13 @@ mod waiting;
 mod attempts;
 mod requests;
 
+mod progress;
+mod pulled;
+mod registrations;
+mod subscription_state;
+mod timers;
+mod upkeep;
+
 mod changes;
 mod credentials;
 mod hosts;
@@ -60,6 +67,7 @@ pub use error::{Cause, StoreError};
 pub use keys::Rotation;
 pub use leases::Claim;
 pub use open::{Backend, DatabaseConfig, Store};
+pub use timers::Fired;
 
 #[cfg(test)]
 mod tests;

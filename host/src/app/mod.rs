@@ -9,6 +9,7 @@ mod egress;
 mod executor;
 mod http;
 mod logging;
+mod peers;
 mod providers;
 mod retention;
 mod serve;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::background::Background;
 use super::egress::ProviderEgress;
+use super::peers::Peers;
 use super::providers::RegistryProviders;
 use super::ticks::{self, Parts};
 use super::{executor, http, logging};
@@ -153,7 +154,9 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 
     let ended = CancellationToken::new();
     let signals = tokio::spawn(wait_for_signal(ended.clone()));
-    http::serve_http(listener, router, ended, config.server.drain).await;
+    let limits = &config.limits;
+    let peers = Peers::new(limits.connections_per_peer, limits.proxies.clone());
+    http::serve_http(listener, peers, router, ended, config.server.drain).await;
     tracing::info!(
         "the server stops: running jobs are given {} s to end",
         config.server.drain.as_secs()

@@ -104,6 +104,12 @@ ids! {
     TokenId "tok";
     /// A subscription.
     SubscriptionId "sub";
+    /// A provider's client at one place.
+    IntegrationId "int";
+    /// Proof that we act for one account.
+    CredentialId "crd";
+    /// One thing made at a service for a subscription: a hook, a channel.
+    RegistrationId "reg";
     /// An endpoint: the unguessable last part of a webhook address.
     EndpointId "ep";
     /// A trigger.

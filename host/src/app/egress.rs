@@ -1,5 +1,6 @@
 //! A provider's way to the outside: the guarded client, limited to what it may reach.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use trigger_plugin_abi::codes;
@@ -8,6 +9,7 @@ use trigger_plugin_api::host::{HttpRequest, HttpResponse};
 use url::Url;
 
 use crate::outbound::{HostPort, Outbound, OutboundError, OutboundRequest, Policy};
+use crate::plugins::CallScope;
 use crate::plugins::services::{Answer, Egress, Reach};
 
 /// No exchange of a provider takes longer.
@@ -49,7 +51,7 @@ fn host_port(place: &str) -> Option<HostPort> {
 }
 
 impl Egress for ProviderEgress {
-    fn send(&self, request: Vec<u8>) -> Answer {
+    fn send(&self, _scope: Option<Arc<CallScope>>, request: Vec<u8>) -> Answer {
         let outbound = self.outbound.clone();
         let policy = self.policy.clone();
         Box::pin(async move {

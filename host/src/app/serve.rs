@@ -25,7 +25,7 @@ use crate::model::JobState;
 use crate::outbound::{Outbound, OutboundConfig};
 use crate::plugins::load::Loader;
 use crate::plugins::probe::Prober;
-use crate::plugins::services::Reach;
+use crate::plugins::services::{NoState, Offered, Reach};
 use crate::plugins::{Folders, Registry};
 use crate::runnables::{CommandDirs, Runner};
 use crate::seal::{KEY_VARIABLE, KeyRing};
@@ -230,7 +230,11 @@ fn open_registry(
     });
     let cache = config.server.data.join("plugin-cache");
     let body_max = usize::try_from(config.limits.body_max).unwrap_or(usize::MAX);
-    let loader = Loader::open(&cache, prober, clock.clone(), egress, body_max)
+    let offered = Offered {
+        egress,
+        state: Arc::new(NoState),
+    };
+    let loader = Loader::open(&cache, prober, clock.clone(), offered, body_max)
         .map_err(|error| StartError::of("the plugin cache cannot be made", error))?;
     Ok(Registry::new(
         folders,

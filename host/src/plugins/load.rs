@@ -16,7 +16,8 @@ use super::library_file::{DeclarationFile, Digest, LibraryFile};
 use super::live::{LiveProvider, Parts, ResolvedLimits};
 use super::manifest::Manifest;
 use super::probe::{ProbeError, Prober};
-use super::services::{Egress, Reach, Services};
+use super::scope::Scopes;
+use super::services::{Offered, Reach, Services};
 use crate::clock::{Clock, random};
 
 /// A dispatch that takes longer than this is named in the log, unless the manifest says otherwise.
@@ -69,15 +70,12 @@ impl LoadError {
     }
 }
 
-/// Opens a provider's way to the outside.
-pub type EgressFactory = Arc<dyn Fn(&Reach) -> Box<dyn Egress> + Send + Sync>;
-
 /// Loads libraries into this process, each once per load, and never unloads one.
 pub struct Loader {
     cache: PathBuf,
     prober: Prober,
     clock: Clock,
-    egress: EgressFactory,
+    offered: Offered,
     body_max: usize,
     generations: AtomicU64,
     bytes_mapped: AtomicU64,
@@ -90,7 +88,7 @@ impl Loader {
         cache: &Path,
         prober: Prober,
         clock: Clock,
-        egress: EgressFactory,
+        offered: Offered,
         body_max: usize,
     ) -> Result<Loader, LoadError> {
         let copy_error = |error: std::io::Error| LoadError::Copy {
@@ -109,7 +107,7 @@ impl Loader {
             cache: cache.to_owned(),
             prober,
             clock,
-            egress,
+            offered,
             body_max,
             generations: AtomicU64::new(0),
             bytes_mapped: AtomicU64::new(0),
@@ -144,10 +142,13 @@ impl Loader {
         };
         drop(library);
         let reach = reach(&facts, manifest);
+        let scopes = Arc::new(Scopes::default());
         let services = Services::new(
             &manifest.provider,
             self.clock.clone(),
-            (self.egress)(&reach),
+            &self.offered,
+            &reach,
+            Arc::clone(&scopes),
         );
         let opened = Library::open(&copy).map_err(|error| LoadError::Open(error.to_string()))?;
         self.bytes_mapped.fetch_add(size, Ordering::Relaxed);
@@ -165,6 +166,7 @@ impl Loader {
             facts,
             limits: limits(manifest, self.body_max),
             provider,
+            scopes,
             decoy,
         }))
     }

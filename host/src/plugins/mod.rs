@@ -20,6 +20,8 @@ pub mod library_file;
 
 pub mod probe;
 
+pub mod scope;
+
 pub mod services;
 
 mod facts;
@@ -39,3 +41,4 @@ pub mod registry;
 pub use library_file::{LibraryFile, Refusal};
 pub use live::LiveProvider;
 pub use registry::{Folders, Found, ProviderRow, ProviderState, Registry};
+pub use scope::CallScope;

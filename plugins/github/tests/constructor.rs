@@ -581,8 +581,8 @@ fn new(parameters: Value) -> NewSubscription {
         id: "sub_1".to_owned(),
         endpoint_url: URL.to_owned(),
         parameters: map(parameters),
-        events: Vec::new(),
         credentials: credentials(),
+        ..NewSubscription::default()
     }
 }
 
@@ -594,8 +594,8 @@ fn held() -> ExistingSubscription {
         parameters: map(json!({"repository": "acme/site", "events": ["push"]})),
         properties: map(json!({"repository": "acme/site"})),
         secrets: [("webhook_secret".to_owned(), "kept".to_owned())].into(),
-        events: Vec::new(),
         credentials: credentials(),
+        ..ExistingSubscription::default()
     }
 }
 

@@ -20,13 +20,10 @@ pub async fn compare(api: &Api<'_>, held: &ExistingSubscription) -> Result<Check
             if is_hidden(api, &target).await.map_err(during)? {
                 return Err(hidden(&target));
             }
-            Ok(CheckReport {
-                state: CheckState::Missing,
-                findings: vec![format!(
-                    "GitHub has no webhook {} of {target}",
-                    held.external_id
-                )],
-            })
+            Ok(CheckReport::missing(format!(
+                "GitHub has no webhook {} of {target}",
+                held.external_id
+            )))
         }
         Err(failure) => Err(during(failure)),
     }
@@ -74,7 +71,7 @@ fn report(wanted: &Wanted, hook: &Hook) -> CheckReport {
             "the last delivery was not accepted: {code} ({message})"
         ));
     }
-    CheckReport { state, findings }
+    CheckReport::of(state, findings)
 }
 
 fn differences(wanted: &Wanted, hook: &Hook) -> Vec<String> {

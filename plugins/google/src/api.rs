@@ -21,9 +21,6 @@ pub struct Api<'a> {
     base_url: &'a BaseUrl,
 }
 
-/// Names and values of a query, not yet encoded.
-pub type Query<'q> = Vec<(&'static str, &'q str)>;
-
 impl<'a> Api<'a> {
     /// The APIs at an address.
     pub fn new(host: &'a Host, base_url: &'a BaseUrl) -> Self {

@@ -17,16 +17,12 @@ pub async fn look(api: &Api<'_>, held: &ExistingSubscription) -> Result<CheckRep
     {
         let ended = jiff::Timestamp::from_millisecond(ended)
             .map_or_else(|_| "before now".to_owned(), |ended| format!("at {ended:.0}"));
-        return Ok(CheckReport {
-            state: CheckState::Missing,
-            findings: vec![format!("the channel ended {ended}")],
-            ..CheckReport::default()
-        });
+        return Ok(CheckReport::missing(format!("the channel ended {ended}")));
     }
     touch(api, &watched)
         .await
         .map_err(|failure| failure.during(format_args!("read {watched}")))?;
-    Ok(CheckReport::default())
+    Ok(CheckReport::ok())
 }
 
 async fn touch(api: &Api<'_>, watched: &Watched) -> Result<(), Failure> {

@@ -128,6 +128,8 @@ ids! {
     AttemptId "att";
     /// A running host, for leases.
     HostId "host";
+    /// An account that is being connected.
+    ConnectId "con";
     /// An entry of the audit log.
     AuditId "aud";
 }

@@ -12,6 +12,7 @@ mod logging;
 mod providers;
 mod retention;
 mod serve;
+mod ticks;
 
 pub use serve::{StartError, serve};
 

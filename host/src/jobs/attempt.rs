@@ -30,7 +30,8 @@ const RECORD: RetryPolicy = RetryPolicy {
 const GIVEN_BACK: Duration = Duration::from_secs(1);
 
 /// Runs a claimed job, records what became of it, and frees its place. Ends early when `stop` says
-/// so: the program or request is ended, and the job is ready again if it is still ours.
+/// so: the program or request is ended, and the job is ready again if the host is being stopped;
+/// else it is no longer ours.
 pub(super) async fn attend(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) {
     host.metrics.jobs_running.add(1);
     let runnable = claimed.job.runnable_id.clone();
@@ -89,6 +90,10 @@ async fn settle(
         () = stop.cancelled() => None,
         report = run(host, begun) => Some(report),
     };
+    if report.is_none() && !host.is_killed() {
+        // Cancelled, which wrote its attempt, or another host's by now.
+        return Verdict::Unknown;
+    }
     let finished_at = host.clock.now();
     let policy = begun
         .version
@@ -107,7 +112,7 @@ async fn settle(
             let report = AttemptReport::not_ok(AttemptOutcome::Lost, "the host stopped it");
             (
                 report,
-                Next::Retry {
+                Next::Again {
                     due_at: finished_at,
                 },
                 Verdict::Unknown,
@@ -205,7 +210,7 @@ async fn record(host: &Inner, finished: Finished) {
                 match finished.next {
                     Next::Done => host.metrics.jobs_ended.increment("done"),
                     Next::Dead => host.metrics.jobs_ended.increment("dead"),
-                    Next::Retry { .. } => {}
+                    Next::Retry { .. } | Next::Again { .. } => {}
                 }
                 return;
             }

@@ -26,14 +26,26 @@ mod events;
 mod handling;
 mod jobs;
 mod leases;
+mod recovery;
 mod waiting;
 
 mod attempts;
 mod requests;
 
+mod progress;
+mod pulled;
+mod registrations;
+mod subscription_state;
+mod timers;
+mod upkeep;
+
 mod changes;
+mod credentials;
 mod hosts;
+mod integrations;
 mod keys;
+mod oauth_states;
+mod refreshes;
 mod retention;
 mod runnables;
 mod subscriptions;
@@ -54,6 +66,7 @@ pub use error::{Cause, StoreError};
 pub use keys::Rotation;
 pub use leases::Claim;
 pub use open::{Backend, DatabaseConfig, Store};
+pub use timers::Fired;
 
 #[cfg(test)]
 mod tests;

@@ -173,7 +173,7 @@ macro_rules! bind_ids {
 
 bind_ids! {
     WorkspaceId TokenId SubscriptionId EndpointId TriggerId RunnableId VersionId RequestId EventId
-    JobId AttemptId HostId AuditId
+    JobId AttemptId HostId AuditId IntegrationId CredentialId RegistrationId ConnectId
 }
 
 macro_rules! bind_words {
@@ -188,7 +188,8 @@ macro_rules! bind_words {
 
 bind_words! {
     SubscriptionMode SubscriptionState RunnableState RunnableKind RequestOutcome EventState
-    JobCause JobState AttemptOutcome
+    JobCause JobState AttemptOutcome OnMissing OnDrift RegistrationState SyncAction
+    CredentialKind CredentialState ConnectPhase
 }
 
 /// What reads itself from a row.

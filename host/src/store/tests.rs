@@ -44,6 +44,7 @@ fn append(bytes: usize) -> Append {
         delivery: None,
         events: Vec::new(),
         queue: Queue::Every,
+        wake: false,
     }
 }
 

@@ -18,7 +18,15 @@ const STATE: &str = "X-Goog-Resource-State";
 /// What Drive and Calendar say when something has changed. `changed` is in none of their documents
 /// and has been seen all the same.
 const CHANGED: [&str; 9] = [
-    "change", "changed", "add", "remove", "update", "trash", "untrash", "exists", "not_exists",
+    "change",
+    "changed",
+    "add",
+    "remove",
+    "update",
+    "trash",
+    "untrash",
+    "exists",
+    "not_exists",
 ];
 
 /// Reads a push. Its body and content type are never looked at: they are empty or say nothing.

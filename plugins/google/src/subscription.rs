@@ -31,9 +31,8 @@ const TOKEN: &str = "channel_token";
 pub async fn create(api: &Api<'_>, new: &NewSubscription) -> Result<CreatedSubscription> {
     let watched = Watched::of_parameters(&new.parameters)?;
     let token = new.secrets.get(TOKEN).filter(|token| !token.is_empty());
-    let token = token.ok_or_else(|| {
-        Error::internal("the host gave no channel_token to open a channel with")
-    })?;
+    let token = token
+        .ok_or_else(|| Error::internal("the host gave no channel_token to open a channel with"))?;
     let during = |failure: Failure| failure.during(format_args!("open the channel of {watched}"));
     let start = channel::start(api, &watched).await.map_err(during)?;
     let wanted = json!({
@@ -87,7 +86,10 @@ pub async fn delete(api: &Api<'_>, held: &ExistingSubscription) -> Result<()> {
         "" => held.key.as_str(),
         id => id,
     };
-    let resource = held.properties.get("resource_id").and_then(|id| id.as_str());
+    let resource = held
+        .properties
+        .get("resource_id")
+        .and_then(|id| id.as_str());
     let Some(resource) = resource.filter(|resource| !resource.is_empty() && !id.is_empty()) else {
         return Ok(());
     };

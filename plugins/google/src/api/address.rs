@@ -67,8 +67,9 @@ pub fn encoded(text: &str) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                 encoded.push(char::from(byte));
             }
-            _ => write!(encoded, "%{byte:02X}")
-                .expect("invariant: writing to a String cannot fail"),
+            _ => {
+                write!(encoded, "%{byte:02X}").expect("invariant: writing to a String cannot fail")
+            }
         }
         encoded
     })
@@ -83,15 +84,23 @@ mod tests {
         let base = BaseUrl::of_config(&serde_json::json!({"api_base_url": "http://127.0.0.1:9/"}));
         let path = format!("/calendar/v3/calendars/{}/events", encoded("a#b@c/../d?e"));
         assert_eq!(
-            base.unwrap().join(&path, &[("q", "'x' in parents"), ("a", "1&b=2")]),
+            base.unwrap()
+                .join(&path, &[("q", "'x' in parents"), ("a", "1&b=2")]),
             "http://127.0.0.1:9/calendar/v3/calendars/a%23b%40c%2F..%2Fd%3Fe/events?q=%27x%27%20in%20parents&a=1%26b%3D2"
         );
     }
 
     #[test]
     fn anything_but_a_plain_address_is_refused() {
-        for given in ["", "www.googleapis.com", "https://u@x.test", "https://x.test?a", "ftp://x"] {
-            let error = BaseUrl::of_config(&serde_json::json!({"api_base_url": given})).unwrap_err();
+        for given in [
+            "",
+            "www.googleapis.com",
+            "https://u@x.test",
+            "https://x.test?a",
+            "ftp://x",
+        ] {
+            let error =
+                BaseUrl::of_config(&serde_json::json!({"api_base_url": given})).unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidInput, "{given}");
         }
         assert!(BaseUrl::of_config(&serde_json::json!({"api_base_url": 5})).is_err());

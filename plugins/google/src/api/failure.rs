@@ -19,7 +19,9 @@ const WAIT_DAILY: Duration = Duration::from_secs(3600);
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// 401.
-    #[error("Google does not accept the account's token: access was revoked or has ended ({message})")]
+    #[error(
+        "Google does not accept the account's token: access was revoked or has ended ({message})"
+    )]
     Unauthorized { message: String },
     /// 403: the consent left something out.
     #[error(

@@ -186,9 +186,7 @@ async fn load(host: &Host, items: &[Value]) -> Result<BTreeMap<String, Record>> 
 /// A page of the log of changes, or at the beginning of what there is. Apart from the tokens both
 /// must be asked for with the same words.
 async fn list(api: &Api<'_>, path: &str, cursor: &CalendarCursor) -> Result<Page, Failure> {
-    let fields = format!(
-        "nextPageToken,nextSyncToken,summary,timeZone,updated,items({FIELDS})"
-    );
+    let fields = format!("nextPageToken,nextSyncToken,summary,timeZone,updated,items({FIELDS})");
     let mut query = vec![
         ("fields", fields.as_str()),
         ("maxResults", PAGE_SIZE),

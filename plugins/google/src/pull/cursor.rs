@@ -40,9 +40,13 @@ pub struct DriveCursor {
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Everything is listed. `resync`: because the place was lost.
-    Listing { resync: bool },
+    Listing {
+        resync: bool,
+    },
     /// What we knew and did not find in the listing is looked for, from this page of ids on.
-    Sweeping { page: u32 },
+    Sweeping {
+        page: u32,
+    },
     Reading,
 }
 

@@ -153,9 +153,7 @@ impl<'a> Step<'a> {
     fn look_into_later(&mut self, folder: &str, freshness: Freshness) {
         let scan = &mut self.cursor.scan;
         let entry = json!({"id": folder, "new": freshness == Freshness::New});
-        self.pulled
-            .state
-            .insert(scan_key(scan.end), Some(entry));
+        self.pulled.state.insert(scan_key(scan.end), Some(entry));
         scan.end += 1;
     }
 

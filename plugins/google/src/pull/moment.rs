@@ -35,8 +35,7 @@ pub fn start_ms(start: &Value, calendar_zone: &str) -> Option<i64> {
     }
     let date = start.get("date")?.as_str()?.parse::<Date>().ok()?;
     // Where clocks are put forward at midnight the day begins at one.
-    let begins: Option<Zoned> = zone_named(calendar_zone)
-        .and_then(|zone| date.to_zoned(zone).ok());
+    let begins: Option<Zoned> = zone_named(calendar_zone).and_then(|zone| date.to_zoned(zone).ok());
     begins.map(|begins| begins.timestamp().as_millisecond())
 }
 
@@ -64,23 +63,51 @@ mod tests {
     fn a_start_is_one_moment_however_it_is_written() {
         let utc = "2026-03-28T08:00:00Z";
         check(json!({"dateTime": "2026-03-28T09:00:00+01:00"}), "UTC", utc);
-        check(json!({"dateTime": "2026-03-28T08:00:00Z"}), "Asia/Tokyo", utc);
+        check(
+            json!({"dateTime": "2026-03-28T08:00:00Z"}),
+            "Asia/Tokyo",
+            utc,
+        );
         check(
             json!({"dateTime": "2026-03-28T09:00:00", "timeZone": "Europe/Berlin"}),
             "UTC",
             utc,
         );
-        check(json!({"dateTime": "2026-03-28T09:00:00"}), "Europe/Berlin", utc);
+        check(
+            json!({"dateTime": "2026-03-28T09:00:00"}),
+            "Europe/Berlin",
+            utc,
+        );
     }
 
     #[test]
     fn an_all_day_event_begins_with_the_day_of_its_calendar() {
-        check(json!({"date": "2026-07-01"}), "Europe/Berlin", "2026-06-30T22:00:00Z");
-        check(json!({"date": "2026-01-01"}), "America/New_York", "2026-01-01T05:00:00Z");
-        check(json!({"date": "2026-01-01"}), "Asia/Kolkata", "2025-12-31T18:30:00Z");
+        check(
+            json!({"date": "2026-07-01"}),
+            "Europe/Berlin",
+            "2026-06-30T22:00:00Z",
+        );
+        check(
+            json!({"date": "2026-01-01"}),
+            "America/New_York",
+            "2026-01-01T05:00:00Z",
+        );
+        check(
+            json!({"date": "2026-01-01"}),
+            "Asia/Kolkata",
+            "2025-12-31T18:30:00Z",
+        );
         // No midnight on this day: clocks went from 23:59:59 to 01:00.
-        check(json!({"date": "2018-11-04"}), "America/Sao_Paulo", "2018-11-04T03:00:00Z");
-        check(json!({"date": "2026-01-01"}), "Mars/Olympus", "2026-01-01T00:00:00Z");
+        check(
+            json!({"date": "2018-11-04"}),
+            "America/Sao_Paulo",
+            "2018-11-04T03:00:00Z",
+        );
+        check(
+            json!({"date": "2026-01-01"}),
+            "Mars/Olympus",
+            "2026-01-01T00:00:00Z",
+        );
     }
 
     #[test]

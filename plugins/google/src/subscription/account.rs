@@ -31,7 +31,8 @@ struct Primary {
 pub async fn identify(api: &Api<'_>) -> Result<Account> {
     let fields = [("fields", "user(permissionId,displayName,emailAddress)")];
     let drive = api.get::<About>("/drive/v3/about", &fields).await;
-    let drive = left_out(drive).map_err(|failure| failure.during("ask Drive who the account is"))?;
+    let drive =
+        left_out(drive).map_err(|failure| failure.during("ask Drive who the account is"))?;
     let path = "/calendar/v3/calendars/primary";
     let calendar = api.get::<Primary>(path, &[("fields", "id")]).await;
     let calendar =

@@ -15,8 +15,10 @@ pub async fn look(api: &Api<'_>, held: &ExistingSubscription) -> Result<CheckRep
         .expires_at_ms
         .filter(|expires| *expires <= api.host().now_ms())
     {
-        let ended = jiff::Timestamp::from_millisecond(ended)
-            .map_or_else(|_| "before now".to_owned(), |ended| format!("at {ended:.0}"));
+        let ended = jiff::Timestamp::from_millisecond(ended).map_or_else(
+            |_| "before now".to_owned(),
+            |ended| format!("at {ended:.0}"),
+        );
         return Ok(CheckReport::missing(format!("the channel ended {ended}")));
     }
     touch(api, &watched)

@@ -56,12 +56,22 @@ struct Calendar {
 pub async fn page(api: &Api<'_>, query: &OptionsQuery) -> Result<OptionsPage> {
     let search = query.search.trim();
     let cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let drive = query.parameters.get("drive").and_then(|drive| drive.as_str());
+    let drive = query
+        .parameters
+        .get("drive")
+        .and_then(|drive| drive.as_str());
     let page = match query.parameter.as_str() {
-        "file" => files(api, &format!("mimeType != '{FOLDER}'"), search, cursor, drive).await,
-        "folder" | "folders" => {
-            folders(api, search, cursor, drive).await
+        "file" => {
+            files(
+                api,
+                &format!("mimeType != '{FOLDER}'"),
+                search,
+                cursor,
+                drive,
+            )
+            .await
         }
+        "folder" | "folders" => folders(api, search, cursor, drive).await,
         "drive" => drives(api, search, cursor).await,
         "calendar" => calendars(api, search, cursor).await,
         other => {
@@ -115,11 +125,7 @@ async fn files(
     Ok(named(page.files, page.next_page_token))
 }
 
-async fn drives(
-    api: &Api<'_>,
-    search: &str,
-    cursor: Option<&str>,
-) -> Result<OptionsPage, Failure> {
+async fn drives(api: &Api<'_>, search: &str, cursor: Option<&str>) -> Result<OptionsPage, Failure> {
     let q = format!("name contains {}", quoted(search));
     let mut query = vec![
         ("pageSize", "100"),

@@ -10,14 +10,23 @@ const HOUR_MS: i64 = 3_600_000;
 /// What a channel is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Watched {
-    File { id: String },
+    File {
+        id: String,
+    },
     /// `root` stands for My Drive.
-    Folder { id: String, subfolders: bool },
+    Folder {
+        id: String,
+        subfolders: bool,
+    },
     /// All that the account sees in its Drive, what is shared with it too.
     Everything,
-    SharedDrive { id: String },
+    SharedDrive {
+        id: String,
+    },
     /// `primary` stands for the account's own.
-    Calendar { id: String },
+    Calendar {
+        id: String,
+    },
 }
 
 impl Watched {

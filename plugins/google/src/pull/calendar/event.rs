@@ -25,9 +25,7 @@ impl Change {
     pub fn into_event(self, sighting: &Sighting<'_>, calendar: &Calendar) -> PulledEvent {
         let kind = self.kind();
         let mut event = sighting.said.clone();
-        let text = |event: &Value, field: &str| {
-            Some(event.get(field)?.as_str()?.to_owned())
-        };
+        let text = |event: &Value, field: &str| Some(event.get(field)?.as_str()?.to_owned());
         let updated = text(&event, "updated");
         let of_series = sighting.head.map(|head| sighting.as_of_series(head));
         let before = sighting.known.or(of_series.as_ref());

@@ -14,7 +14,11 @@ pub fn summary(file: &Value) -> Vec<String> {
             .iter()
             .filter_map(|permission| {
                 let role = permission.get("role").and_then(Value::as_str);
-                Some(format!("{}:{}", id_of(permission)?, role.unwrap_or_default()))
+                Some(format!(
+                    "{}:{}",
+                    id_of(permission)?,
+                    role.unwrap_or_default()
+                ))
             })
             .collect(),
         (None, Some(ids)) => ids
@@ -100,7 +104,13 @@ fn role_of<'s>(summary: &'s [String], id: &str) -> Option<&'s str> {
 mod tests {
     use super::*;
 
-    fn check(before: &[&str], after: &[&str], granted: &[&str], changed: &[&str], revoked: &[&str]) {
+    fn check(
+        before: &[&str],
+        after: &[&str],
+        granted: &[&str],
+        changed: &[&str],
+        revoked: &[&str],
+    ) {
         let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         let difference = Difference::between(&owned(before), &owned(after));
         let expected = Difference {
@@ -114,7 +124,13 @@ mod tests {
     #[test]
     fn granted_changed_and_revoked_are_told_apart() {
         check(&["a:owner"], &["a:owner", "b:reader"], &["b"], &[], &[]);
-        check(&["a:owner", "b:reader"], &["a:owner", "b:writer"], &[], &["b"], &[]);
+        check(
+            &["a:owner", "b:reader"],
+            &["a:owner", "b:writer"],
+            &[],
+            &["b"],
+            &[],
+        );
         check(&["a:owner", "b:reader"], &["a:owner"], &[], &[], &["b"]);
         check(&["a:owner"], &["a:owner"], &[], &[], &[]);
     }

@@ -79,7 +79,11 @@ pub async fn read(step: &mut Step<'_>) -> Result<bool, Failure> {
             step.cursor.seen_ms = step.cursor.seen_ms.max(time_ms);
         }
     }
-    Ok(move_on(step, list.next_page_token, list.new_start_page_token))
+    Ok(move_on(
+        step,
+        list.next_page_token,
+        list.new_start_page_token,
+    ))
 }
 
 impl Change {

@@ -24,9 +24,8 @@ pub fn of_file(
     previous: Option<&Record>,
     circumstances: &Circumstances<'_>,
 ) -> PulledEvent {
-    let access = previous.map(|before| {
-        Difference::between(&before.access, &file.record.access).as_said(&file.said)
-    });
+    let access = previous
+        .map(|before| Difference::between(&before.access, &file.record.access).as_said(&file.said));
     let account = file.said.pointer("/lastModifyingUser/emailAddress");
     let created = || file.said.get("createdTime").and_then(Value::as_str);
     let time = match kind {

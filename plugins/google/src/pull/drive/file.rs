@@ -3,11 +3,11 @@
 use serde_json::Value;
 use trigger_plugin_api::prelude::*;
 
+use super::Freshness;
 use super::change::{FirstSeen, since_known, since_moment};
 use super::event::{self, Circumstances};
 use super::known::Known;
 use super::record::{FIELDS, File};
-use super::Freshness;
 use crate::api::{Api, Failure, encoded};
 use crate::pull::cursor::Cursor;
 use crate::pull::{counted_from_ms, foreign_cursor};

@@ -54,9 +54,9 @@ pub async fn list_everything(step: &mut Step<'_>, resync: bool) -> Result<(), Fa
     }
     step.cursor.phase = match resync {
         true if step.index.is_partial() => {
-            step.pulled
-                .notes
-                .push("which files were deleted meanwhile cannot be told: there are too many".to_owned());
+            step.pulled.notes.push(
+                "which files were deleted meanwhile cannot be told: there are too many".to_owned(),
+            );
             Phase::Reading
         }
         true => Phase::Sweeping { page: 0 },
@@ -91,7 +91,8 @@ pub async fn look_into_folders(step: &mut Step<'_>) -> Result<(), Failure> {
             .collect();
         let page = list(step, Some(&q.join(" or "))).await?;
         let resync = matches!(step.cursor.phase, Phase::Listing { resync: true });
-        step.take_in(page.files, &Listed { resync, parents }).await?;
+        step.take_in(page.files, &Listed { resync, parents })
+            .await?;
         step.cursor.scan.page = page.next_page_token;
     }
     if step.cursor.scan.page.is_none() {

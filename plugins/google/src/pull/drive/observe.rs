@@ -38,12 +38,9 @@ impl Step<'_> {
             folders: self.known.around(&file.record.parents),
         };
         for kind in &kinds {
-            self.pulled.events.push(event::of_file(
-                *kind,
-                file,
-                before.as_ref(),
-                &circumstances,
-            ));
+            self.pulled
+                .events
+                .push(event::of_file(*kind, file, before.as_ref(), &circumstances));
         }
         if is_inside {
             self.keep(file, before.as_ref(), kinds.contains(&Kind::Created));

@@ -21,6 +21,8 @@ mod retention;
 mod running;
 #[path = "store/sealing.rs"]
 mod sealing;
+#[path = "store/upkeep.rs"]
+mod upkeep;
 
 #[path = "store/postgres.rs"]
 mod postgres;

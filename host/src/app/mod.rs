@@ -10,9 +10,11 @@ mod egress;
 mod executor;
 mod http;
 mod logging;
+mod peers;
 mod providers;
 mod retention;
 mod serve;
+mod ticks;
 
 pub use serve::{StartError, serve};
 

@@ -42,8 +42,11 @@ pub enum Change {
         state: SubscriptionState,
         reason: Option<String>,
     },
-    /// A conflict while triggers use it.
+    /// A conflict while triggers use it. One that has something at its service is only marked: the
+    /// row goes when that is ended.
     DeleteSubscription(SubscriptionId),
+    /// The same without a word to its service.
+    ForceDeleteSubscription(SubscriptionId),
     CreateRunnable(NewRunnable),
     UpdateRunnable(RunnableUpdate),
     SetRunnableState {

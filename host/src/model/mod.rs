@@ -4,7 +4,9 @@ mod words;
 
 mod credentials;
 mod objects;
+mod registrations;
 mod requests;
+mod upkeep;
 
 mod events;
 mod jobs;
@@ -23,14 +25,19 @@ pub use jobs::{
     Recovered, Replay,
 };
 pub use objects::{
-    Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Runnable, RunnableUpdate,
-    RunnableVersion, SecretsUpdate, Subscription, SubscriptionUpdate, Token, Trigger,
-    TriggerFilter, TriggerUpdate, Workspace,
+    Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Policy, Runnable,
+    RunnableUpdate, RunnableVersion, SecretsUpdate, Subscription, SubscriptionUpdate, Terms, Token,
+    Trigger, TriggerFilter, TriggerUpdate, Workspace,
 };
 pub use page::{Page, PageQuery};
+pub use registrations::{NewRegistration, Registration, RegistrationAnswer, RegistrationChange};
 pub use requests::{Append, Appended, Delivery, NewRequest, Queue, Request, RequestFilter};
+pub use upkeep::{
+    Claimed, Drift, End, NewTimer, Note, NotedAudit, Poke, Progress, Progressed, PulledBatch,
+    SyncClaim, SyncPulledEvent, Upkeep,
+};
 pub use words::{
     AttemptOutcome, ConnectPhase, CredentialKind, CredentialState, EventState, JobCause, JobState,
-    RequestOutcome, RunnableKind, RunnableState, Scope, SubscriptionMode, SubscriptionState,
-    UnknownWord,
+    OnDrift, OnMissing, RegistrationState, RequestOutcome, RunnableKind, RunnableState, Scope,
+    SubscriptionMode, SubscriptionState, SyncAction, UnknownWord,
 };

@@ -6,6 +6,7 @@ use trigger_plugin_api::declaration::{Declaration, Field, FieldKind};
 use trigger_plugin_api::rules::vocabulary::Scheme;
 
 use super::auth::AuthFacts;
+use super::sync_facts::SyncFacts;
 
 /// Facts of one declaration.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,10 @@ pub struct Facts {
     pub events: Vec<String>,
     /// How the service is signed in to.
     pub auth: Arc<AuthFacts>,
+    /// What the host fills in where it makes subscriptions by itself; none: it cannot.
+    pub constructor_parameters: Option<Vec<Field>>,
+    /// How subscriptions are kept alive.
+    pub sync: SyncFacts,
 }
 
 impl Facts {
@@ -57,6 +62,11 @@ impl Facts {
                 .map(|event| event.identity.name.clone())
                 .collect(),
             auth: Arc::default(),
+            constructor_parameters: declaration
+                .subscription_constructor
+                .as_ref()
+                .map(|constructor| constructor.parameters.clone()),
+            sync: SyncFacts::of(&declaration.native),
         }
     }
 }

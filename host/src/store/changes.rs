@@ -89,6 +89,7 @@ impl Edit<'_> {
                     .await
             }
             Change::DeleteSubscription(id) => self.delete_subscription(id).await,
+            Change::ForceDeleteSubscription(id) => self.force_delete_subscription(id).await,
             Change::CreateRunnable(new) => self.create_runnable(new).await,
             Change::UpdateRunnable(update) => self.update_runnable(update).await,
             Change::SetRunnableState { id, state, reason } => {
@@ -223,6 +224,9 @@ impl Described {
                 json!({"state": state, "reason": reason}),
             ),
             Change::DeleteSubscription(id) => ("subscription.delete", id.as_str(), json!({})),
+            Change::ForceDeleteSubscription(id) => {
+                ("subscription.delete", id.as_str(), json!({"force": true}))
+            }
             Change::CreateRunnable(new) => (
                 "runnable.create",
                 new.id.as_str(),
@@ -255,7 +259,7 @@ impl Described {
     }
 }
 
-async fn insert_entry(
+pub(super) async fn insert_entry(
     connection: &mut AnyConnection,
     entry: &AuditEntry,
 ) -> Result<(), StoreError> {

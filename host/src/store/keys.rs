@@ -134,6 +134,11 @@ pub(super) fn version_place(id: &str) -> String {
     format!("runnable_versions:{id}:secrets")
 }
 
+/// Where a registration's secrets stand.
+pub(super) fn registration_place(id: &str) -> String {
+    format!("registrations:{id}:secrets")
+}
+
 /// Where an integration's client secret stands.
 pub(super) fn integration_place(id: &str) -> String {
     format!("integrations:{id}:client_secret")
@@ -150,8 +155,9 @@ pub(super) fn connect_place(id: &str) -> String {
 }
 
 /// Every table with a sealed column.
-const SEALED: [&SealedTable; 5] = [
+const SEALED: [&SealedTable; 6] = [
     &SUBSCRIPTIONS,
+    &REGISTRATIONS,
     &VERSIONS,
     &INTEGRATIONS,
     &CREDENTIALS,
@@ -169,6 +175,12 @@ const SUBSCRIPTIONS: SealedTable = SealedTable {
     select: "select id, secrets from subscriptions where secrets is not null and id > $1 order by id limit 100",
     update: "update subscriptions set secrets = $1 where id = $2 and secrets = $3",
     place: subscription_place,
+};
+
+const REGISTRATIONS: SealedTable = SealedTable {
+    select: "select id, secrets from registrations where secrets is not null and id > $1 order by id limit 100",
+    update: "update registrations set secrets = $1 where id = $2 and secrets = $3",
+    place: registration_place,
 };
 
 const VERSIONS: SealedTable = SealedTable {

@@ -26,10 +26,18 @@ mod events;
 mod handling;
 mod jobs;
 mod leases;
+mod recovery;
 mod waiting;
 
 mod attempts;
 mod requests;
+
+mod progress;
+mod pulled;
+mod registrations;
+mod subscription_state;
+mod timers;
+mod upkeep;
 
 mod changes;
 mod credentials;
@@ -46,6 +54,7 @@ mod triggers;
 
 mod body;
 mod database;
+mod health;
 mod migrations;
 mod rows;
 mod select;
@@ -58,6 +67,7 @@ pub use error::{Cause, StoreError};
 pub use keys::Rotation;
 pub use leases::Claim;
 pub use open::{Backend, DatabaseConfig, Store};
+pub use timers::Fired;
 
 #[cfg(test)]
 mod tests;

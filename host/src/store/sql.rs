@@ -188,7 +188,8 @@ macro_rules! bind_words {
 
 bind_words! {
     SubscriptionMode SubscriptionState RunnableState RunnableKind RequestOutcome EventState
-    JobCause JobState AttemptOutcome CredentialKind CredentialState ConnectPhase
+    JobCause JobState AttemptOutcome OnMissing OnDrift RegistrationState SyncAction
+    CredentialKind CredentialState ConnectPhase
 }
 
 /// What reads itself from a row.

@@ -20,10 +20,11 @@ use super::database::SharedDatabase;
 use super::handling::{self, PackedHandled};
 use super::leases::{self, Claim, HeldJob};
 use super::open::{Backend, DatabaseConfig};
+use super::progress::{self, PackedProgress};
 use super::sqlite::{LogGrowth, run_checkpoints};
 use super::transaction::Transaction;
 use crate::clock::Clock;
-use crate::model::{Appended, Finished};
+use crate::model::{Appended, Finished, Progressed};
 
 /// The most writes in one transaction.
 const BATCH_MAX: usize = 1024;
@@ -34,6 +35,7 @@ pub(super) enum Write {
     Handle(Vec<PackedHandled>),
     Finish(Vec<Finished>),
     Claim(Claim),
+    Sync(Box<PackedProgress>),
 }
 
 /// What became of a [`Write`], in the same order of kinds.
@@ -42,6 +44,7 @@ pub(super) enum Written {
     Handle,
     Finish(Vec<bool>),
     Claim(Vec<HeldJob>),
+    Sync(Progressed),
 }
 
 impl Write {
@@ -53,6 +56,7 @@ impl Write {
             Write::Handle(events) => events.iter().map(PackedHandled::size).sum::<usize>() + ROW,
             Write::Finish(finished) => finished.iter().map(attempts::size).sum::<usize>() + ROW,
             Write::Claim(claim) => claim.limit as usize * ROW,
+            Write::Sync(progress) => progress.size(),
         }
     }
 }
@@ -180,16 +184,20 @@ impl Committer {
             replies.push(waiting.reply);
             shares.push(waiting._share);
         }
+        let bytes = writes.iter().map(Write::size).sum::<usize>() as u64;
         match self.commit_all(&writes).await {
             Ok(written) => {
-                self.growth
-                    .grew(writes.iter().map(Write::size).sum::<usize>() as u64);
+                self.growth.grew(bytes);
+                self.database.health.wrote(bytes, self.clock.now());
                 for (reply, written) in replies.into_iter().zip(written) {
                     // Who does not wait any more does not want to know.
                     let _ = reply.send(Ok(written));
                 }
             }
             Err(error) if error.is_unavailable() || writes.len() == 1 => {
+                if error.is_unavailable() {
+                    self.database.health.failed(bytes, self.clock.now());
+                }
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(%error, cause, writes = writes.len(), "writes were not committed");
                 for reply in replies {
@@ -228,17 +236,27 @@ impl Committer {
         let now = self.clock.now();
         let backend = self.database.backend;
         let (mut appends, mut handled, mut finished) = (Vec::new(), Vec::new(), Vec::new());
+        let mut progresses = Vec::new();
         for write in writes {
             match write {
                 Write::Append(append) => appends.push(&**append),
                 Write::Handle(events) => handled.extend(events),
                 Write::Finish(attempts) => finished.extend(attempts),
+                Write::Sync(progress) => progresses.push(&**progress),
                 Write::Claim(_) => {}
             }
         }
         let appended = appends::insert(&mut transaction, backend, &appends, now).await?;
         let held = attempts::finish(&mut transaction, backend, &finished).await?;
         handling::handle(&mut transaction, backend, &handled, now).await?;
+        let wakes = appends
+            .iter()
+            .zip(&appended)
+            .filter_map(|(append, appended)| append.wakes(appended))
+            .collect();
+        let progressed =
+            progress::write_all(&mut transaction, backend, (wakes, &progresses), now).await?;
+        let mut progressed = progressed.into_iter();
 
         let (mut appended, mut held) = (appended.into_iter(), held.into_iter());
         let mut written = Vec::with_capacity(writes.len());
@@ -255,6 +273,11 @@ impl Committer {
                 }
                 Write::Claim(claim) => Written::Claim(
                     leases::claim(&mut transaction, self.database.skip_locked(), claim).await?,
+                ),
+                Write::Sync(_) => Written::Sync(
+                    progressed
+                        .next()
+                        .expect("invariant: each step has its answer"),
                 ),
             });
         }

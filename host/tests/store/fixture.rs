@@ -136,6 +136,7 @@ impl Fixture {
             )),
             state: SubscriptionState::Active,
             state_reason: None,
+            terms: Terms::default(),
         }
     }
 
@@ -244,6 +245,7 @@ impl Fixture {
                 occurred_at: None,
             }],
             queue: Queue::Every,
+            wake: false,
         }
     }
 

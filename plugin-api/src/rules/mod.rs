@@ -15,6 +15,8 @@
 //!   `verified: false`, a challenge with a `token` of its own, or `route` asks for.
 //! - Verification fails closed: no rule, no secret, an empty secret, a header that is missing, empty
 //!   or there twice are all refused. Secrets are compared in constant time.
+//! - Any other header that a rule reads may be there once: a second one makes the request unreadable.
+//!   So does a delivery id that is not printable text.
 //! - The body is never parsed into a tree. Pointers are read in one walk; a rule that needs headers
 //!   only does not look at the body. Nesting of any depth, huge numbers, lone surrogates and NUL harm
 //!   nobody; of a duplicate key the last one counts, as for `JSON.parse` and `serde_json`.

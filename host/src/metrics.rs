@@ -144,6 +144,8 @@ pub struct Metrics {
     pub sync_failures: Counters<11>,
     /// Timers that fired.
     pub timers_fired: Counter,
+    /// Renewals of credentials that a service was asked for, by outcome.
+    pub credential_renewals: Counters<3>,
     /// Calls of the API by the class of their status.
     pub api_calls: Counters<4>,
 }
@@ -190,6 +192,7 @@ impl Default for Metrics {
                 "host",
             ]),
             timers_fired: Counter::default(),
+            credential_renewals: Counters::of(["renewed", "refused", "failed"]),
             api_calls: Counters::of(["2xx", "3xx", "4xx", "5xx"]),
         }
     }
@@ -233,6 +236,9 @@ impl Metrics {
         let help = "Steps that failed.";
         page.counters("sync_failures", "code", help, &self.sync_failures);
         page.counter("timers_fired", "Timers that fired.", &self.timers_fired);
+        let help = "Renewals of credentials that a service was asked for.";
+        let renewals = &self.credential_renewals;
+        page.counters("credential_renewals", "outcome", help, renewals);
         page.counters("api_calls", "status", "Calls of the API.", &self.api_calls);
         page.0
     }

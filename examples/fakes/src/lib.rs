@@ -12,7 +12,7 @@ mod wire;
 
 pub use exchange::{Answer, Exchange};
 pub use faults::{Fault, Faults};
-pub use server::FakeServer;
+pub use server::{FakeServer, Interceptor, Moment};
 pub use wire::wire;
 
 use serde_json::Value;

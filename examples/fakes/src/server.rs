@@ -1,8 +1,8 @@
 //! A fake on a port of this machine: its answers, its faults, its controls, and what it sends.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -22,6 +22,18 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 const OUTBOX_EVERY: Duration = Duration::from_millis(200);
 const BODY_MAX: usize = 32 << 20;
 
+/// When an [interceptor](FakeServer::intercept) is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// The request has come, and the service has not seen it.
+    Before,
+    /// The service has done what was asked and answered nothing yet.
+    After,
+}
+
+/// Says whether an exchange goes on; if not, its connection ends there.
+pub type Interceptor = Arc<dyn Fn(Moment, &Exchange) -> bool + Send + Sync>;
+
 /// A running fake. Ends when it is dropped.
 pub struct FakeServer {
     /// `http://127.0.0.1:PORT`
@@ -33,6 +45,7 @@ pub struct FakeServer {
 struct Running {
     service: Arc<dyn Service>,
     faults: Faults,
+    interceptor: RwLock<Option<Interceptor>>,
     /// How far the service's clock is ahead, in milliseconds.
     ahead_ms: AtomicI64,
     outbox_wake: Notify,
@@ -61,6 +74,7 @@ impl FakeServer {
         let running = Arc::new(Running {
             service,
             faults: Faults::default(),
+            interceptor: RwLock::new(None),
             ahead_ms: AtomicI64::new(0),
             outbox_wake: Notify::new(),
             client: client()?,
@@ -89,6 +103,15 @@ impl FakeServer {
     /// Takes all faults away.
     pub fn heal(&self) {
         self.running.faults.clear();
+    }
+
+    /// Asks this before and after each exchange, in place of what was asked before.
+    pub fn intercept(&self, ask: impl Fn(Moment, &Exchange) -> bool + Send + Sync + 'static) {
+        *self
+            .running
+            .interceptor
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ask));
     }
 
     /// As `POST /_fake/{action}`.
@@ -180,6 +203,26 @@ impl Running {
     }
 
     async fn answer(self: &Arc<Self>, exchange: &Exchange) -> Response<Body> {
+        if !self.goes_on(Moment::Before, exchange) {
+            return cut_off();
+        }
+        let answer = self.answer_despite_faults(exchange).await;
+        match self.goes_on(Moment::After, exchange) {
+            true => answer,
+            false => cut_off(),
+        }
+    }
+
+    fn goes_on(&self, moment: Moment, exchange: &Exchange) -> bool {
+        let interceptor = self
+            .interceptor
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        interceptor.is_none_or(|ask| ask(moment, exchange))
+    }
+
+    async fn answer_despite_faults(self: &Arc<Self>, exchange: &Exchange) -> Response<Body> {
         let Some(effect) = self.faults.effect_on(exchange) else {
             return response(self.served(exchange).await);
         };

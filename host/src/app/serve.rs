@@ -9,25 +9,28 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::background::Background;
-use super::egress::ProviderEgress;
+use super::egress::{LateCredentials, ProviderEgress};
+use super::peers::Peers;
 use super::providers::RegistryProviders;
 use super::ticks::{self, Parts};
-use super::{executor, http, logging};
+use super::{credentials, executor, http, logging, sync};
 use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
 use crate::config::{Config, reachable};
+use crate::credentials::CredentialsParts;
 use crate::ingress::{self, Ingress};
 use crate::jobs::{Executor, ExecutorConfig, ExecutorParts};
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, OutboundConfig};
 use crate::plugins::load::Loader;
 use crate::plugins::probe::Prober;
-use crate::plugins::services::{NoState, Offered, Reach};
+use crate::plugins::services::{Offered, Reach};
 use crate::plugins::{Folders, Registry};
 use crate::runnables::{CommandDirs, Runner};
 use crate::seal::{KEY_VARIABLE, KeyRing};
 use crate::store::{DatabaseConfig, Store};
+use crate::sync::KeptState;
 use crate::tokens::Tokens;
 
 /// Why the server did not start, or did not end well. Says what to do.
@@ -86,12 +89,15 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     })
     .map_err(|error| StartError::of("the HTTP client cannot be made", error))?;
     let metrics = Arc::new(Metrics::default());
-    let registry = open_registry(&config, &clock, &outbound, &metrics)?;
+    let late = LateCredentials::default();
+    let registry = open_registry(&config, &store, &clock, (&outbound, &late), &metrics)?;
     let runner = Runner::new(
         CommandDirs::new(config.runnables.command_dirs.clone()),
-        outbound,
+        outbound.clone(),
         clock.clone(),
     );
+    let owner = executor::host_id(data, &clock)
+        .map_err(|error| StartError::of("the data folder cannot be used", error))?;
     let parts = Parts {
         store: store.clone(),
         registry: registry.clone(),
@@ -116,8 +122,23 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let stop = CancellationToken::new();
     let background = Background::new(stop.clone());
     ticks::start(&parts, &background, &config);
-    let owner = executor::host_id(data, &clock)
-        .map_err(|error| StartError::of("the data folder cannot be used", error))?;
+    let credentials = credentials::open(
+        CredentialsParts {
+            store: store.clone(),
+            providers: Arc::new(registry.clone()),
+            outbound,
+            clock: clock.clone(),
+            metrics: Arc::clone(&parts.metrics),
+            owner: owner.clone(),
+            public_base: public.clone(),
+        },
+        &late,
+    );
+    credentials::start(&credentials, &background);
+    let (engine, timers_wake) = sync::open(&parts, &credentials, owner.clone(), &public);
+    sync::start(&engine, timers_wake, &credentials, &parts, &background)
+        .await
+        .map_err(|error| StartError::of("subscriptions cannot be taken up again", error))?;
     let executor = Executor::new(ExecutorParts {
         store: store.clone(),
         runner: runner.clone(),
@@ -153,7 +174,9 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 
     let ended = CancellationToken::new();
     let signals = tokio::spawn(wait_for_signal(ended.clone()));
-    http::serve_http(listener, router, ended, config.server.drain).await;
+    let limits = &config.limits;
+    let peers = Peers::new(limits.connections_per_peer, limits.proxies.clone());
+    http::serve_http(listener, peers, router, ended, config.server.drain).await;
     tracing::info!(
         "the server stops: running jobs are given {} s to end",
         config.server.drain.as_secs()
@@ -161,6 +184,8 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     stop.cancel();
     executor.drain(config.server.drain).await;
     background.ended().await;
+    engine.drain(config.server.drain).await;
+    credentials.ended().await;
     if let Err(error) = tokens.note_uses().await {
         tracing::debug!(%error, "the last uses of tokens were not noted");
     }
@@ -192,8 +217,9 @@ fn make_folders(config: &Config) -> Result<(), StartError> {
 
 fn open_registry(
     config: &Config,
+    store: &Store,
     clock: &Clock,
-    outbound: &Outbound,
+    (outbound, credentials): (&Outbound, &LateCredentials),
     metrics: &Arc<Metrics>,
 ) -> Result<Registry, StartError> {
     let folders = Folders {
@@ -202,16 +228,16 @@ fn open_registry(
     };
     let prober = Prober::this_program()
         .map_err(|error| StartError::of("this program cannot be found again", error))?;
-    let outbound = outbound.clone();
+    let (outbound, credentials) = (outbound.clone(), Arc::clone(credentials));
     let egress = Arc::new(move |reach: &Reach| {
-        Box::new(ProviderEgress::new(outbound.clone(), reach))
-            as Box<dyn crate::plugins::services::Egress>
+        let egress = ProviderEgress::new(outbound.clone(), Arc::clone(&credentials), reach);
+        Box::new(egress) as Box<dyn crate::plugins::services::Egress>
     });
     let cache = config.server.data.join("plugin-cache");
     let body_max = usize::try_from(config.limits.body_max).unwrap_or(usize::MAX);
     let offered = Offered {
         egress,
-        state: Arc::new(NoState),
+        state: Arc::new(KeptState(store.clone())),
     };
     let loader = Loader::open(&cache, prober, clock.clone(), offered, body_max)
         .map_err(|error| StartError::of("the plugin cache cannot be made", error))?;
@@ -243,6 +269,7 @@ fn router(
         read_timeout: config.limits.read_timeout,
     }));
     let (jobs_wake, changed) = (Arc::clone(&parts.jobs_wake), Arc::clone(&ingress));
+    let sync_wake = Arc::clone(&parts.sync_wake);
     let running = executor.clone();
     let state = ApiState::new(ApiStateParts {
         store: parts.store.clone(),
@@ -260,7 +287,10 @@ fn router(
         in_flight_max: config.limits.api_in_flight as usize,
         on_change: Arc::new(move |change| {
             match change {
-                Changed::Objects(_) => changed.forget_opened(),
+                Changed::Objects(_) => {
+                    changed.forget_opened();
+                    sync_wake.notify_one();
+                }
                 // What runs on another host is stopped there, when its lease is to be extended.
                 Changed::Cancelled(job) => drop(running.stop_attempt(&job)),
                 Changed::Jobs => {}

@@ -204,16 +204,7 @@ impl Store {
         now: Millis,
     ) -> Result<u64, StoreError> {
         let mut connection = self.database.writer().await?;
-        Statement::new(
-            "poke the subscriptions of a credential",
-            "update subscriptions set pokes = pokes + 1, due_at = $1, retry_at = null, \
-             retry_action = null \
-             where credential_id = $2 and mode = 'managed'",
-        )
-        .bind(now)
-        .bind(credential)
-        .run(&mut connection)
-        .await
+        poke_of_credential(&mut connection, credential, now).await
     }
 
     /// Everything of a provider that was pulled before is pulled again. Returns how many there are.
@@ -270,6 +261,23 @@ impl Store {
             })
             .await
     }
+}
+
+/// The same within a commit.
+pub(super) async fn poke_of_credential(
+    connection: &mut AnyConnection,
+    credential: &CredentialId,
+    now: Millis,
+) -> Result<u64, StoreError> {
+    Statement::new(
+        "poke the subscriptions of a credential",
+        "update subscriptions set pokes = pokes + 1, due_at = $1, retry_at = null, \
+         retry_action = null where credential_id = $2 and mode = 'managed'",
+    )
+    .bind(now)
+    .bind(credential)
+    .run(connection)
+    .await
 }
 
 /// A push hinted at changes: these are pulled, as of this commit. In one order everywhere.

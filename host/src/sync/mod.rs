@@ -14,7 +14,8 @@
 //! - [`next`]: what is to be done, from what is stored; [`times`]: when it is done again.
 //! - [`run`]: one claimed subscription, step by step; [`making`], [`changing`], [`checking`],
 //!   [`pulling`]: the steps; [`failing`]: what follows from a failure; [`health`]: the state shown.
-//! - [`service`], [`calls`]: plugins and credentials, as they are asked here.
+//! - [`service`], [`calls`], [`accounts`]: plugins and credentials, as they are asked here;
+//!   [`kept_state`]: what plugins keep.
 //! - [`timers`]: events that happen at a known time.
 //!
 //! Promises: everything a service may call back about is committed before it is called; a run that
@@ -28,11 +29,13 @@
 pub mod engine;
 pub mod service;
 
+mod accounts;
 mod calls;
 mod changing;
 mod checking;
 mod failing;
 mod health;
+mod kept_state;
 mod lanes;
 mod making;
 mod next;
@@ -43,4 +46,5 @@ mod times;
 
 pub use calls::{Calls, said};
 pub use engine::{Engine, EngineConfig, EngineParts, RunError, Tick};
+pub use kept_state::KeptState;
 pub use service::{AccountRefusal, Accounts, CallAccount, Service, Services};

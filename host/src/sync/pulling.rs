@@ -1,27 +1,21 @@
 //! Reading changes from a cursor; events, cursor, state and timers are committed together.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::Value;
 use trigger_plugin_abi::codes;
 use trigger_plugin_abi::host::CallError;
 use trigger_plugin_api::messages::{PullRequest, Pulled, PulledEvent, TimedEvent};
 
 use super::calls::said;
 use super::run::{Run, StepError};
-use super::times;
+use super::{kept_state, times};
 use crate::clock::{Millis, random_fraction};
 use crate::id::{EventId, RequestId};
 use crate::model::{NewTimer, PulledBatch, SyncPulledEvent};
 
 /// More pages are read when the others had their turn.
 const PAGES_MAX: u32 = 20;
-/// In bytes.
-const STATE_KEY_MAX: usize = 256;
-/// In bytes, as JSON.
-const STATE_VALUE_MAX: usize = 16 << 10;
 
 impl Run<'_> {
     pub(super) async fn pull(&mut self) -> Result<(), StepError> {
@@ -85,7 +79,9 @@ impl Run<'_> {
     }
 
     fn keep_pulled(&mut self, pulled: Pulled) -> Result<(), CallError> {
-        check_state(&pulled.state)?;
+        for (key, value) in &pulled.state {
+            kept_state::check(key, value.as_ref())?;
+        }
         let now = self.now();
         self.upkeep.cursor = Some(pulled.cursor);
         self.upkeep.pulled_at = Some(now);
@@ -134,18 +130,4 @@ fn timer(timed: TimedEvent) -> NewTimer {
         occurred_at: occurred_at_ms.map(Millis),
         delivery_id,
     }
-}
-
-fn check_state(state: &BTreeMap<String, Option<Value>>) -> Result<(), CallError> {
-    for (key, value) in state {
-        let size = value.as_ref().map_or(0, |value| value.to_string().len());
-        if key.len() > STATE_KEY_MAX || size > STATE_VALUE_MAX {
-            let message = format!(
-                "a pull wants to keep {size} bytes under a key of {} bytes, at most {STATE_VALUE_MAX} under {STATE_KEY_MAX} are allowed",
-                key.len()
-            );
-            return Err(CallError::new(codes::INTERNAL, message));
-        }
-    }
-    Ok(())
 }

@@ -10,6 +10,7 @@ use trigger_plugin_api::declaration::FieldKind;
 use trigger_plugin_api::messages;
 
 use crate::clock::Millis;
+use crate::credentials::CallCredential;
 use crate::id::CredentialId;
 use crate::plugins::sync_facts::SyncFacts;
 use crate::plugins::{CallScope, LiveProvider, Registry};
@@ -64,8 +65,8 @@ pub struct CallAccount {
     pub base_url: Option<String>,
     /// The service asked us to leave it alone until then.
     pub throttled_until: Option<Millis>,
-    /// Which content of the credential this is.
-    pub generation: i64,
+    /// As the keeper of credentials knows it.
+    pub made_of: Option<CallCredential>,
 }
 
 /// Why no call can be made in the name of an account.

@@ -199,7 +199,7 @@ impl State {
         };
         if self
             .throttle_every
-            .is_some_and(|every| self.calls % every == 0)
+            .is_some_and(|every| self.calls.is_multiple_of(every))
         {
             return Err(CallError {
                 retry_after_ms: Some(2_000),
@@ -411,7 +411,7 @@ impl Accounts for World {
                 credentials: trigger_plugin_api::messages::Credentials::default(),
                 base_url: None,
                 throttled_until: None,
-                generation: 1,
+                made_of: None,
             })
         }
         .boxed()

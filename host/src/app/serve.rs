@@ -99,6 +99,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         metrics,
         tokens: Arc::clone(&tokens),
         events_wake: Arc::new(Notify::new()),
+        sync_wake: Arc::new(Notify::new()),
         jobs_wake: Arc::new(Notify::new()),
     };
     registry.tick().await;
@@ -237,6 +238,7 @@ fn router(
         public_url: public.to_owned(),
         metrics: Arc::clone(&parts.metrics),
         events_wake: Arc::clone(&parts.events_wake),
+        sync_wake: Arc::clone(&parts.sync_wake),
         in_flight_max: config.limits.webhooks_in_flight as usize,
         read_timeout: config.limits.read_timeout,
     }));

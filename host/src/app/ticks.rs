@@ -33,6 +33,7 @@ pub(super) struct Parts {
     pub(super) metrics: Arc<Metrics>,
     pub(super) tokens: Arc<Tokens>,
     pub(super) events_wake: Arc<Notify>,
+    pub(super) sync_wake: Arc<Notify>,
     pub(super) jobs_wake: Arc<Notify>,
 }
 

@@ -41,6 +41,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Told after each commit that holds events which a trigger waits for.
     pub events_wake: Arc<Notify>,
+    /// Told after each commit that makes a subscription due.
+    pub sync_wake: Arc<Notify>,
     /// More requests at once are answered 503.
     pub in_flight_max: usize,
     /// A sender has this long for a body.
@@ -55,6 +57,7 @@ pub struct Ingress {
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) events_wake: Arc<Notify>,
+    pub(super) sync_wake: Arc<Notify>,
     pub(super) places: Semaphore,
     pub(super) read_timeout: Duration,
     pub(super) refused_rows: Arc<Semaphore>,
@@ -72,6 +75,7 @@ impl Ingress {
             clock: parts.clock,
             metrics: parts.metrics,
             events_wake: parts.events_wake,
+            sync_wake: parts.sync_wake,
             places: Semaphore::new(parts.in_flight_max),
             read_timeout: parts.read_timeout,
             refused_rows: Arc::new(Semaphore::new(REFUSED_ROWS_MAX)),

@@ -17,6 +17,7 @@ pub mod endpoints;
 
 mod answer;
 mod body;
+mod learned;
 mod opened;
 mod record;
 mod webhook;

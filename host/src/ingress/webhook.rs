@@ -12,7 +12,7 @@ use trigger_plugin_abi::host::{CallError, Dispatched, Request};
 use super::answer;
 use super::body::{self, BodyError, Reading};
 use super::endpoints::Ingress;
-use super::opened::{OpenError, Opened};
+use super::opened::{OpenError, Opened, Reader};
 use super::record::{self, Arrived};
 use crate::id::{EndpointId, RequestId};
 use crate::model::{Append, Appended};
@@ -107,9 +107,8 @@ impl Ingress {
         opened: Arc<Opened>,
         arrived: &Arrived,
     ) -> Response<Body> {
-        let dispatched = live_request(arrived, |request| live.dispatch(&opened.handle, request));
-        match dispatched {
-            Ok(dispatched) => self.keep(live, &opened, arrived, dispatched).await,
+        match live_request(arrived, |request| opened.dispatch(live, request)) {
+            Ok(read) => self.keep(live, &opened, arrived, read).await,
             Err(error) if error.code == codes::UNAUTHENTICATED => {
                 self.read_again(live, opened, arrived, error).await
             }
@@ -139,8 +138,8 @@ impl Ingress {
         if Arc::ptr_eq(&again, &before) {
             return self.refuse(live, &before, arrived, &error);
         }
-        match live_request(arrived, |request| live.dispatch(&again.handle, request)) {
-            Ok(dispatched) => self.keep(live, &again, arrived, dispatched).await,
+        match live_request(arrived, |request| again.dispatch(live, request)) {
+            Ok(read) => self.keep(live, &again, arrived, read).await,
             Err(error) => self.refuse(live, &again, arrived, &error),
         }
     }
@@ -150,7 +149,7 @@ impl Ingress {
         live: &LiveProvider,
         opened: &Opened,
         arrived: &Arrived,
-        dispatched: Dispatched,
+        (dispatched, reader): (Dispatched, &Reader),
     ) -> Response<Body> {
         // Other methods are for challenges: what happened is told by POST.
         if !dispatched.events.is_empty() && arrived.method != "POST" {
@@ -162,6 +161,7 @@ impl Ingress {
         let masked = &live.facts.masked_headers;
         let (append, reply) = record::accepted(arrived, &opened.subscription, masked, dispatched);
         let (events, outcome) = (append.events.len(), append.request.outcome);
+        let wakes = append.wake;
         let started = Instant::now();
         let appended = self.store.append(append).await;
         self.metrics.commit_latency.observe(started.elapsed());
@@ -176,6 +176,10 @@ impl Ingress {
                 if waiting > 0 {
                     self.events_wake.notify_one();
                 }
+                if wakes {
+                    self.sync_wake.notify_one();
+                }
+                self.learn(live, reader.registration.as_ref(), &arrived.headers);
                 match reply {
                     Some(reply) => answer::reply(reply),
                     None => answer::kept(arrived.id.as_str()),
@@ -308,7 +312,7 @@ fn live_request<T>(arrived: &Arrived, call: impl FnOnce(&Request<'_>) -> T) -> T
     })
 }
 
-fn display_chain(error: &dyn std::error::Error) -> String {
+pub(super) fn display_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

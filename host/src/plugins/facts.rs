@@ -3,6 +3,8 @@
 use trigger_plugin_api::declaration::{Declaration, Field, FieldKind};
 use trigger_plugin_api::rules::vocabulary::Scheme;
 
+use super::sync_facts::SyncFacts;
+
 /// Facts of one declaration.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -16,6 +18,10 @@ pub struct Facts {
     pub network: Vec<String>,
     /// The declared events.
     pub events: Vec<String>,
+    /// What the host fills in where it makes subscriptions by itself; none: it cannot.
+    pub constructor_parameters: Option<Vec<Field>>,
+    /// How subscriptions are kept alive.
+    pub sync: SyncFacts,
 }
 
 impl Facts {
@@ -50,6 +56,11 @@ impl Facts {
                 .iter()
                 .map(|event| event.identity.name.clone())
                 .collect(),
+            constructor_parameters: declaration
+                .subscription_constructor
+                .as_ref()
+                .map(|constructor| constructor.parameters.clone()),
+            sync: SyncFacts::of(&declaration.native),
         }
     }
 }

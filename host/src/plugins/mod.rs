@@ -24,7 +24,9 @@ pub mod scope;
 
 pub mod services;
 
-mod facts;
+pub mod facts;
+
+pub mod sync_facts;
 
 mod health;
 

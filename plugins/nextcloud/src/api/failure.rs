@@ -153,7 +153,8 @@ pub fn is_page(response: &HttpResponse) -> bool {
     let of_type = response
         .header("content-type")
         .is_some_and(|of_type| of_type.to_ascii_lowercase().starts_with("text/html"));
-    of_type || response.body.trim_ascii_start().starts_with(b"<")
+    let is_untyped = response.header("content-type").is_none();
+    of_type || (is_untyped && response.body.trim_ascii_start().starts_with(b"<"))
 }
 
 fn unreadable(is_page: bool) -> &'static str {

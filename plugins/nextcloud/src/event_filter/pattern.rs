@@ -101,7 +101,8 @@ pub fn of_glob(glob: &str) -> Result<String> {
 /// A text as an expression that matches it and nothing else.
 pub fn escape(text: &str) -> String {
     text.chars().fold(String::new(), |mut escaped, letter| {
-        if letter.is_ascii_punctuation() && letter != '_' {
+        // Neither `_` nor these two mean anything by themselves, and escaped they may.
+        if letter.is_ascii_punctuation() && !"_<>".contains(letter) {
             escaped.push('\\');
         }
         escaped.push(letter);

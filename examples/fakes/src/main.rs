@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use triggerd_fakes::github::Github;
 use triggerd_fakes::nextcloud::Nextcloud;
 use triggerd_fakes::{FakeServer, Service};
 
@@ -41,5 +42,5 @@ async fn main() -> ExitCode {
 }
 
 fn services() -> Vec<Arc<dyn Service>> {
-    vec![Arc::new(Nextcloud::new())]
+    vec![Arc::new(Github::new()), Arc::new(Nextcloud::new())]
 }

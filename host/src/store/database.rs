@@ -11,6 +11,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, Row};
 
+use super::health::WriteHealth;
 use super::open::{Backend, DatabaseConfig};
 use super::transaction::Transaction;
 use super::{StoreError, sqlite};
@@ -19,6 +20,7 @@ pub(super) struct Database {
     pub(super) backend: Backend,
     readers: AnyPool,
     writers: AnyPool,
+    pub(super) health: WriteHealth,
     /// Held for as long as the store is open.
     lock: Option<File>,
 }
@@ -124,6 +126,7 @@ async fn connect_sqlite(path: &str, config: &DatabaseConfig) -> Result<Database,
         backend: Backend::Sqlite,
         readers,
         writers,
+        health: WriteHealth::default(),
         lock: Some(file.lock),
     })
 }
@@ -141,6 +144,7 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
         backend: Backend::Postgres,
         readers: pool.clone(),
         writers: pool,
+        health: WriteHealth::default(),
         lock: None,
     })
 }

@@ -54,6 +54,7 @@ mod triggers;
 
 mod body;
 mod database;
+mod health;
 mod migrations;
 mod rows;
 mod select;

@@ -184,16 +184,20 @@ impl Committer {
             replies.push(waiting.reply);
             shares.push(waiting._share);
         }
+        let bytes = writes.iter().map(Write::size).sum::<usize>() as u64;
         match self.commit_all(&writes).await {
             Ok(written) => {
-                self.growth
-                    .grew(writes.iter().map(Write::size).sum::<usize>() as u64);
+                self.growth.grew(bytes);
+                self.database.health.wrote(bytes, self.clock.now());
                 for (reply, written) in replies.into_iter().zip(written) {
                     // Who does not wait any more does not want to know.
                     let _ = reply.send(Ok(written));
                 }
             }
             Err(error) if error.is_unavailable() || writes.len() == 1 => {
+                if error.is_unavailable() {
+                    self.database.health.failed(bytes, self.clock.now());
+                }
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(%error, cause, writes = writes.len(), "writes were not committed");
                 for reply in replies {

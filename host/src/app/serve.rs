@@ -30,6 +30,7 @@ use crate::plugins::{Folders, Registry};
 use crate::runnables::{CommandDirs, Runner};
 use crate::seal::{KEY_VARIABLE, KeyRing};
 use crate::store::{DatabaseConfig, Store};
+use crate::subscriptions::Subscriptions;
 use crate::sync::KeptState;
 use crate::tokens::Tokens;
 
@@ -154,7 +155,8 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     executor::start(&executor, &parts.jobs_wake, &background)
         .await
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
-    let router = router(&parts, &config, &runner, &executor, &public);
+    let subscriptions = sync::subscriptions(&parts, &engine, &credentials, &public);
+    let router = router(&parts, &config, &runner, &executor, subscriptions, &public);
 
     let local = format!("http://{}", reachable(bound));
     let server_file = ServerFile {
@@ -255,6 +257,7 @@ fn router(
     config: &Config,
     runner: &Runner,
     executor: &Executor,
+    subscriptions: Subscriptions,
     public: &str,
 ) -> axum::Router {
     let ingress = Arc::new(Ingress::new(ingress::Parts {
@@ -279,6 +282,7 @@ fn router(
             runner: runner.clone(),
             clock: parts.clock.clone(),
         }),
+        subscriptions,
         clock: parts.clock.clone(),
         metrics: Arc::clone(&parts.metrics),
         public_base: public.to_owned(),

@@ -7,6 +7,7 @@
 
 mod exchange;
 mod faults;
+pub mod google;
 mod server;
 mod wire;
 

@@ -40,5 +40,5 @@ async fn main() -> ExitCode {
 }
 
 fn services() -> Vec<Arc<dyn Service>> {
-    Vec::new()
+    vec![Arc::new(triggerd_fakes::google::Google::new())]
 }

@@ -9,15 +9,16 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::background::Background;
-use super::egress::ProviderEgress;
+use super::egress::{LateCredentials, ProviderEgress};
 use super::peers::Peers;
 use super::providers::RegistryProviders;
 use super::ticks::{self, Parts};
-use super::{executor, http, logging};
+use super::{credentials, executor, http, logging};
 use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
 use crate::config::{Config, reachable};
+use crate::credentials::CredentialsParts;
 use crate::ingress::{self, Ingress};
 use crate::jobs::{Executor, ExecutorConfig, ExecutorParts};
 use crate::metrics::Metrics;
@@ -87,12 +88,15 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     })
     .map_err(|error| StartError::of("the HTTP client cannot be made", error))?;
     let metrics = Arc::new(Metrics::default());
-    let registry = open_registry(&config, &clock, &outbound, &metrics)?;
+    let late = LateCredentials::default();
+    let registry = open_registry(&config, &clock, &outbound, &late, &metrics)?;
     let runner = Runner::new(
         CommandDirs::new(config.runnables.command_dirs.clone()),
-        outbound,
+        outbound.clone(),
         clock.clone(),
     );
+    let owner = executor::host_id(data, &clock)
+        .map_err(|error| StartError::of("the data folder cannot be used", error))?;
     let parts = Parts {
         store: store.clone(),
         registry: registry.clone(),
@@ -117,8 +121,19 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let stop = CancellationToken::new();
     let background = Background::new(stop.clone());
     ticks::start(&parts, &background, &config);
-    let owner = executor::host_id(data, &clock)
-        .map_err(|error| StartError::of("the data folder cannot be used", error))?;
+    let credentials = credentials::open(
+        CredentialsParts {
+            store: store.clone(),
+            providers: Arc::new(registry.clone()),
+            outbound,
+            clock: clock.clone(),
+            metrics: Arc::clone(&parts.metrics),
+            owner: owner.clone(),
+            public_base: public.clone(),
+        },
+        &late,
+    );
+    credentials::start(&credentials, &background);
     let executor = Executor::new(ExecutorParts {
         store: store.clone(),
         runner: runner.clone(),
@@ -164,6 +179,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     stop.cancel();
     executor.drain(config.server.drain).await;
     background.ended().await;
+    credentials.ended().await;
     if let Err(error) = tokens.note_uses().await {
         tracing::debug!(%error, "the last uses of tokens were not noted");
     }
@@ -197,6 +213,7 @@ fn open_registry(
     config: &Config,
     clock: &Clock,
     outbound: &Outbound,
+    credentials: &LateCredentials,
     metrics: &Arc<Metrics>,
 ) -> Result<Registry, StartError> {
     let folders = Folders {
@@ -205,10 +222,10 @@ fn open_registry(
     };
     let prober = Prober::this_program()
         .map_err(|error| StartError::of("this program cannot be found again", error))?;
-    let outbound = outbound.clone();
+    let (outbound, credentials) = (outbound.clone(), Arc::clone(credentials));
     let egress = Arc::new(move |reach: &Reach| {
-        Box::new(ProviderEgress::new(outbound.clone(), reach))
-            as Box<dyn crate::plugins::services::Egress>
+        let egress = ProviderEgress::new(outbound.clone(), Arc::clone(&credentials), reach);
+        Box::new(egress) as Box<dyn crate::plugins::services::Egress>
     });
     let cache = config.server.data.join("plugin-cache");
     let body_max = usize::try_from(config.limits.body_max).unwrap_or(usize::MAX);

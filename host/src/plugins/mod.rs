@@ -16,6 +16,8 @@
 
 pub mod manifest;
 
+pub mod auth;
+
 pub mod library_file;
 
 pub mod probe;
@@ -40,6 +42,7 @@ mod reconcile;
 
 pub mod registry;
 
+pub use auth::AuthFacts;
 pub use library_file::{LibraryFile, Refusal};
 pub use live::LiveProvider;
 pub use registry::{Folders, Found, ProviderRow, ProviderState, Registry};

@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use sqlx::AnyConnection;
-
+use super::connection::Connection;
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
 use super::sql::{FromRow, Row, Statement, Text};
@@ -75,7 +74,7 @@ static FIND_ATTEMPTS: ManyRows =
 
 /// Moves the jobs whose fence holds and inserts their attempts. One answer for each, in their order.
 pub(super) async fn finish(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     finished: &[&Finished],
 ) -> Result<Vec<bool>, StoreError> {
@@ -138,7 +137,7 @@ fn push_move(update: &mut Statement, end: &Finished) {
 }
 
 async fn insert_attempts(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     finished: &[&Finished],
 ) -> Result<(), StoreError> {
@@ -171,7 +170,7 @@ async fn insert_attempts(
 }
 
 async fn find_attempts(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     finished: &[&Finished],
 ) -> Result<HashSet<String>, StoreError> {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sqlx::AnyConnection;
 
 use super::body::Stored;
+use super::connection::Connection;
 use super::open::Backend;
 use super::requests::Packed;
 use super::rows::{ManyRows, chunks};
@@ -209,7 +210,7 @@ static INSERT_JOBS: ManyRows = ManyRows::new(
 
 /// Inserts those that are not there yet.
 pub(super) async fn insert_jobs(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     jobs: &[&PackedJob],
 ) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use sqlx::AnyConnection;
 
+use super::connection::Connection;
 use super::events;
 use super::jobs::job_columns;
 use super::open::Backend;
@@ -273,7 +274,7 @@ impl Store {
 
 /// Claims due jobs of one runnable.
 pub(super) async fn claim(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     skip_locked: &'static str,
     claim: &Claim,
 ) -> Result<Vec<HeldJob>, StoreError> {

@@ -41,7 +41,9 @@ mod tenants;
 mod triggers;
 
 mod body;
+mod connection;
 mod database;
+mod direct;
 mod migrations;
 mod rows;
 mod select;

@@ -103,6 +103,7 @@ fn append(body: &Bytes) -> Append {
             occurred_at: None,
         }],
         queue: Queue::Every,
+        wake: false,
     }
 }
 

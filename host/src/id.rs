@@ -104,6 +104,12 @@ ids! {
     TokenId "tok";
     /// A subscription.
     SubscriptionId "sub";
+    /// A provider's client at one place.
+    IntegrationId "int";
+    /// Proof that we act for one account.
+    CredentialId "crd";
+    /// One thing made at a service for a subscription: a hook, a channel.
+    RegistrationId "reg";
     /// An endpoint: the unguessable last part of a webhook address.
     EndpointId "ep";
     /// A trigger.
@@ -122,6 +128,8 @@ ids! {
     AttemptId "att";
     /// A running host, for leases.
     HostId "host";
+    /// An account that is being connected.
+    ConnectId "con";
     /// An entry of the audit log.
     AuditId "aud";
 }

@@ -22,6 +22,7 @@ pub mod plugins;
 pub mod store;
 
 // 2: what happens
+pub mod credentials;
 pub mod documents;
 pub mod events;
 pub mod jobs;

@@ -136,6 +136,8 @@ pub struct Metrics {
     pub plugin_loads: Counters<2>,
     /// Memory that reloads left behind, in bytes: a library is never closed.
     pub plugin_leaked_bytes: Gauge,
+    /// Renewals of credentials that a service was asked for, by outcome.
+    pub credential_renewals: Counters<3>,
     /// Calls of the API by the class of their status.
     pub api_calls: Counters<4>,
 }
@@ -164,6 +166,7 @@ impl Default for Metrics {
             attempt_latency: Latency::default(),
             plugin_loads: Counters::of(["ok", "failed"]),
             plugin_leaked_bytes: Gauge::default(),
+            credential_renewals: Counters::of(["renewed", "refused", "failed"]),
             api_calls: Counters::of(["2xx", "3xx", "4xx", "5xx"]),
         }
     }
@@ -200,6 +203,9 @@ impl Metrics {
         );
         let help = "Memory that replaced provider libraries still hold.";
         page.gauge("plugin_leaked_bytes", help, &self.plugin_leaked_bytes);
+        let help = "Renewals of credentials that a service was asked for.";
+        let renewals = &self.credential_renewals;
+        page.counters("credential_renewals", "outcome", help, renewals);
         page.counters("api_calls", "status", "Calls of the API.", &self.api_calls);
         page.0
     }

@@ -5,6 +5,10 @@ mod fixture;
 #[path = "harness/postgres.rs"]
 mod postgres_harness;
 
+#[path = "store/connects.rs"]
+mod connects;
+#[path = "store/credentials.rs"]
+mod credentials;
 #[path = "store/intake.rs"]
 mod intake;
 #[path = "store/matching.rs"]
@@ -17,6 +21,8 @@ mod retention;
 mod running;
 #[path = "store/sealing.rs"]
 mod sealing;
+#[path = "store/upkeep.rs"]
+mod upkeep;
 
 #[path = "store/postgres.rs"]
 mod postgres;

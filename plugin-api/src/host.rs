@@ -1,5 +1,6 @@
 //! What the host does for a provider: network, time, randomness, state, log.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +22,8 @@ pub trait Services: Send + Sync + 'static {
     fn random(&self, bytes: &mut [u8]);
     /// Takes one line of log.
     fn log(&self, level: Level, target: &str, message: &str);
-    /// `http`, `sleep`, `state_get`, `state_put`; JSON both ways. A newer host may know more.
+    /// `http`, `sleep`, `state_get`, `state_get_many`, `state_put`; JSON both ways. A newer host may
+    /// know more. `context` in the JSON says which of the host's own calls this belongs to.
     fn call(&self, op: &str, json: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>>>;
 }
 
@@ -32,16 +34,30 @@ pub trait Services: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct Host {
     services: Arc<dyn Services>,
+    context: Option<Arc<str>>,
 }
 
 impl Host {
     /// A host over any services.
     pub fn new(services: Arc<dyn Services>) -> Self {
-        Self { services }
+        Self {
+            services,
+            context: None,
+        }
+    }
+
+    /// The same host for one call of its own, which it named.
+    pub(crate) fn within(&self, context: &str) -> Self {
+        Self {
+            services: Arc::clone(&self.services),
+            context: Some(context.into()),
+        }
     }
 
     /// Sends a request and waits for the whole answer. Only to where the declaration's
-    /// `permissions` and the operator's manifest allow; redirects are not followed.
+    /// `permissions` and the operator's manifest allow; redirects are not followed. The credential
+    /// of the call is attached as the declaration's `attach` says, and renewed when the service
+    /// answers 401 and it can be: such an answer is final.
     ///
     /// # Errors
     /// `HOST` when the host refuses or cannot connect, `CANCELLED` when time runs out. Any status
@@ -79,7 +95,20 @@ impl Host {
             .await
     }
 
-    /// Keeps a value for this subscription; `null` removes it.
+    /// Reads many values kept for this subscription at once; keys without one are left out.
+    ///
+    /// # Errors
+    /// As of [`Host::state_get`].
+    pub async fn state_get_many(
+        &self,
+        keys: &[String],
+    ) -> Result<BTreeMap<String, serde_json::Value>> {
+        self.call("state_get_many", &serde_json::json!({ "keys": keys }))
+            .await
+    }
+
+    /// Keeps a value for this subscription at once; `null` removes it. What belongs to a cursor
+    /// goes with it in [`crate::messages::Pulled::state`].
     ///
     /// # Errors
     /// `HOST` when the store cannot be reached.
@@ -101,7 +130,7 @@ impl Host {
         I: Serialize,
         O: for<'de> Deserialize<'de>,
     {
-        let json = serde_json::to_vec(input).map_err(|error| {
+        let json = self.written(input).map_err(|error| {
             Error::internal(format!("cannot write the request for `{op}`"))
                 .with_detail(error.to_string())
         })?;
@@ -110,6 +139,21 @@ impl Host {
             Error::host(format!("the host's answer to `{op}` cannot be read"))
                 .with_detail(error.to_string())
         })
+    }
+}
+
+impl Host {
+    fn written<I: Serialize>(&self, input: &I) -> serde_json::Result<Vec<u8>> {
+        #[derive(Serialize)]
+        struct Within<'a, I> {
+            #[serde(flatten)]
+            input: &'a I,
+            context: &'a str,
+        }
+        match &self.context {
+            Some(context) => serde_json::to_vec(&Within { input, context }),
+            None => serde_json::to_vec(input),
+        }
     }
 }
 
@@ -135,6 +179,9 @@ pub struct HttpRequest {
     /// For the whole exchange; absent: the host's own limit, which is also the highest.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
+    /// Without the credential of the call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anonymous: bool,
 }
 
 impl HttpRequest {
@@ -146,6 +193,7 @@ impl HttpRequest {
             headers: Vec::new(),
             body: Vec::new(),
             timeout_ms: None,
+            anonymous: false,
         }
     }
 

@@ -3,11 +3,11 @@
 pub use crate::declaration::Declared;
 pub use crate::host::{Host, HttpRequest, HttpResponse, Level};
 pub use crate::messages::{
-    Account, CheckReport, CheckState, CreatedSubscription, Credentials, DispatchedEvent, EventCall,
-    EventDispatch, ExistingSubscription, FieldError, Headers, HeldSubscription, ListRequest, Map,
-    NewSubscription, OptionsPage, OptionsQuery, Outcome, OwnedRequest, ParameterOption, Payload,
-    PullRequest, Pulled, PulledEvent, Reply, Request, Subscription, SubscriptionChange,
-    SubscriptionSpec, Trigger, Variables,
+    Account, CheckReport, CheckState, CreatedSubscription, Credentials, DispatchedEvent, Drift,
+    EventCall, EventDispatch, ExistingSubscription, FieldError, Headers, HeldSubscription,
+    ListRequest, Map, NewSubscription, OptionsPage, OptionsQuery, Outcome, OwnedRequest,
+    ParameterOption, Payload, PullRequest, Pulled, PulledEvent, Reply, Request, Subscription,
+    SubscriptionChange, SubscriptionSpec, TimedEvent, Trigger, Variables,
 };
 pub use crate::provider::{
     DeclaredProvider, Dispatch, Event, Provider, Pull, Setup, SubscriptionConstructor,

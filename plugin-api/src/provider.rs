@@ -112,7 +112,8 @@ pub trait SubscriptionConstructor: Provider {
         unsupported("update subscriptions")
     }
 
-    /// Ends it at the service. One that is gone already is a success.
+    /// Ends it at the service. One that is gone already is a success. An empty `external_id` says
+    /// that its `create` was cut short and nobody knows what became of it: find it, or nothing.
     fn delete(
         &self,
         host: &Host,
@@ -140,6 +141,16 @@ pub trait SubscriptionConstructor: Provider {
     ) -> impl Future<Output = Result<CheckReport>> + Send {
         let _ = (host, subscription);
         unsupported("check subscriptions")
+    }
+
+    /// Asks the service to send something harmless now, so that the way back is tried.
+    fn test(
+        &self,
+        host: &Host,
+        subscription: &ExistingSubscription,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let _ = (host, subscription);
+        unsupported("send a test")
     }
 
     /// All that the service holds, so that orphans are found.

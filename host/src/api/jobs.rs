@@ -17,10 +17,8 @@ use super::problem::Problem;
 use super::state::{ApiState, Changed};
 use super::subscriptions::time;
 use crate::id::{JobId, RunnableId, VersionId};
-use crate::model::{Attempt, Job, JobCause, JobFilter, NewJob, Replay, RunnableVersion, Workspace};
-
-/// As many attempts as a runnable gets that does not say so itself.
-const ATTEMPTS_MAX: u64 = 5;
+use crate::model::{Attempt, Job, JobCause, JobFilter, NewJob, Replay, Workspace};
+use crate::runnables::RunnableSpec;
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,7 +67,7 @@ pub struct AttemptView {
     pub id: String,
     /// Counts from 1.
     pub number: u32,
-    /// ok, failed, timeout, refused or lost.
+    /// ok, failed, timeout, refused, lost or cancelled.
     pub outcome: String,
     pub error: Option<String>,
     pub exit_code: Option<i64>,
@@ -326,7 +324,7 @@ pub async fn cancel_job(
         .cancel_job(&place.workspace.id, &job_id)
         .await?;
     state.metrics().jobs_ended.increment(row.state.as_str());
-    state.announce(Changed::Jobs);
+    state.announce(Changed::Cancelled(job_id));
     let mut names = Names::new(state.store(), &place.workspace.id);
     Ok(Json(view(&mut names, row).await?))
 }
@@ -344,13 +342,7 @@ async fn version_now(
 
 async fn attempts_max(state: &ApiState, version_id: &VersionId) -> Result<u32, Problem> {
     let version = state.store().runnable_version(version_id).await?;
-    Ok(version.as_ref().map_or(ATTEMPTS_MAX as u32, attempts_of))
-}
-
-fn attempts_of(version: &RunnableVersion) -> u32 {
-    let written = version
-        .spec
-        .pointer("/retry/attempts_max")
-        .and_then(Value::as_u64);
-    u32::try_from(written.unwrap_or(ATTEMPTS_MAX)).unwrap_or(u32::MAX)
+    let spec = version.and_then(|version| RunnableSpec::parse(version.kind, &version.spec).ok());
+    // A version that does not read fails at its attempt, where that is said.
+    Ok(spec.map_or(1, |spec| spec.policy().retry.attempts_max))
 }

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::providers::Providers;
 use crate::clock::Clock;
-use crate::id::WorkspaceId;
+use crate::id::{JobId, WorkspaceId};
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::tokens::Tokens;
@@ -17,6 +17,8 @@ use crate::tokens::Tokens;
 pub enum Changed {
     /// A job may be ready.
     Jobs,
+    /// A job was cancelled: what runs of it is to be stopped.
+    Cancelled(JobId),
     /// Subscriptions, runnables or triggers of this workspace.
     Objects(WorkspaceId),
 }

@@ -5,13 +5,16 @@
 //! no new job, running jobs end or are left to their lease, the last commit, the store.
 
 mod background;
+mod credentials;
 mod egress;
 mod executor;
 mod http;
 mod logging;
+mod peers;
 mod providers;
 mod retention;
 mod serve;
+mod ticks;
 
 pub use serve::{StartError, serve};
 

@@ -6,6 +6,9 @@ use crate::clock::{Clock, Millis};
 use crate::config::Retention;
 use crate::store::{Store, StoreError};
 
+/// Accounts that were to be connected are kept so long after their time was over.
+const CONNECTS_KEPT: Duration = Duration::from_hours(1);
+
 /// What is removed, in the order in which one thing stops needing the next.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -16,6 +19,7 @@ enum Kind {
     Requests,
     Audit,
     Deliveries,
+    Connects,
 }
 
 /// One pass: each kind until nothing old is left, a step at a time, so that nothing waits long
@@ -31,6 +35,8 @@ pub async fn trim(store: &Store, retention: &Retention, clock: &Clock) -> Result
         (Kind::Audit, before(now, retention.audit)),
         // A delivery id knows its own end.
         (Kind::Deliveries, Some(now)),
+        // Who waits for one hears that its time is over.
+        (Kind::Connects, before(now, CONNECTS_KEPT)),
     ];
     let mut removed = 0;
     for (kind, before) in kinds {
@@ -62,5 +68,6 @@ async fn remove(store: &Store, kind: Kind, before: Millis, step: u32) -> Result<
         Kind::Requests => store.trim_requests(before, step).await,
         Kind::Audit => store.trim_audit(before, step).await,
         Kind::Deliveries => store.trim_deliveries(before, step).await,
+        Kind::Connects => store.trim_connects(before, step).await,
     }
 }

@@ -2,44 +2,35 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::background::{Background, Next};
-use super::egress::ProviderEgress;
+use super::background::Background;
+use super::egress::{LateCredentials, ProviderEgress};
+use super::peers::Peers;
 use super::providers::RegistryProviders;
-use super::{executor, http, logging, retention};
+use super::ticks::{self, Parts};
+use super::{credentials, executor, http, logging};
 use crate::api::{self, ApiState, ApiStateParts, Changed};
-use crate::clock::{Clock, Millis};
+use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
 use crate::config::{Config, reachable};
-use crate::events::Matching;
+use crate::credentials::CredentialsParts;
 use crate::ingress::{self, Ingress};
 use crate::jobs::{Executor, ExecutorConfig, ExecutorParts};
 use crate::metrics::Metrics;
-use crate::model::JobState;
 use crate::outbound::{Outbound, OutboundConfig};
 use crate::plugins::load::Loader;
 use crate::plugins::probe::Prober;
-use crate::plugins::services::Reach;
+use crate::plugins::services::{NoState, Offered, Reach};
 use crate::plugins::{Folders, Registry};
 use crate::runnables::{CommandDirs, Runner};
 use crate::seal::{KEY_VARIABLE, KeyRing};
 use crate::store::{DatabaseConfig, Store};
 use crate::tokens::Tokens;
-
-/// Folders are looked at this often.
-const FOLDERS_EVERY: Duration = Duration::from_secs(1);
-/// Events are looked for at least this often, whether or not somebody said that there are any.
-const EVENTS_EVERY: Duration = Duration::from_secs(1);
-/// Waiting jobs are counted this often, for the metrics.
-const COUNT_EVERY: Duration = Duration::from_secs(10);
-/// When tokens were last used is noted this often.
-const TOKENS_EVERY: Duration = Duration::from_secs(30);
 
 /// Why the server did not start, or did not end well. Says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -60,17 +51,6 @@ impl StartError {
             source: Some(Box::new(source)),
         }
     }
-}
-
-/// What the background works with.
-struct Parts {
-    store: Store,
-    registry: Registry,
-    clock: Clock,
-    metrics: Arc<Metrics>,
-    tokens: Arc<Tokens>,
-    events_wake: Arc<Notify>,
-    jobs_wake: Arc<Notify>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -108,12 +88,15 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     })
     .map_err(|error| StartError::of("the HTTP client cannot be made", error))?;
     let metrics = Arc::new(Metrics::default());
-    let registry = open_registry(&config, &clock, &outbound, &metrics)?;
+    let late = LateCredentials::default();
+    let registry = open_registry(&config, &clock, &outbound, &late, &metrics)?;
     let runner = Runner::new(
         CommandDirs::new(config.runnables.command_dirs.clone()),
-        outbound,
+        outbound.clone(),
         clock.clone(),
     );
+    let owner = executor::host_id(data, &clock)
+        .map_err(|error| StartError::of("the data folder cannot be used", error))?;
     let parts = Parts {
         store: store.clone(),
         registry: registry.clone(),
@@ -121,6 +104,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         metrics,
         tokens: Arc::clone(&tokens),
         events_wake: Arc::new(Notify::new()),
+        sync_wake: Arc::new(Notify::new()),
         jobs_wake: Arc::new(Notify::new()),
     };
     registry.tick().await;
@@ -136,9 +120,20 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let public = config.public_base(bound);
     let stop = CancellationToken::new();
     let background = Background::new(stop.clone());
-    start_background(&parts, &background, &config);
-    let owner = executor::host_id(data, &clock)
-        .map_err(|error| StartError::of("the data folder cannot be used", error))?;
+    ticks::start(&parts, &background, &config);
+    let credentials = credentials::open(
+        CredentialsParts {
+            store: store.clone(),
+            providers: Arc::new(registry.clone()),
+            outbound,
+            clock: clock.clone(),
+            metrics: Arc::clone(&parts.metrics),
+            owner: owner.clone(),
+            public_base: public.clone(),
+        },
+        &late,
+    );
+    credentials::start(&credentials, &background);
     let executor = Executor::new(ExecutorParts {
         store: store.clone(),
         runner: runner.clone(),
@@ -154,7 +149,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     executor::start(&executor, &parts.jobs_wake, &background)
         .await
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
-    let router = router(&parts, &config, &runner, &public);
+    let router = router(&parts, &config, &runner, &executor, &public);
 
     let local = format!("http://{}", reachable(bound));
     let server_file = ServerFile {
@@ -174,7 +169,9 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 
     let ended = CancellationToken::new();
     let signals = tokio::spawn(wait_for_signal(ended.clone()));
-    http::serve_http(listener, router, ended, config.server.drain).await;
+    let limits = &config.limits;
+    let peers = Peers::new(limits.connections_per_peer, limits.proxies.clone());
+    http::serve_http(listener, peers, router, ended, config.server.drain).await;
     tracing::info!(
         "the server stops: running jobs are given {} s to end",
         config.server.drain.as_secs()
@@ -182,6 +179,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     stop.cancel();
     executor.drain(config.server.drain).await;
     background.ended().await;
+    credentials.ended().await;
     if let Err(error) = tokens.note_uses().await {
         tracing::debug!(%error, "the last uses of tokens were not noted");
     }
@@ -215,6 +213,7 @@ fn open_registry(
     config: &Config,
     clock: &Clock,
     outbound: &Outbound,
+    credentials: &LateCredentials,
     metrics: &Arc<Metrics>,
 ) -> Result<Registry, StartError> {
     let folders = Folders {
@@ -223,14 +222,18 @@ fn open_registry(
     };
     let prober = Prober::this_program()
         .map_err(|error| StartError::of("this program cannot be found again", error))?;
-    let outbound = outbound.clone();
+    let (outbound, credentials) = (outbound.clone(), Arc::clone(credentials));
     let egress = Arc::new(move |reach: &Reach| {
-        Box::new(ProviderEgress::new(outbound.clone(), reach))
-            as Box<dyn crate::plugins::services::Egress>
+        let egress = ProviderEgress::new(outbound.clone(), Arc::clone(&credentials), reach);
+        Box::new(egress) as Box<dyn crate::plugins::services::Egress>
     });
     let cache = config.server.data.join("plugin-cache");
     let body_max = usize::try_from(config.limits.body_max).unwrap_or(usize::MAX);
-    let loader = Loader::open(&cache, prober, clock.clone(), egress, body_max)
+    let offered = Offered {
+        egress,
+        state: Arc::new(NoState),
+    };
+    let loader = Loader::open(&cache, prober, clock.clone(), offered, body_max)
         .map_err(|error| StartError::of("the plugin cache cannot be made", error))?;
     Ok(Registry::new(
         folders,
@@ -241,107 +244,13 @@ fn open_registry(
     ))
 }
 
-fn start_background(parts: &Parts, background: &Background, config: &Config) {
-    let registry = parts.registry.clone();
-    background.run(Arc::new(Notify::new()), move || {
-        let registry = registry.clone();
-        async move {
-            tokio::select! {
-                () = registry.woken() => {}
-                () = tokio::time::sleep(FOLDERS_EVERY) => {}
-            }
-            registry.tick().await;
-            Next::AtOnce
-        }
-    });
-    start_matching(parts, background);
-    let (store, clock, settings) = (
-        parts.store.clone(),
-        parts.clock.clone(),
-        config.retention.clone(),
-    );
-    background.run(Arc::new(Notify::new()), move || {
-        let (store, clock, settings) = (store.clone(), clock.clone(), settings.clone());
-        async move {
-            match retention::trim(&store, &settings, &clock).await {
-                Ok(removed) if removed > 0 => tracing::info!(removed, "old rows were removed"),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "old rows could not be removed"),
-            }
-            Next::After(settings.every)
-        }
-    });
-    let (store, metrics) = (parts.store.clone(), Arc::clone(&parts.metrics));
-    background.run(Arc::new(Notify::new()), move || {
-        let (store, metrics) = (store.clone(), Arc::clone(&metrics));
-        async move {
-            if let Ok(waiting) = store.count_jobs(JobState::Ready).await {
-                metrics
-                    .jobs_ready
-                    .set(i64::try_from(waiting).unwrap_or(i64::MAX));
-            }
-            Next::After(COUNT_EVERY)
-        }
-    });
-    let tokens = Arc::clone(&parts.tokens);
-    background.run(Arc::new(Notify::new()), move || {
-        let tokens = Arc::clone(&tokens);
-        async move {
-            if let Err(error) = tokens.note_uses().await {
-                tracing::debug!(%error, "the uses of tokens could not be noted");
-            }
-            Next::After(TOKENS_EVERY)
-        }
-    });
-}
-
-fn start_matching(parts: &Parts, background: &Background) {
-    let matching = Arc::new(Matching::new(
-        parts.store.clone(),
-        parts.registry.clone(),
-        parts.clock.clone(),
-    ));
-    let (clock, metrics, jobs_wake) = (
-        parts.clock.clone(),
-        Arc::clone(&parts.metrics),
-        Arc::clone(&parts.jobs_wake),
-    );
-    background.run(Arc::clone(&parts.events_wake), move || {
-        let (matching, clock) = (Arc::clone(&matching), clock.clone());
-        let (metrics, jobs_wake) = (Arc::clone(&metrics), Arc::clone(&jobs_wake));
-        async move {
-            match matching.tick().await {
-                Ok(matched) => {
-                    metrics.events_handled.add("matched", matched.fired as u64);
-                    metrics
-                        .events_handled
-                        .add("unmatched", matched.unmatched as u64);
-                    metrics.events_handled.add("failed", matched.failed as u64);
-                    metrics.jobs.add("event", matched.jobs as u64);
-                    if matched.jobs > 0 {
-                        jobs_wake.notify_one();
-                    }
-                    match matched.more {
-                        true => Next::AtOnce,
-                        false => {
-                            Next::After(until(matching.next_due().await.ok().flatten(), &clock))
-                        }
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "events could not be matched");
-                    Next::After(super::STORE_PAUSE)
-                }
-            }
-        }
-    });
-}
-
-fn until(due: Option<Millis>, clock: &Clock) -> Duration {
-    due.map_or(EVENTS_EVERY, |due| due.since(clock.now()).min(EVENTS_EVERY))
-}
-
-fn router(parts: &Parts, config: &Config, runner: &Runner, public: &str) -> axum::Router {
+fn router(
+    parts: &Parts,
+    config: &Config,
+    runner: &Runner,
+    executor: &Executor,
+    public: &str,
+) -> axum::Router {
     let ingress = Arc::new(Ingress::new(ingress::Parts {
         registry: parts.registry.clone(),
         store: parts.store.clone(),
@@ -349,10 +258,12 @@ fn router(parts: &Parts, config: &Config, runner: &Runner, public: &str) -> axum
         public_url: public.to_owned(),
         metrics: Arc::clone(&parts.metrics),
         events_wake: Arc::clone(&parts.events_wake),
+        sync_wake: Arc::clone(&parts.sync_wake),
         in_flight_max: config.limits.webhooks_in_flight as usize,
         read_timeout: config.limits.read_timeout,
     }));
     let (jobs_wake, changed) = (Arc::clone(&parts.jobs_wake), Arc::clone(&ingress));
+    let running = executor.clone();
     let state = ApiState::new(ApiStateParts {
         store: parts.store.clone(),
         tokens: Arc::clone(&parts.tokens),
@@ -368,8 +279,11 @@ fn router(parts: &Parts, config: &Config, runner: &Runner, public: &str) -> axum
         read_timeout: config.limits.read_timeout,
         in_flight_max: config.limits.api_in_flight as usize,
         on_change: Arc::new(move |change| {
-            if matches!(change, Changed::Objects(_)) {
-                changed.forget_opened();
+            match change {
+                Changed::Objects(_) => changed.forget_opened(),
+                // What runs on another host is stopped there, when its lease is to be extended.
+                Changed::Cancelled(job) => drop(running.stop_attempt(&job)),
+                Changed::Jobs => {}
             }
             jobs_wake.notify_one();
         }),

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::id::{EndpointId, RunnableId, SubscriptionId, TriggerId, WorkspaceId};
 use crate::model::{
     Change, NewRunnable, NewSubscription, NewTrigger, NewVersion, PageQuery, RunnableUpdate,
-    SecretsUpdate, SubscriptionMode, SubscriptionState, SubscriptionUpdate, TriggerFilter,
+    SecretsUpdate, SubscriptionMode, SubscriptionState, SubscriptionUpdate, Terms, TriggerFilter,
     TriggerUpdate,
 };
 use crate::secret::Secret;
@@ -219,6 +219,7 @@ impl Planner<'_> {
                 secrets: sealed(&wanted.secrets),
                 state: SubscriptionState::Active,
                 state_reason: None,
+                terms: Terms::default(),
             });
             draft.create(
                 ObjectKind::Subscription,
@@ -256,6 +257,7 @@ impl Planner<'_> {
             parameters: wanted.parameters,
             properties: wanted.properties,
             secrets,
+            terms: Terms::default(),
         });
         draft.change(
             ObjectKind::Subscription,

@@ -13,11 +13,13 @@
 //! log and nothing else; the body is handed on as it came, never inflated. Not promised: that a
 //! client which hangs up before its answer was not served.
 
-pub mod webhook;
+pub mod endpoints;
 
 mod answer;
 mod body;
+mod learned;
 mod opened;
 mod record;
+mod webhook;
 
-pub use webhook::{Ingress, Parts, router};
+pub use endpoints::{Ingress, Parts, router};

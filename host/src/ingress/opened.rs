@@ -5,10 +5,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use trigger_plugin_abi::host::{CallError, SubscriptionHandle};
+use trigger_plugin_abi::codes;
+use trigger_plugin_abi::host::{CallError, Dispatched, Request, SubscriptionHandle};
 
 use crate::id::EndpointId;
-use crate::model::Subscription;
+use crate::model::{Registration, Subscription, SubscriptionMode};
 use crate::plugins::LiveProvider;
 use crate::store::{Store, StoreError};
 
@@ -21,9 +22,41 @@ const KEPT_MAX: usize = 10_000;
 pub struct Opened {
     /// As it is in the store.
     pub subscription: Subscription,
+    /// One for each registration that is not gone, newest first: a request is genuine if one of
+    /// them verifies it. One alone where the subscription was set up by hand.
+    pub readers: Vec<Reader>,
+    generation: u64,
+}
+
+/// What the provider prepared to read requests with.
+pub struct Reader {
     /// For [`LiveProvider::dispatch`].
     pub handle: SubscriptionHandle,
-    generation: u64,
+    /// None: the subscription was set up by hand.
+    pub registration: Option<Registration>,
+}
+
+impl Opened {
+    /// Reads a request with the first that verifies it.
+    pub fn dispatch(
+        &self,
+        live: &LiveProvider,
+        request: &Request<'_>,
+    ) -> Result<(Dispatched, &Reader), CallError> {
+        let mut refusal = None;
+        for reader in &self.readers {
+            match live.dispatch(&reader.handle, request) {
+                Ok(dispatched) => return Ok((dispatched, reader)),
+                Err(error) if error.code == codes::UNAUTHENTICATED => refusal = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| {
+            live.dispatch_decoy(request);
+            let message = "nothing was made at the service yet that could send this";
+            CallError::new(codes::UNAUTHENTICATED, message.to_owned())
+        }))
+    }
 }
 
 /// Why a subscription could not be opened.
@@ -131,29 +164,52 @@ impl OpenedSubscriptions {
         live: &LiveProvider,
         subscription: Subscription,
     ) -> Result<Opened, OpenError> {
-        let secrets = self.store.subscription_secrets(&subscription.id).await?;
-        let secrets = match &secrets {
-            Some(secrets) => serde_json::from_str(secrets.expose()).unwrap_or(Value::Null),
-            None => Value::Object(serde_json::Map::new()),
-        };
+        let secrets_of_row = self.store.subscription_secrets(&subscription.id).await?;
         let address = format!(
             "{}/webhooks/{}/{}",
             self.public_url, subscription.provider, subscription.endpoint
         );
-        let spec = serde_json::json!({
-            "id": subscription.id,
-            "endpoint_url": address,
-            "parameters": subscription.parameters,
-            "properties": subscription.properties,
-            "secrets": secrets,
-        });
-        let handle = live
-            .open_subscription(&spec.to_string())
-            .map_err(OpenError::Provider)?;
+        let open = |registration: Option<Registration>| {
+            let secrets = registration.as_ref().map(|one| &one.secrets);
+            let secrets = secrets.or(secrets_of_row.as_ref());
+            let secrets = match secrets {
+                Some(secrets) => serde_json::from_str(secrets.expose()).unwrap_or(Value::Null),
+                None => Value::Object(serde_json::Map::new()),
+            };
+            let properties = match &registration {
+                Some(registration) => registration.all_properties(),
+                None => subscription.properties.clone(),
+            };
+            let spec = serde_json::json!({
+                "id": subscription.id,
+                "key": registration.as_ref().map_or("", |one| one.id.as_str()),
+                "endpoint_url": address,
+                "parameters": subscription.parameters,
+                "properties": properties,
+                "secrets": secrets,
+            });
+            let handle = live
+                .open_subscription(&spec.to_string())
+                .map_err(OpenError::Provider)?;
+            Ok::<_, OpenError>(Reader {
+                handle,
+                registration,
+            })
+        };
+        let readers = match subscription.mode {
+            SubscriptionMode::Manual => vec![open(None)?],
+            SubscriptionMode::Managed => {
+                let registrations = self.store.registrations(&subscription.id).await?;
+                registrations
+                    .into_iter()
+                    .map(|one| open(Some(one)))
+                    .collect::<Result<_, _>>()?
+            }
+        };
         Ok(Opened {
-            subscription,
-            handle,
+            readers,
             generation: live.generation,
+            subscription,
         })
     }
 

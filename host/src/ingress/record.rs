@@ -51,8 +51,12 @@ pub fn accepted(
     masked: &[String],
     dispatched: Dispatched,
 ) -> (Append, Option<Reply>) {
-    let paused = subscription.state == SubscriptionState::Paused;
-    let events: Vec<NewEvent> = match paused {
+    let silent = match (subscription.is_deleting, subscription.state) {
+        (true, _) => Some("the subscription is being deleted"),
+        (false, SubscriptionState::Paused) => Some("the subscription is paused"),
+        (false, _) => None,
+    };
+    let events: Vec<NewEvent> = match silent.is_some() {
         true => Vec::new(),
         false => dispatched
             .events
@@ -79,12 +83,13 @@ pub fn accepted(
     let status = dispatched.reply.as_ref().map_or(200, |reply| reply.status);
     let mut request = row(arrived, subscription, masked, outcome, status);
     request.body = Some(arrived.body.clone());
-    request.reason = paused.then(|| "the subscription is paused".to_owned());
+    request.reason = silent.map(str::to_owned);
     let append = Append {
         request,
         delivery,
         events,
         queue: Queue::WaitedFor,
+        wake: dispatched.wake && silent.is_none(),
     };
     (append, dispatched.reply)
 }
@@ -110,6 +115,7 @@ pub fn refused(
         delivery: None,
         events: Vec::new(),
         queue: Queue::WaitedFor,
+        wake: false,
     }
 }
 

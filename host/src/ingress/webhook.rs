@@ -1,126 +1,25 @@
 //! One request at an endpoint, from its first byte to its answer.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Request as HttpRequest, Response, StatusCode, header};
-use axum::routing::any;
 use bytes::Bytes;
-use tokio::sync::{Notify, Semaphore};
 use trigger_plugin_abi::codes;
 use trigger_plugin_abi::host::{CallError, Dispatched, Request};
 
 use super::answer;
-use super::body::{self, BodyError, Budget, Reading};
-use super::opened::{OpenError, Opened, OpenedSubscriptions};
+use super::body::{self, BodyError, Reading};
+use super::endpoints::Ingress;
+use super::opened::{OpenError, Opened, Reader};
 use super::record::{self, Arrived};
-use crate::clock::Clock;
 use crate::id::{EndpointId, RequestId};
-use crate::metrics::Metrics;
 use crate::model::{Append, Appended};
-use crate::plugins::{Found, LiveProvider, Registry};
-use crate::store::Store;
-
-/// So many rows for refused requests may wait; a flood of them beyond that is counted only.
-const REFUSED_ROWS_MAX: usize = 64;
-
-/// So many requests that name no endpoint are read to their end at once.
-const STRANGERS_MAX: usize = 64;
-/// The bodies that are held at once have so many bytes together.
-const BODIES_MAX: usize = 256 << 20;
-
-/// What an [`Ingress`] is made of.
-pub struct Parts {
-    /// Which providers serve.
-    pub registry: Registry,
-    /// Where requests are kept.
-    pub store: Store,
-    /// When they arrived.
-    pub clock: Clock,
-    /// How services reach this host, without a slash at its end.
-    pub public_url: String,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-    /// Told after each commit that holds events which a trigger waits for.
-    pub events_wake: Arc<Notify>,
-    /// More requests at once are answered 503.
-    pub in_flight_max: usize,
-    /// A sender has this long for a body.
-    pub read_timeout: Duration,
-}
-
-/// What the endpoints need.
-pub struct Ingress {
-    registry: Registry,
-    opened: OpenedSubscriptions,
-    store: Store,
-    clock: Clock,
-    metrics: Arc<Metrics>,
-    events_wake: Arc<Notify>,
-    places: Semaphore,
-    read_timeout: Duration,
-    refused_rows: Arc<Semaphore>,
-    strangers: Semaphore,
-    budget: Budget,
-}
+use crate::plugins::{Found, LiveProvider};
 
 impl Ingress {
-    /// Of these parts.
-    pub fn new(parts: Parts) -> Ingress {
-        Ingress {
-            opened: OpenedSubscriptions::new(parts.store.clone(), parts.public_url),
-            registry: parts.registry,
-            store: parts.store,
-            clock: parts.clock,
-            metrics: parts.metrics,
-            events_wake: parts.events_wake,
-            places: Semaphore::new(parts.in_flight_max),
-            read_timeout: parts.read_timeout,
-            refused_rows: Arc::new(Semaphore::new(REFUSED_ROWS_MAX)),
-            strangers: Semaphore::new(STRANGERS_MAX),
-            budget: Budget::of(BODIES_MAX),
-        }
-    }
-}
-
-/// The endpoints.
-pub fn router(ingress: Arc<Ingress>) -> Router {
-    Router::new()
-        .route("/webhooks/{provider}/{endpoint}", any(receive))
-        .fallback(async || not_found())
-        .with_state(ingress)
-}
-
-async fn receive(
-    State(ingress): State<Arc<Ingress>>,
-    path: Result<Path<(String, String)>, PathRejection>,
-    request: HttpRequest<Body>,
-) -> Response<Body> {
-    let Ok(Path((provider, endpoint))) = path else {
-        return not_found();
-    };
-    let started = Instant::now();
-    let response = ingress.answer(&provider, &endpoint, request).await;
-    ingress.metrics.request_latency.observe(started.elapsed());
-    let outcome = match response.status().as_u16() {
-        404 => Some("unknown"),
-        413 => Some("too_large"),
-        429 | 503 => Some("unavailable"),
-        // What became of the others is counted where it is known.
-        _ => None,
-    };
-    if let Some(outcome) = outcome {
-        ingress.metrics.requests.increment(outcome);
-    }
-    response
-}
-
-impl Ingress {
-    async fn answer(
+    pub(super) async fn answer(
         &self,
         provider: &str,
         endpoint: &str,
@@ -202,20 +101,14 @@ impl Ingress {
         }
     }
 
-    /// Subscriptions changed: none is used as it was.
-    pub fn forget_opened(&self) {
-        self.opened.forget();
-    }
-
     async fn read(
         &self,
         live: &LiveProvider,
         opened: Arc<Opened>,
         arrived: &Arrived,
     ) -> Response<Body> {
-        let dispatched = live_request(arrived, |request| live.dispatch(&opened.handle, request));
-        match dispatched {
-            Ok(dispatched) => self.keep(live, &opened, arrived, dispatched).await,
+        match live_request(arrived, |request| opened.dispatch(live, request)) {
+            Ok(read) => self.keep(live, &opened, arrived, read).await,
             Err(error) if error.code == codes::UNAUTHENTICATED => {
                 self.read_again(live, opened, arrived, error).await
             }
@@ -245,8 +138,8 @@ impl Ingress {
         if Arc::ptr_eq(&again, &before) {
             return self.refuse(live, &before, arrived, &error);
         }
-        match live_request(arrived, |request| live.dispatch(&again.handle, request)) {
-            Ok(dispatched) => self.keep(live, &again, arrived, dispatched).await,
+        match live_request(arrived, |request| again.dispatch(live, request)) {
+            Ok(read) => self.keep(live, &again, arrived, read).await,
             Err(error) => self.refuse(live, &again, arrived, &error),
         }
     }
@@ -256,7 +149,7 @@ impl Ingress {
         live: &LiveProvider,
         opened: &Opened,
         arrived: &Arrived,
-        dispatched: Dispatched,
+        (dispatched, reader): (Dispatched, &Reader),
     ) -> Response<Body> {
         // Other methods are for challenges: what happened is told by POST.
         if !dispatched.events.is_empty() && arrived.method != "POST" {
@@ -268,6 +161,7 @@ impl Ingress {
         let masked = &live.facts.masked_headers;
         let (append, reply) = record::accepted(arrived, &opened.subscription, masked, dispatched);
         let (events, outcome) = (append.events.len(), append.request.outcome);
+        let wakes = append.wake;
         let started = Instant::now();
         let appended = self.store.append(append).await;
         self.metrics.commit_latency.observe(started.elapsed());
@@ -282,6 +176,10 @@ impl Ingress {
                 if waiting > 0 {
                     self.events_wake.notify_one();
                 }
+                if wakes {
+                    self.sync_wake.notify_one();
+                }
+                self.learn(live, reader.registration.as_ref(), &arrived.headers);
                 match reply {
                     Some(reply) => answer::reply(reply),
                     None => answer::kept(arrived.id.as_str()),
@@ -374,7 +272,7 @@ impl Ingress {
 
 const NO_ENDPOINT: &str = "there is no such endpoint";
 
-fn not_found() -> Response<Body> {
+pub(super) fn not_found() -> Response<Body> {
     answer::problem(StatusCode::NOT_FOUND, NO_ENDPOINT)
 }
 
@@ -414,7 +312,7 @@ fn live_request<T>(arrived: &Arrived, call: impl FnOnce(&Request<'_>) -> T) -> T
     })
 }
 
-fn display_chain(error: &dyn std::error::Error) -> String {
+pub(super) fn display_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -1,5 +1,6 @@
 //! One claimed job, from its claim to its record.
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::jobs::executor::Inner;
 use crate::jobs::verdict::{next_of, verdict_of};
 use crate::jobs::versions::Read;
 use crate::model::{AttemptOutcome, ClaimedJob, Finished, NewAttempt, Next, RunnableState};
-use crate::runnables::{AttemptReport, Retry};
+use crate::runnables::{AttemptReport, Retry, strays};
 use crate::store::StoreError;
 
 /// How long a record waits for a store that is away; the place stays taken meanwhile.
@@ -30,7 +31,8 @@ const RECORD: RetryPolicy = RetryPolicy {
 const GIVEN_BACK: Duration = Duration::from_secs(1);
 
 /// Runs a claimed job, records what became of it, and frees its place. Ends early when `stop` says
-/// so: the program or request is ended, and the job is ready again if it is still ours.
+/// so: the program or request is ended, and the job is ready again if the host is being stopped;
+/// else it is no longer ours.
 pub(super) async fn attend(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) {
     host.metrics.jobs_running.add(1);
     let runnable = claimed.job.runnable_id.clone();
@@ -89,6 +91,14 @@ async fn settle(
         () = stop.cancelled() => None,
         report = run(host, begun) => Some(report),
     };
+    if report.is_none() {
+        // Its group ended when it was dropped.
+        strays::end(HashSet::from([(job.id.clone(), job.attempts_made)])).await;
+    }
+    if report.is_none() && !host.is_killed() {
+        // Cancelled, which wrote its attempt, or another host's by now.
+        return Verdict::Unknown;
+    }
     let finished_at = host.clock.now();
     let policy = begun
         .version
@@ -107,7 +117,7 @@ async fn settle(
             let report = AttemptReport::not_ok(AttemptOutcome::Lost, "the host stopped it");
             (
                 report,
-                Next::Retry {
+                Next::Again {
                     due_at: finished_at,
                 },
                 Verdict::Unknown,
@@ -205,7 +215,7 @@ async fn record(host: &Inner, finished: Finished) {
                 match finished.next {
                     Next::Done => host.metrics.jobs_ended.increment("done"),
                     Next::Dead => host.metrics.jobs_ended.increment("dead"),
-                    Next::Retry { .. } => {}
+                    Next::Retry { .. } | Next::Again { .. } => {}
                 }
                 return;
             }

@@ -1,5 +1,6 @@
 //! The ticks: claiming and starting, keeping leases, draining.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,8 +17,8 @@ use crate::jobs::running::Running;
 use crate::jobs::schedule::{Candidate, Grant, Schedule};
 use crate::jobs::versions::Versions;
 use crate::metrics::Metrics;
-use crate::model::ReadyRunnable;
-use crate::runnables::Runner;
+use crate::model::{Attempt, AttemptOutcome, ReadyRunnable};
+use crate::runnables::{Runner, strays};
 use crate::store::{Claim, Store, StoreError};
 
 /// How long nothing is looked for when nothing is known to be due: another host may have made
@@ -112,13 +113,34 @@ impl Executor {
         }))
     }
 
-    /// Takes back what an earlier run of this host held. To be called once, before the first tick.
+    /// Takes back what an earlier run of this host held, and ends what is left of its programs, so
+    /// that none runs beside its job's next attempt. To be called once, before the first tick.
     pub async fn recover(&self) -> Result<usize, StoreError> {
         let host = &self.0;
         let lost = host
             .store
             .recover_own_jobs(&host.owner, host.clock.now())
             .await?;
+        let mut doomed = HashSet::new();
+        for (job, attempt) in strays::marks().await {
+            let attempts = host.store.list_attempts(&job).await?;
+            // What an attempt that came to its end left behind was left on purpose.
+            let is_cut_off = |ended: &Attempt| {
+                let outcome = ended.outcome;
+                (&ended.host_id, ended.number) == (&host.owner, attempt)
+                    && matches!(outcome, AttemptOutcome::Lost | AttemptOutcome::Cancelled)
+            };
+            if attempts.iter().any(is_cut_off) {
+                doomed.insert((job, attempt));
+            }
+        }
+        let ended = strays::end(doomed).await;
+        if ended > 0 {
+            tracing::warn!(
+                processes = ended,
+                "programs of an earlier run were still there and were ended"
+            );
+        }
         Ok(lost.len())
     }
 
@@ -148,11 +170,12 @@ impl Executor {
         Ok(Tick::After(pause.clamp(Duration::from_millis(1), IDLE)))
     }
 
-    /// Extends the leases of everything that runs here, stops what is no longer ours (cancelled, or
+    /// Says that this host lives, extends the leases of everything that runs here, stops what is no longer ours (cancelled, or
     /// taken over by another host), and takes over what other hosts lost.
     pub async fn keep(&self) -> Result<(), StoreError> {
         let host = &self.0;
         let now = host.clock.now();
+        host.store.note_host(&host.owner, now).await?;
         let until = now.plus(host.config.lease);
         for job in host
             .store

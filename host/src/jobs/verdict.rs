@@ -20,7 +20,7 @@ pub(super) fn next_of(
     let wait = match report.retry {
         Retry::Never => return Next::Dead,
         // It waits until an operator enables its runnable again, however many attempts it made.
-        Retry::DisableTarget => return Next::Retry { due_at: now },
+        Retry::DisableTarget => return Next::Again { due_at: now },
         Retry::After(wait) => wait,
         Retry::Policy => policy.delay(job.attempts_made, fraction),
     };
@@ -116,7 +116,10 @@ mod tests {
 
     #[test]
     fn jobs_of_a_target_that_is_gone_wait_for_an_operator() {
-        assert_eq!(next(failed(Retry::DisableTarget), 3), retry_in(0));
+        assert_eq!(
+            next(failed(Retry::DisableTarget), 3),
+            Next::Again { due_at: NOW }
+        );
     }
 
     #[test]

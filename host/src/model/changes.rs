@@ -2,12 +2,16 @@
 
 use serde_json::Value;
 
+use super::credentials::{CredentialUpdate, IntegrationUpdate, NewCredential, NewIntegration};
 use super::objects::{
     NewRunnable, NewSubscription, NewTrigger, RunnableUpdate, SubscriptionUpdate, TriggerUpdate,
 };
 use super::words::{RunnableState, SubscriptionState};
 use crate::clock::Millis;
-use crate::id::{AuditId, RunnableId, SubscriptionId, TokenId, TriggerId, WorkspaceId};
+use crate::id::{
+    AuditId, CredentialId, IntegrationId, RunnableId, SubscriptionId, TokenId, TriggerId,
+    WorkspaceId,
+};
 
 /// Who makes a change, and where: a change reaches only objects of this workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +25,16 @@ pub struct Actor {
 /// change makes.
 #[derive(Clone, Debug)]
 pub enum Change {
+    CreateIntegration(NewIntegration),
+    UpdateIntegration(IntegrationUpdate),
+    /// A conflict while credentials use it.
+    DeleteIntegration(IntegrationId),
+    CreateCredential(NewCredential),
+    UpdateCredential(CredentialUpdate),
+    /// Takes it from the subscriptions that use it, which are degraded then.
+    DetachCredential(CredentialId),
+    /// A conflict while subscriptions use it.
+    DeleteCredential(CredentialId),
     CreateSubscription(NewSubscription),
     UpdateSubscription(SubscriptionUpdate),
     SetSubscriptionState {
@@ -28,8 +42,11 @@ pub enum Change {
         state: SubscriptionState,
         reason: Option<String>,
     },
-    /// A conflict while triggers use it.
+    /// A conflict while triggers use it. One that has something at its service is only marked: the
+    /// row goes when that is ended.
     DeleteSubscription(SubscriptionId),
+    /// The same without a word to its service.
+    ForceDeleteSubscription(SubscriptionId),
     CreateRunnable(NewRunnable),
     UpdateRunnable(RunnableUpdate),
     SetRunnableState {

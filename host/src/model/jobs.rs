@@ -124,7 +124,13 @@ pub struct Finished {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     Done,
-    Retry { due_at: Millis },
+    Retry {
+        due_at: Millis,
+    },
+    /// The attempt was not the job's fault: it is granted another one.
+    Again {
+        due_at: Millis,
+    },
     Dead,
 }
 

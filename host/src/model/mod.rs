@@ -2,8 +2,11 @@
 
 mod words;
 
+mod credentials;
 mod objects;
+mod registrations;
 mod requests;
+mod upkeep;
 
 mod events;
 mod jobs;
@@ -12,19 +15,29 @@ mod changes;
 mod page;
 
 pub use changes::{Actor, AuditEntry, Change, Changed, ChangedKind};
+pub use credentials::{
+    Connect, ConnectStart, Credential, CredentialUpdate, Holding, Integration, IntegrationUpdate,
+    NewConnect, NewCredential, NewIntegration, RefreshClaim, TakenConnect, TokenUpdate,
+};
 pub use events::{Event, EventFilter, HandledEvent, Handling, NewEvent, PendingEvent};
 pub use jobs::{
     Attempt, ClaimedJob, Finished, Job, JobFilter, NewAttempt, NewJob, Next, ReadyRunnable,
     Recovered, Replay,
 };
 pub use objects::{
-    Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Runnable, RunnableUpdate,
-    RunnableVersion, SecretsUpdate, Subscription, SubscriptionUpdate, Token, Trigger,
-    TriggerFilter, TriggerUpdate, Workspace,
+    Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Policy, Runnable,
+    RunnableUpdate, RunnableVersion, SecretsUpdate, Subscription, SubscriptionUpdate, Terms, Token,
+    Trigger, TriggerFilter, TriggerUpdate, Workspace,
 };
 pub use page::{Page, PageQuery};
+pub use registrations::{NewRegistration, Registration, RegistrationAnswer, RegistrationChange};
 pub use requests::{Append, Appended, Delivery, NewRequest, Queue, Request, RequestFilter};
+pub use upkeep::{
+    Claimed, Drift, End, NewTimer, Note, NotedAudit, Poke, Progress, Progressed, PulledBatch,
+    SyncClaim, SyncPulledEvent, Upkeep,
+};
 pub use words::{
-    AttemptOutcome, EventState, JobCause, JobState, RequestOutcome, RunnableKind, RunnableState,
-    Scope, SubscriptionMode, SubscriptionState, UnknownWord,
+    AttemptOutcome, ConnectPhase, CredentialKind, CredentialState, EventState, JobCause, JobState,
+    OnDrift, OnMissing, RegistrationState, RequestOutcome, RunnableKind, RunnableState, Scope,
+    SubscriptionMode, SubscriptionState, SyncAction, UnknownWord,
 };

@@ -2,10 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::words::{RunnableKind, RunnableState, Scope, SubscriptionMode, SubscriptionState};
+use super::words::{
+    OnDrift, OnMissing, RunnableKind, RunnableState, Scope, SubscriptionMode, SubscriptionState,
+};
 use crate::clock::Millis;
 use crate::id::{
-    EndpointId, HostId, RunnableId, SubscriptionId, TokenId, TriggerId, VersionId, WorkspaceId,
+    CredentialId, EndpointId, HostId, RunnableId, SubscriptionId, TokenId, TriggerId, VersionId,
+    WorkspaceId,
 };
 use crate::secret::Secret;
 
@@ -67,10 +70,39 @@ pub struct Subscription {
     pub state: SubscriptionState,
     pub state_reason: Option<String>,
     pub state_since: Millis,
+    pub terms: Terms,
+    /// It is being ended at the service.
+    pub is_deleting: bool,
     /// Rises with every change.
     pub revision: i64,
     pub created_at: Millis,
     pub updated_at: Millis,
+}
+
+/// What an operator wants of a managed subscription besides its parameters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Who acts for us at the service.
+    pub credential_id: Option<CredentialId>,
+    /// The events to ask for; none: those that enabled triggers wait for.
+    pub events: Option<Vec<String>>,
+    pub policy: Policy,
+}
+
+/// What a check does about what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    pub missing: OnMissing,
+    pub drift: OnDrift,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            missing: OnMissing::Recreate,
+            drift: OnDrift::Repair,
+        }
+    }
 }
 
 /// A subscription to be made.
@@ -88,6 +120,7 @@ pub struct NewSubscription {
     pub secrets: Option<Secret<String>>,
     pub state: SubscriptionState,
     pub state_reason: Option<String>,
+    pub terms: Terms,
 }
 
 /// A subscription's new content; its name, provider, endpoint and mode stay.
@@ -99,6 +132,7 @@ pub struct SubscriptionUpdate {
     pub parameters: Map<String, Value>,
     pub properties: Map<String, Value>,
     pub secrets: SecretsUpdate,
+    pub terms: Terms,
 }
 
 /// What becomes of an object's secrets when it changes.

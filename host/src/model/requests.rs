@@ -67,6 +67,9 @@ pub struct Append {
     pub delivery: Option<Delivery>,
     pub events: Vec<NewEvent>,
     pub queue: Queue,
+    /// It says only that something changed: the subscription is to be pulled, which is committed
+    /// with it.
+    pub wake: bool,
 }
 
 /// Which events of an append wait to be matched.

@@ -95,10 +95,90 @@ words! {
         Pending "pending",
         /// It works as far as we know.
         Active "active",
-        /// It receives, but something is wrong; see the reason.
+        /// It is there, but something is wrong; see the reason.
         Degraded "degraded",
         /// Switched off by an operator.
         Paused "paused",
+    }
+
+    /// What a check does about a registration that the service does not know any more.
+    OnMissing "policy for what is missing" {
+        /// It is made again.
+        Recreate "recreate",
+        /// It is said, and left to the operator.
+        Report "report",
+    }
+
+    /// What a check does about a registration that differs from what is wanted.
+    OnDrift "policy for drift" {
+        /// The service is given what is wanted.
+        Repair "repair",
+        /// What the service holds is wanted from now on.
+        Adopt "adopt",
+        /// It is said, and left to the operator.
+        Report "report",
+    }
+
+    /// How far a registration is.
+    RegistrationState "registration state" {
+        /// Committed before the service is called.
+        Making "making",
+        /// It is the one.
+        Live "live",
+        /// It has a successor and is to be ended.
+        Old "old",
+        /// Nobody knows whether it was made; it is to be ended.
+        Lost "lost",
+    }
+
+    /// What is done next to keep a subscription alive.
+    SyncAction "sync action" {
+        /// Make it at the service.
+        Make "make",
+        /// Give the service what is wanted by now.
+        Update "update",
+        /// Renew its lease.
+        Renew "renew",
+        /// End what has a successor or was lost.
+        Retire "retire",
+        /// Compare what the service holds with what we hold.
+        Check "check",
+        /// Read changes.
+        Pull "pull",
+        /// End it at the service, and then here.
+        Delete "delete",
+        /// Wait for its credential to be renewed by an operator.
+        Reconnect "reconnect",
+    }
+
+    /// How a credential came to be.
+    CredentialKind "credential kind" {
+        /// A person agreed at the service.
+        Oauth "oauth",
+        /// Someone filled in the fields that the provider declares.
+        ApiKey "api-key",
+    }
+
+    /// Whether a credential can be used.
+    CredentialState "credential state" {
+        /// It can, as far as we know.
+        Active "active",
+        /// The service refuses it for good; see the reason.
+        NeedsReconnect "needs_reconnect",
+    }
+
+    /// How far the connecting of an account is.
+    ConnectPhase "connecting phase" {
+        /// Nobody opened the address yet.
+        Waiting "waiting",
+        /// A browser is at the service.
+        Started "started",
+        /// The browser came back; the service is asked for tokens.
+        Exchanging "exchanging",
+        /// The account is connected.
+        Done "done",
+        /// It is not; see the reason.
+        Failed "failed",
     }
 
     /// Whether a runnable's jobs are run.
@@ -179,6 +259,8 @@ words! {
         Refused "refused",
         /// The host that ran it went away.
         Lost "lost",
+        /// Someone cancelled its job, and it was stopped.
+        Cancelled "cancelled",
     }
 }
 

@@ -1,7 +1,12 @@
 //! What the host needs of a declaration at each request, read out once when it is loaded.
 
+use std::sync::Arc;
+
 use trigger_plugin_api::declaration::{Declaration, Field, FieldKind};
 use trigger_plugin_api::rules::vocabulary::Scheme;
+
+use super::auth::AuthFacts;
+use super::sync_facts::SyncFacts;
 
 /// Facts of one declaration.
 #[derive(Clone, Debug, Default)]
@@ -16,10 +21,16 @@ pub struct Facts {
     pub network: Vec<String>,
     /// The declared events.
     pub events: Vec<String>,
+    /// How the service is signed in to.
+    pub auth: Arc<AuthFacts>,
+    /// What the host fills in where it makes subscriptions by itself; none: it cannot.
+    pub constructor_parameters: Option<Vec<Field>>,
+    /// How subscriptions are kept alive.
+    pub sync: SyncFacts,
 }
 
 impl Facts {
-    /// Of this declaration.
+    /// Of this declaration; how to sign in depends on the manifest too and is filled in later.
     pub fn of(declaration: &Declaration) -> Facts {
         let fields = declaration.subscription_fields();
         let secrets = fields
@@ -50,6 +61,12 @@ impl Facts {
                 .iter()
                 .map(|event| event.identity.name.clone())
                 .collect(),
+            auth: Arc::default(),
+            constructor_parameters: declaration
+                .subscription_constructor
+                .as_ref()
+                .map(|constructor| constructor.parameters.clone()),
+            sync: SyncFacts::of(&declaration.native),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A provider that is loaded and serves: calls into its library, counted and bounded.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use trigger_plugin_abi::host::{
 use super::facts::Facts;
 use super::health::{PanicWindow, RateLimit};
 use super::library_file::Digest;
+use super::scope::{CallScope, Scopes};
 
 /// What an operator bounded, with the defaults filled in.
 #[derive(Clone, Debug)]
@@ -38,6 +40,7 @@ pub struct LiveProvider {
     /// Bounds on it.
     pub limits: ResolvedLimits,
     provider: Provider,
+    scopes: Arc<Scopes>,
     decoy: SubscriptionHandle,
     panics: PanicWindow,
     quarantined: AtomicBool,
@@ -60,6 +63,8 @@ pub struct Parts {
     pub limits: ResolvedLimits,
     /// The created provider.
     pub provider: Provider,
+    /// Its calls under way.
+    pub scopes: Arc<Scopes>,
     /// A subscription that nobody has, with a random secret: requests to unknown endpoints are
     /// read with it, so that they take as long as those with a bad signature.
     pub decoy: SubscriptionHandle,
@@ -77,6 +82,7 @@ impl LiveProvider {
             facts: parts.facts,
             limits: parts.limits,
             provider: parts.provider,
+            scopes: parts.scopes,
             decoy: parts.decoy,
             panics: PanicWindow::default(),
             quarantined: AtomicBool::new(false),
@@ -132,6 +138,18 @@ impl LiveProvider {
         let answer = self.provider.call(operation, arguments).await;
         self.note(answer.as_ref().err());
         answer
+    }
+
+    /// A cold operation that may use what the scope says. `arguments` is a JSON object.
+    pub async fn call_in(
+        &self,
+        scope: Arc<CallScope>,
+        operation: &str,
+        mut arguments: serde_json::Value,
+    ) -> Result<Vec<u8>, CallError> {
+        let entered = self.scopes.enter(scope);
+        arguments["context"] = entered.name().into();
+        self.call(operation, arguments.to_string()).await
     }
 
     fn guarded<T>(&self, call: impl FnOnce() -> Result<T, CallError>) -> Result<T, CallError> {

@@ -11,12 +11,14 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use trigger_plugin_abi::host::{Level, Library};
 
+use super::auth::AuthFacts;
 use super::facts::Facts;
 use super::library_file::{DeclarationFile, Digest, LibraryFile};
 use super::live::{LiveProvider, Parts, ResolvedLimits};
 use super::manifest::Manifest;
 use super::probe::{ProbeError, Prober};
-use super::services::{Egress, Reach, Services};
+use super::scope::Scopes;
+use super::services::{Offered, Reach, Services};
 use crate::clock::{Clock, random};
 
 /// A dispatch that takes longer than this is named in the log, unless the manifest says otherwise.
@@ -34,15 +36,16 @@ pub enum LoadError {
         reason: String,
     },
     /// A text of the manifest's `config` names a variable that is not set.
-    #[error(
-        "`config.{key}` names ${{{variable}}}, which is not set: set it where the host is started"
-    )]
+    #[error("`{key}` names ${{{variable}}}, which is not set: set it where the host is started")]
     MissingVariable {
         /// Where.
         key: String,
         /// Which.
         variable: String,
     },
+    /// What the declaration says of signing in cannot be right.
+    #[error("{0}")]
+    Auth(String),
     /// The child did not like it.
     #[error(transparent)]
     Probe(#[from] ProbeError),
@@ -60,6 +63,7 @@ impl LoadError {
         match self {
             LoadError::Copy { .. } => "copy",
             LoadError::MissingVariable { .. } => "config",
+            LoadError::Auth(_) => "declaration",
             LoadError::Probe(ProbeError::Start(_)) => "probe",
             LoadError::Probe(ProbeError::Died(_)) => "crashed",
             LoadError::Probe(ProbeError::Hung) => "hung",
@@ -69,15 +73,12 @@ impl LoadError {
     }
 }
 
-/// Opens a provider's way to the outside.
-pub type EgressFactory = Arc<dyn Fn(&Reach) -> Box<dyn Egress> + Send + Sync>;
-
 /// Loads libraries into this process, each once per load, and never unloads one.
 pub struct Loader {
     cache: PathBuf,
     prober: Prober,
     clock: Clock,
-    egress: EgressFactory,
+    offered: Offered,
     body_max: usize,
     generations: AtomicU64,
     bytes_mapped: AtomicU64,
@@ -90,7 +91,7 @@ impl Loader {
         cache: &Path,
         prober: Prober,
         clock: Clock,
-        egress: EgressFactory,
+        offered: Offered,
         body_max: usize,
     ) -> Result<Loader, LoadError> {
         let copy_error = |error: std::io::Error| LoadError::Copy {
@@ -109,7 +110,7 @@ impl Loader {
             cache: cache.to_owned(),
             prober,
             clock,
-            egress,
+            offered,
             body_max,
             generations: AtomicU64::new(0),
             bytes_mapped: AtomicU64::new(0),
@@ -138,16 +139,23 @@ impl Loader {
         }
         let size = library.bytes.len() as u64;
         let digest = library.digest;
-        let facts = match &declaration {
-            Some(file) => Facts::of(&file.declaration),
-            None => Facts::of(&library.declaration),
+        let described = match &declaration {
+            Some(file) => &file.declaration,
+            None => &library.declaration,
+        };
+        let facts = Facts {
+            auth: Arc::new(AuthFacts::of(described, manifest, expand_text)?),
+            ..Facts::of(described)
         };
         drop(library);
         let reach = reach(&facts, manifest);
+        let scopes = Arc::new(Scopes::default());
         let services = Services::new(
             &manifest.provider,
             self.clock.clone(),
-            (self.egress)(&reach),
+            &self.offered,
+            &reach,
+            Arc::clone(&scopes),
         );
         let opened = Library::open(&copy).map_err(|error| LoadError::Open(error.to_string()))?;
         self.bytes_mapped.fetch_add(size, Ordering::Relaxed);
@@ -165,6 +173,7 @@ impl Loader {
             facts,
             limits: limits(manifest, self.body_max),
             provider,
+            scopes,
             decoy,
         }))
     }
@@ -211,25 +220,35 @@ fn setup(manifest: &Manifest, declaration: Option<&DeclarationFile>) -> Result<S
     Ok(setup.to_string())
 }
 
-/// Texts that are wholly `${NAME}` are taken from the environment.
 fn expand(key: &str, value: &serde_json::Value) -> Result<serde_json::Value, LoadError> {
-    let variable = value
-        .as_str()
-        .and_then(|text| text.strip_prefix("${"))
+    match value.as_str() {
+        Some(text) => expand_text(&format!("config.{key}"), text).map(Into::into),
+        None => Ok(value.clone()),
+    }
+}
+
+/// Texts that are wholly `${NAME}` are taken from the environment.
+fn expand_text(key: &str, text: &str) -> Result<String, LoadError> {
+    let variable = text
+        .strip_prefix("${")
         .and_then(|text| text.strip_suffix('}'));
     let Some(variable) = variable else {
-        return Ok(value.clone());
+        return Ok(text.to_owned());
     };
-    match std::env::var(variable) {
-        Ok(text) => Ok(text.into()),
-        Err(_) => Err(LoadError::MissingVariable {
-            key: key.to_owned(),
-            variable: variable.to_owned(),
-        }),
+    std::env::var(variable).map_err(|_| LoadError::MissingVariable {
+        key: key.to_owned(),
+        variable: variable.to_owned(),
+    })
+}
+
+impl From<String> for LoadError {
+    fn from(what: String) -> LoadError {
+        LoadError::Auth(what)
     }
 }
 
 /// What the declaration asks for, narrowed by the manifest; `{name}` stands for a text of `config`.
+/// `{base_url}` is known only at each call.
 fn reach(facts: &Facts, manifest: &Manifest) -> Reach {
     let mut hosts: Vec<String> = facts
         .network
@@ -239,6 +258,7 @@ fn reach(facts: &Facts, manifest: &Manifest) -> Reach {
                 .strip_prefix('{')
                 .and_then(|rest| rest.strip_suffix('}'));
             let configured = name
+                .filter(|name| *name != "base_url")
                 .and_then(|name| manifest.config.get(name))
                 .and_then(|v| v.as_str());
             configured.map_or_else(|| place.clone(), str::to_owned)

@@ -36,6 +36,9 @@ pub struct Manifest {
     /// The OAuth client that this instance shares with its workspaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth_client: Option<OauthClient>,
+    /// Where the service's OAuth is, if not where the declaration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<OauthEndpoints>,
     /// What one provider may use.
     #[serde(default, skip_serializing_if = "Limits::is_default")]
     pub limits: Limits,
@@ -66,6 +69,36 @@ pub struct OauthClient {
     /// Whether workspaces may use it.
     #[serde(default)]
     pub shared: bool,
+}
+
+/// Addresses of a service's OAuth, absolute.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OauthEndpoints {
+    /// Where a browser is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorize_url: Option<String>,
+    /// Where codes and refresh tokens are exchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_url: Option<String>,
+    /// Where tokens are given back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke_url: Option<String>,
+}
+
+impl OauthEndpoints {
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let urls = [&self.authorize_url, &self.token_url, &self.revoke_url];
+        for url in urls.into_iter().flatten() {
+            let is_absolute = url::Url::parse(url)
+                .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            if !is_absolute {
+                let expected = "expected an address like https://acme.example/oauth/token";
+                return Err(("oauth", format!("found `{url}`, {expected}")));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Bounds on one provider.
@@ -133,6 +166,7 @@ impl Manifest {
             isolation: Isolation::InProcess,
             config: BTreeMap::new(),
             oauth_client: None,
+            oauth: None,
             limits: Limits::default(),
             permissions: None,
         }
@@ -214,6 +248,9 @@ impl Manifest {
                 "sha256",
                 format!("found `{pin}`, expected 64 lower-case hexadecimal digits"),
             ));
+        }
+        if let Some(oauth) = &self.oauth {
+            oauth.check()?;
         }
         if self.isolation == Isolation::Process {
             return Err((
@@ -412,7 +449,7 @@ mod tests {
         check(
             "provider: acme\nlibary: a.so\n",
             expect![
-                "manifests/acme.yaml: unknown field `libary`, expected one of `provider`, `enabled`, `library`, `declaration`, `sha256`, `isolation`, `config`, `oauth_client`, `limits`, `permissions` at line 2 column 1"
+                "manifests/acme.yaml: unknown field `libary`, expected one of `provider`, `enabled`, `library`, `declaration`, `sha256`, `isolation`, `config`, `oauth_client`, `oauth`, `limits`, `permissions` at line 2 column 1"
             ],
         );
         check(

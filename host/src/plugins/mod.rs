@@ -16,13 +16,19 @@
 
 pub mod manifest;
 
+pub mod auth;
+
 pub mod library_file;
 
 pub mod probe;
 
+pub mod scope;
+
 pub mod services;
 
-mod facts;
+pub mod facts;
+
+pub mod sync_facts;
 
 mod health;
 
@@ -36,6 +42,8 @@ mod reconcile;
 
 pub mod registry;
 
+pub use auth::AuthFacts;
 pub use library_file::{LibraryFile, Refusal};
 pub use live::LiveProvider;
 pub use registry::{Folders, Found, ProviderRow, ProviderState, Registry};
+pub use scope::CallScope;

@@ -74,7 +74,7 @@ impl AttemptReport {
     /// program that ran and said no, or an answer about this one request, is not of that kind.
     pub fn is_targets_trouble(&self) -> bool {
         match self.outcome {
-            AttemptOutcome::Ok | AttemptOutcome::Lost => false,
+            AttemptOutcome::Ok | AttemptOutcome::Lost | AttemptOutcome::Cancelled => false,
             AttemptOutcome::Timeout | AttemptOutcome::Refused => true,
             AttemptOutcome::Failed => match self.http_status {
                 Some(status) => status >= 500 || status == 429,

@@ -15,7 +15,7 @@ use super::waiting::{Kind, waited_for};
 use super::writer::{Write, Written};
 use super::{Store, StoreError};
 use crate::clock::Millis;
-use crate::id::RequestId;
+use crate::id::{RequestId, SubscriptionId};
 use crate::model::{
     Append, Appended, Delivery, EventState, NewEvent, NewRequest, Queue, RequestOutcome,
 };
@@ -45,6 +45,7 @@ pub(super) struct PackedAppend {
     delivery: Option<Delivery>,
     events: Vec<(NewEvent, Stored)>,
     queue: Queue,
+    wake: bool,
 }
 
 impl PackedAppend {
@@ -54,6 +55,7 @@ impl PackedAppend {
             delivery,
             events,
             queue,
+            wake,
         } = append;
         let body = Stored::pack(request.body.take()).await;
         let mut packed = Vec::with_capacity(events.len());
@@ -67,7 +69,14 @@ impl PackedAppend {
             delivery,
             events: packed,
             queue,
+            wake,
         }
+    }
+
+    /// The subscription that is to be pulled with this commit.
+    pub(super) fn wakes(&self, appended: &Appended) -> Option<&SubscriptionId> {
+        let is_new = matches!(appended, Appended::Stored { .. });
+        (self.wake && is_new).then_some(&self.request.subscription_id)
     }
 
     /// How many bytes of body, payloads and headers it holds.

@@ -8,8 +8,9 @@ use super::rows::{ManyRows, chunks};
 use super::sql::{FromRow, Row, Statement, Text};
 use super::writer::{Write, Written};
 use super::{Store, StoreError};
-use crate::id::JobId;
-use crate::model::{Attempt, Finished, JobState, Next};
+use crate::clock::Millis;
+use crate::id::{AttemptId, JobId};
+use crate::model::{Attempt, AttemptOutcome, Finished, Job, JobState, Next};
 
 impl Store {
     /// Records attempts and moves their jobs on, in one commit with all others that wait. Tells for
@@ -53,9 +54,10 @@ pub(super) fn size(finished: &Finished) -> usize {
 }
 
 static MOVE_JOBS: ManyRows = ManyRows::new(
-    "with ended (id, fence, state, due_at, result, error, finished_at) as (values ",
-    "(?, ?, ?, ?, ?, ?, ?)",
+    "with ended (id, fence, state, due_at, granted, result, error, finished_at) as (values ",
+    "(?, ?, ?, ?, ?, ?, ?, ?)",
     ") update jobs set state = ended.state, due_at = coalesce(ended.due_at, jobs.due_at), \
+     attempts_max = jobs.attempts_max + ended.granted, \
      lease_owner = null, lease_expires_at = null, result = ended.result, error = ended.error, \
      finished_at = ended.finished_at \
      from ended where jobs.id = ended.id and jobs.fence = ended.fence and jobs.state = 'running' \
@@ -116,19 +118,20 @@ impl FromRow for MovedRow {
 fn push_move(update: &mut Statement, end: &Finished) {
     let (state, due_at) = match end.next {
         Next::Done => (JobState::Done, None),
-        Next::Retry { due_at } => (JobState::Ready, Some(due_at)),
+        Next::Retry { due_at } | Next::Again { due_at } => (JobState::Ready, Some(due_at)),
         Next::Dead => (JobState::Dead, None),
     };
     update.push(&end.job_id);
     update.push(end.fence);
     update.push(state);
     update.push(due_at);
+    update.push(i64::from(matches!(end.next, Next::Again { .. })));
     match end.next {
         Next::Done => {
             update.push(&end.attempt.result);
             update.push(None::<String>);
         }
-        Next::Retry { .. } | Next::Dead => {
+        Next::Retry { .. } | Next::Again { .. } | Next::Dead => {
             update.push(None::<Vec<u8>>);
             update.push(&end.attempt.error);
         }
@@ -185,6 +188,39 @@ async fn find_attempts(
         found.extend(ids.into_iter().map(|id| id.0));
     }
     Ok(found)
+}
+
+/// Why an attempt ends of which its host cannot tell the end.
+#[derive(Clone, Copy)]
+pub(super) struct CutOff {
+    pub(super) outcome: AttemptOutcome,
+    pub(super) error: &'static str,
+    pub(super) at: Millis,
+}
+
+/// Writes the attempt of a running job that is taken from its host.
+pub(super) async fn insert_cut_off(
+    connection: &mut impl Connection,
+    job: &Job,
+    end: CutOff,
+) -> Result<(), StoreError> {
+    Statement::new(
+        "insert an attempt that was cut off",
+        "insert into attempts (id, job_id, number, fence, host_id, started_at, finished_at, outcome, \
+         error) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing",
+    )
+    .bind(AttemptId::generate(end.at))
+    .bind(&job.id)
+    .bind(job.attempts_made)
+    .bind(job.fence)
+    .bind(&job.lease_owner)
+    .bind(job.started_at.unwrap_or(end.at))
+    .bind(end.at)
+    .bind(end.outcome)
+    .bind(end.error)
+    .run(connection)
+    .await
+    .map(|_| ())
 }
 
 impl FromRow for Attempt {

@@ -3,6 +3,7 @@
 use serde_json::json;
 use sqlx::AnyConnection;
 
+use super::connection::Connection;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError};
@@ -75,6 +76,13 @@ pub(super) struct Edit<'a> {
 impl Edit<'_> {
     async fn make(&mut self, change: &Change) -> Result<Changed, StoreError> {
         let kind = match change {
+            Change::CreateIntegration(new) => self.create_integration(new).await,
+            Change::UpdateIntegration(update) => self.update_integration(update).await,
+            Change::DeleteIntegration(id) => self.delete_integration(id).await,
+            Change::CreateCredential(new) => self.create_credential(new).await,
+            Change::UpdateCredential(update) => self.update_credential(update).await,
+            Change::DetachCredential(id) => self.detach_credential(id).await,
+            Change::DeleteCredential(id) => self.delete_credential(id).await,
             Change::CreateSubscription(new) => self.create_subscription(new).await,
             Change::UpdateSubscription(update) => self.update_subscription(update).await,
             Change::SetSubscriptionState { id, state, reason } => {
@@ -82,6 +90,7 @@ impl Edit<'_> {
                     .await
             }
             Change::DeleteSubscription(id) => self.delete_subscription(id).await,
+            Change::ForceDeleteSubscription(id) => self.force_delete_subscription(id).await,
             Change::CreateRunnable(new) => self.create_runnable(new).await,
             Change::UpdateRunnable(update) => self.update_runnable(update).await,
             Change::SetRunnableState { id, state, reason } => {
@@ -143,12 +152,22 @@ impl Edit<'_> {
         name: &str,
         users: &[Text],
     ) -> Result<(), StoreError> {
+        self.check_unused_by(kind, name, "triggers", users)
+    }
+
+    pub(super) fn check_unused_by(
+        &self,
+        kind: &str,
+        name: &str,
+        users_kind: &str,
+        users: &[Text],
+    ) -> Result<(), StoreError> {
         if users.is_empty() {
             return Ok(());
         }
         let users: Vec<&str> = users.iter().map(|user| user.0.as_str()).collect();
         Err(StoreError::Conflict(format!(
-            "the {kind} `{name}` is used by triggers ({}): delete those first",
+            "the {kind} `{name}` is used by {users_kind} ({}): delete those first",
             users.join(", ")
         )))
     }
@@ -168,6 +187,30 @@ struct Described {
 impl Described {
     fn of(change: &Change) -> Described {
         let (action, object, detail) = match change {
+            Change::CreateIntegration(new) => (
+                "integration.create",
+                new.id.as_str(),
+                json!({"name": new.name, "provider": new.provider, "base_url": new.base_url}),
+            ),
+            Change::UpdateIntegration(update) => (
+                "integration.update",
+                update.id.as_str(),
+                json!({"base_url": update.base_url}),
+            ),
+            Change::DeleteIntegration(id) => ("integration.delete", id.as_str(), json!({})),
+            Change::CreateCredential(new) => (
+                "credential.create",
+                new.id.as_str(),
+                json!({"name": new.name, "provider": new.provider, "kind": new.kind,
+                    "account": new.account_name}),
+            ),
+            Change::UpdateCredential(update) => (
+                "credential.update",
+                update.id.as_str(),
+                json!({"account": update.account_name}),
+            ),
+            Change::DetachCredential(id) => ("credential.detach", id.as_str(), json!({})),
+            Change::DeleteCredential(id) => ("credential.delete", id.as_str(), json!({})),
             Change::CreateSubscription(new) => (
                 "subscription.create",
                 new.id.as_str(),
@@ -182,6 +225,9 @@ impl Described {
                 json!({"state": state, "reason": reason}),
             ),
             Change::DeleteSubscription(id) => ("subscription.delete", id.as_str(), json!({})),
+            Change::ForceDeleteSubscription(id) => {
+                ("subscription.delete", id.as_str(), json!({"force": true}))
+            }
             Change::CreateRunnable(new) => (
                 "runnable.create",
                 new.id.as_str(),
@@ -214,8 +260,8 @@ impl Described {
     }
 }
 
-async fn insert_entry(
-    connection: &mut AnyConnection,
+pub(super) async fn insert_entry(
+    connection: &mut impl Connection,
     entry: &AuditEntry,
 ) -> Result<(), StoreError> {
     Statement::new(

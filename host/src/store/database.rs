@@ -15,6 +15,7 @@ use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, Row};
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
 use super::direct::Direct;
+use super::health::WriteHealth;
 use super::open::{Backend, DatabaseConfig};
 use super::transaction::Transaction;
 use super::{StoreError, sqlite};
@@ -27,6 +28,7 @@ pub(super) struct Database {
     direct: Option<Mutex<Direct>>,
     /// Whose turn it is to write: SQLite has room for one, and lets others wait asleep.
     turns: Option<Arc<Mutex<()>>>,
+    pub(super) health: WriteHealth,
     /// Held for as long as the store is open.
     lock: Option<File>,
 }
@@ -197,6 +199,7 @@ async fn connect_sqlite(path: &str, config: &DatabaseConfig) -> Result<Database,
         writers,
         direct: Some(Mutex::new(direct)),
         turns: Some(Arc::default()),
+        health: WriteHealth::default(),
         lock: Some(file.lock),
     })
 }
@@ -216,6 +219,7 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
         writers: pool,
         direct: None,
         turns: None,
+        health: WriteHealth::default(),
         lock: None,
     })
 }

@@ -90,6 +90,16 @@ impl StoreError {
     }
 
     pub(super) fn seal(operation: &'static str, source: SealError) -> StoreError {
+        if source.is_passing() {
+            let source = std::error::Error::source(&source).map_or_else(
+                || Cause::new(&source),
+                |cause| Cause::new(format_args!("{source}: {cause}")),
+            );
+            return StoreError::Unavailable { operation, source };
+        }
+        if let SealError::NotWritable = source {
+            return StoreError::Conflict(source.to_string());
+        }
         StoreError::Seal {
             operation,
             source: Arc::new(source),

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use sqlx::AnyConnection;
 
+use super::attempts::{CutOff, insert_cut_off};
 use super::body::Stored;
 use super::connection::Connection;
 use super::open::Backend;
@@ -12,7 +13,7 @@ use super::select::Select;
 use super::sql::{FromRow, Row, Statement};
 use super::{Store, StoreError};
 use crate::id::{JobId, WorkspaceId};
-use crate::model::{Job, JobFilter, JobState, NewJob, Page, PageQuery, Replay};
+use crate::model::{AttemptOutcome, Job, JobFilter, JobState, NewJob, Page, PageQuery, Replay};
 
 /// The columns of a [`Job`].
 macro_rules! job_columns {
@@ -23,6 +24,9 @@ macro_rules! job_columns {
     };
 }
 pub(super) use job_columns;
+
+/// The error of an attempt whose job was cancelled.
+const CANCELLED: &str = "its job was cancelled while it ran";
 
 const SELECT: &str = concat!("select ", job_columns!(), " from jobs");
 
@@ -76,29 +80,37 @@ impl Store {
         Ok(job)
     }
 
-    /// Cancels a job that is ready or running; the attempt of a running one comes home too late.
-    /// A conflict if it already ended.
+    /// Cancels a job that is ready or running. The attempt of a running one is written here and
+    /// now, so that it stands in the history whatever becomes of its host; its end comes home too
+    /// late. A conflict if it already ended.
     pub async fn cancel_job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Job, StoreError> {
         let mut transaction = self.database.write().await?;
-        let job = find(&mut transaction, workspace, id).await?;
+        let now = self.clock.now();
+        let job = select(&mut transaction, workspace, id, self.database.for_update()).await?;
+        let job = job.ok_or_else(|| missing(id))?;
         if job.state.is_final() {
             return Err(StoreError::Conflict(format!(
                 "{id} is already {}",
                 job.state
             )));
         }
-        let cancelled = Statement::new(
+        if job.state == JobState::Running {
+            let end = CutOff {
+                outcome: AttemptOutcome::Cancelled,
+                error: CANCELLED,
+                at: now,
+            };
+            insert_cut_off(&mut transaction, &job, end).await?;
+        }
+        Statement::new(
             "cancel a job",
             "update jobs set state = 'cancelled', lease_owner = null, lease_expires_at = null, \
              finished_at = $1 where id = $2 and state in ('ready', 'running')",
         )
-        .bind(self.clock.now())
+        .bind(now)
         .bind(id)
         .run(&mut transaction)
         .await?;
-        if cancelled == 0 {
-            return Err(StoreError::Conflict(format!("{id} has just ended")));
-        }
         let job = find(&mut transaction, workspace, id).await?;
         transaction.commit().await?;
         Ok(job)
@@ -111,7 +123,7 @@ impl Store {
         id: &JobId,
     ) -> Result<Option<Job>, StoreError> {
         let mut connection = self.database.read().await?;
-        select(&mut connection, workspace, id).await
+        select(&mut connection, workspace, id, "").await
     }
 
     /// Its arguments: its own or the payload of its event.
@@ -170,14 +182,11 @@ async fn select(
     connection: &mut AnyConnection,
     workspace: &WorkspaceId,
     id: &JobId,
+    lock: &'static str,
 ) -> Result<Option<Job>, StoreError> {
-    Statement::new(
+    Statement::composed(
         "read a job",
-        concat!(
-            "select ",
-            job_columns!(),
-            " from jobs where workspace_id = $1 and id = $2"
-        ),
+        format!("{SELECT} where workspace_id = $1 and id = $2{lock}"),
     )
     .bind(workspace)
     .bind(id)
@@ -190,9 +199,13 @@ async fn find(
     workspace: &WorkspaceId,
     id: &JobId,
 ) -> Result<Job, StoreError> {
-    select(connection, workspace, id)
+    select(connection, workspace, id, "")
         .await?
-        .ok_or_else(|| StoreError::NotFound(format!("there is no {id} in this workspace")))
+        .ok_or_else(|| missing(id))
+}
+
+fn missing(id: &JobId) -> StoreError {
+    StoreError::NotFound(format!("there is no {id} in this workspace"))
 }
 
 /// A job to be made with its bytes as they are stored.

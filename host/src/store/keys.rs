@@ -45,8 +45,10 @@ impl Store {
         // A secret that was sealed just before the key changed may be committed behind our back, so
         // we look until nothing is found.
         loop {
-            let found = self.reseal(&SUBSCRIPTIONS, current).await?
-                + self.reseal(&VERSIONS, current).await?;
+            let mut found = 0;
+            for table in SEALED {
+                found += self.reseal(table, current).await?;
+            }
             resealed += found;
             if found == 0 {
                 break;
@@ -132,6 +134,36 @@ pub(super) fn version_place(id: &str) -> String {
     format!("runnable_versions:{id}:secrets")
 }
 
+/// Where a registration's secrets stand.
+pub(super) fn registration_place(id: &str) -> String {
+    format!("registrations:{id}:secrets")
+}
+
+/// Where an integration's client secret stands.
+pub(super) fn integration_place(id: &str) -> String {
+    format!("integrations:{id}:client_secret")
+}
+
+/// Where a credential's secrets stand.
+pub(super) fn credential_place(id: &str) -> String {
+    format!("credentials:{id}:secrets")
+}
+
+/// Where the PKCE verifier of an account to be connected stands.
+pub(super) fn connect_place(id: &str) -> String {
+    format!("oauth_states:{id}:verifier")
+}
+
+/// Every table with a sealed column.
+const SEALED: [&SealedTable; 6] = [
+    &SUBSCRIPTIONS,
+    &REGISTRATIONS,
+    &VERSIONS,
+    &INTEGRATIONS,
+    &CREDENTIALS,
+    &CONNECTS,
+];
+
 struct SealedTable {
     select: &'static str,
     /// Only if nobody changed it meanwhile.
@@ -145,10 +177,34 @@ const SUBSCRIPTIONS: SealedTable = SealedTable {
     place: subscription_place,
 };
 
+const REGISTRATIONS: SealedTable = SealedTable {
+    select: "select id, secrets from registrations where secrets is not null and id > $1 order by id limit 100",
+    update: "update registrations set secrets = $1 where id = $2 and secrets = $3",
+    place: registration_place,
+};
+
 const VERSIONS: SealedTable = SealedTable {
     select: "select id, secrets from runnable_versions where secrets is not null and id > $1 order by id limit 100",
     update: "update runnable_versions set secrets = $1 where id = $2 and secrets = $3",
     place: version_place,
+};
+
+const INTEGRATIONS: SealedTable = SealedTable {
+    select: "select id, client_secret as secrets from integrations where client_secret is not null and id > $1 order by id limit 100",
+    update: "update integrations set client_secret = $1 where id = $2 and client_secret = $3",
+    place: integration_place,
+};
+
+const CREDENTIALS: SealedTable = SealedTable {
+    select: "select id, secrets from credentials where id > $1 order by id limit 100",
+    update: "update credentials set secrets = $1 where id = $2 and secrets = $3",
+    place: credential_place,
+};
+
+const CONNECTS: SealedTable = SealedTable {
+    select: "select id, verifier as secrets from oauth_states where verifier is not null and id > $1 order by id limit 100",
+    update: "update oauth_states set verifier = $1 where id = $2 and verifier = $3",
+    place: connect_place,
 };
 
 struct SealedRow {

@@ -1,29 +1,21 @@
-//! Running jobs: claims with lease and fence, and what becomes of those whose host went away.
+//! Running jobs: claims with lease and fence.
 //!
 //! A claim gives a job to one host until the lease ends, and raises its fence. Whoever comes home
 //! with an older fence is told so and changes nothing.
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
-use sqlx::AnyConnection;
-
 use super::connection::Connection;
 use super::events;
 use super::jobs::job_columns;
-use super::open::Backend;
 use super::requests::Packed;
 use super::sql::{FromRow, Row, Statement, Time};
 use super::writer::{Write, Written};
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{AttemptId, EventId, HostId, JobId, RunnableId};
-use crate::model::{
-    AttemptOutcome, ClaimedJob, Finished, Job, JobState, NewAttempt, Next, ReadyRunnable, Recovered,
-};
-
-/// The error of an attempt whose host went away.
-const LOST: &str = "the host that ran it went away";
+use crate::model::{AttemptOutcome, ClaimedJob, Finished, Job, NewAttempt, Next, ReadyRunnable};
+use bytes::Bytes;
 
 /// Runnables that have ready jobs, found by stepping through the index from one to the next, so that
 /// a million waiting jobs of one runnable cost as much as one.
@@ -133,14 +125,15 @@ impl Store {
         }
         let (mut claimed, mut unreadable) = (Vec::with_capacity(held.len()), Vec::new());
         for HeldJob { job, arguments } in held {
-            let payload = || payloads.get(job.event_id.as_ref()?).cloned();
-            let arguments = match arguments.is_absent() {
-                true => payload().unwrap_or_else(|| Ok(Bytes::new())),
-                false => arguments.unpacked().map(Option::unwrap_or_default),
+            let found = match (&job.event_id, arguments.is_absent()) {
+                (_, false) => arguments.unpacked().map(Option::unwrap_or_default).ok(),
+                // An event that is no longer kept is no empty payload.
+                (Some(event), true) => payloads.get(event).and_then(|found| found.clone().ok()),
+                (None, true) => Some(Bytes::new()),
             };
-            match arguments {
-                Ok(arguments) => claimed.push(ClaimedJob { job, arguments }),
-                Err(_) => unreadable.push(refused_attempt(&job, now)),
+            match found {
+                Some(arguments) => claimed.push(ClaimedJob { job, arguments }),
+                None => unreadable.push(refused_attempt(&job, now)),
             }
         }
         if !unreadable.is_empty() {
@@ -206,69 +199,6 @@ impl Store {
             .await?;
         }
         transaction.commit().await
-    }
-
-    /// Jobs whose lease ran out: a `lost` attempt, and ready again or dead. At most 500 in one go.
-    pub async fn recover_jobs(&self, now: Millis) -> Result<Vec<Recovered>, StoreError> {
-        let select = Statement::composed(
-            "find lost jobs",
-            format!(
-                "select {} from jobs where state = 'running' and lease_expires_at <= $1 \
-                 order by lease_expires_at limit 500{}",
-                job_columns!(),
-                self.database.skip_locked()
-            ),
-        );
-        self.recover(select.bind(now), now).await
-    }
-
-    /// The same at start for what an earlier run of this host held, without waiting for the leases.
-    /// On SQLite that is every running job, since only one host opens the file.
-    pub async fn recover_own_jobs(
-        &self,
-        owner: &HostId,
-        now: Millis,
-    ) -> Result<Vec<Recovered>, StoreError> {
-        let mut recovered = Vec::new();
-        loop {
-            let select = match self.database.backend {
-                Backend::Sqlite => Statement::new(
-                    "find lost jobs",
-                    concat!(
-                        "select ",
-                        job_columns!(),
-                        " from jobs where state = 'running' limit 500"
-                    ),
-                ),
-                Backend::Postgres => Statement::new(
-                    "find lost jobs",
-                    concat!(
-                        "select ",
-                        job_columns!(),
-                        " from jobs where state = 'running' and lease_owner = $1 \
-                         limit 500 for update skip locked"
-                    ),
-                )
-                .bind(owner),
-            };
-            let step = self.recover(select, now).await?;
-            if step.is_empty() {
-                return Ok(recovered);
-            }
-            recovered.extend(step);
-        }
-    }
-
-    async fn recover(&self, select: Statement, now: Millis) -> Result<Vec<Recovered>, StoreError> {
-        let mut transaction = self.database.write().await?;
-        let lost: Vec<Job> = select.all(&mut transaction).await?;
-        let mut recovered = Vec::with_capacity(lost.len());
-        for job in lost {
-            insert_lost_attempt(&mut transaction, &job, now).await?;
-            recovered.push(give_back_lost(&mut transaction, job, now).await?);
-        }
-        transaction.commit().await?;
-        Ok(recovered)
     }
 }
 
@@ -336,63 +266,10 @@ fn refused_attempt(job: &Job, now: Millis) -> Finished {
             stdout: None,
             stderr: None,
             result: None,
-            error: Some("its arguments do not read from the store".to_owned()),
+            error: Some("its arguments are not in the store, or do not read".to_owned()),
         },
         next: Next::Dead,
     }
-}
-
-async fn insert_lost_attempt(
-    connection: &mut AnyConnection,
-    job: &Job,
-    now: Millis,
-) -> Result<(), StoreError> {
-    Statement::new(
-        "insert a lost attempt",
-        "insert into attempts (id, job_id, number, fence, host_id, started_at, finished_at, outcome, \
-         error) values ($1, $2, $3, $4, $5, $6, $7, 'lost', $8) on conflict do nothing",
-    )
-    .bind(AttemptId::generate(now))
-    .bind(&job.id)
-    .bind(job.attempts_made)
-    .bind(job.fence)
-    .bind(&job.lease_owner)
-    .bind(job.started_at.unwrap_or(now))
-    .bind(now)
-    .bind(LOST)
-    .run(connection)
-    .await
-    .map(|_| ())
-}
-
-async fn give_back_lost(
-    connection: &mut AnyConnection,
-    job: Job,
-    now: Millis,
-) -> Result<Recovered, StoreError> {
-    let state = if job.attempts_made >= job.attempts_max {
-        JobState::Dead
-    } else {
-        JobState::Ready
-    };
-    Statement::new(
-        "give back a lost job",
-        "update jobs set state = $1, due_at = $2, lease_owner = null, lease_expires_at = null, \
-         error = $3, finished_at = $4 where id = $5 and fence = $6 and state = 'running'",
-    )
-    .bind(state)
-    .bind(now)
-    .bind(LOST)
-    .bind(state.is_final().then_some(now))
-    .bind(&job.id)
-    .bind(job.fence)
-    .run(connection)
-    .await?;
-    Ok(Recovered {
-        job_id: job.id,
-        runnable_id: job.runnable_id,
-        state,
-    })
 }
 
 impl FromRow for ReadyRunnable {

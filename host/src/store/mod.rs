@@ -26,14 +26,26 @@ mod events;
 mod handling;
 mod jobs;
 mod leases;
+mod recovery;
 mod waiting;
 
 mod attempts;
 mod requests;
 
+mod progress;
+mod pulled;
+mod registrations;
+mod subscription_state;
+mod timers;
+mod upkeep;
+
 mod changes;
+mod credentials;
 mod hosts;
+mod integrations;
 mod keys;
+mod oauth_states;
+mod refreshes;
 mod retention;
 mod runnables;
 mod subscriptions;
@@ -44,6 +56,7 @@ mod body;
 mod connection;
 mod database;
 mod direct;
+mod health;
 mod migrations;
 mod rows;
 mod select;
@@ -56,6 +69,7 @@ pub use error::{Cause, StoreError};
 pub use keys::Rotation;
 pub use leases::Claim;
 pub use open::{Backend, DatabaseConfig, Store};
+pub use timers::Fired;
 
 #[cfg(test)]
 mod tests;

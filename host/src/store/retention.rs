@@ -5,10 +5,13 @@
 //! waits or runs is trimmed, nor what it needs: a request stays while an event has its payload
 //! there, an event while an unfinished job does.
 
-use super::sql::{Bind, Statement};
+use super::rows::{ManyRows, chunks};
+use super::sql::{Bind, Statement, Text};
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{AuditId, EventId, RequestId};
+
+static TRIM_ATTEMPTS: ManyRows = ManyRows::new("delete from attempts where job_id in (", "?", ")");
 
 impl Store {
     /// Requests received before, unless an event still has its payload there.
@@ -41,27 +44,27 @@ impl Store {
     /// Jobs finished before, with their attempts.
     pub async fn trim_jobs(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         let mut transaction = self.database.write().await?;
-        // The same rows for both statements: nothing finished changes its time.
-        Statement::new(
-            "trim the attempts of jobs",
-            "delete from attempts where job_id in (select id from jobs where finished_at < $1 \
-             order by finished_at, id limit $2)",
-        )
-        .bind(before)
-        .bind(limit)
-        .run(&mut transaction)
-        .await?;
-        let trimmed = Statement::new(
+        let trimmed: Vec<Text> = Statement::new(
             "trim jobs",
             "delete from jobs where id in (select id from jobs where finished_at < $1 \
-             order by finished_at, id limit $2)",
+             order by finished_at, id limit $2) returning id as text",
         )
         .bind(before)
         .bind(limit)
-        .run(&mut transaction)
+        .all(&mut transaction)
         .await?;
+        // Of those that are gone by this very statement: another host may trim at the same time,
+        // and attempts that outlive their job would be found by nobody.
+        for chunk in chunks(&trimmed) {
+            let text = TRIM_ATTEMPTS.text(self.database.backend, chunk.len());
+            let mut delete = Statement::composed("trim the attempts of jobs", text);
+            for job in chunk {
+                delete.push(&job.0);
+            }
+            delete.run(&mut transaction).await?;
+        }
         transaction.commit().await?;
-        Ok(trimmed)
+        Ok(trimmed.len() as u64)
     }
 
     /// Attempts finished before whose job is finished too.

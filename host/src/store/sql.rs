@@ -139,6 +139,7 @@ bind_as! {
     &[u8], value => Value::Bytes(Some(Bytes::copy_from_slice(value)));
     Vec<u8>, value => Value::Bytes(Some(value.into()));
     Option<Vec<u8>>, value => Value::Bytes(value.map(Bytes::from));
+    Bytes, value => Value::Bytes(Some(value));
     Option<Bytes>, value => Value::Bytes(value);
     &Option<Bytes>, value => Value::Bytes(value.clone());
 }
@@ -173,7 +174,7 @@ macro_rules! bind_ids {
 
 bind_ids! {
     WorkspaceId TokenId SubscriptionId EndpointId TriggerId RunnableId VersionId RequestId EventId
-    JobId AttemptId HostId AuditId
+    JobId AttemptId HostId AuditId IntegrationId CredentialId RegistrationId ConnectId
 }
 
 macro_rules! bind_words {
@@ -188,7 +189,8 @@ macro_rules! bind_words {
 
 bind_words! {
     SubscriptionMode SubscriptionState RunnableState RunnableKind RequestOutcome EventState
-    JobCause JobState AttemptOutcome
+    JobCause JobState AttemptOutcome OnMissing OnDrift RegistrationState SyncAction
+    CredentialKind CredentialState ConnectPhase
 }
 
 /// What reads itself from a row.

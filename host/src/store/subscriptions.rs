@@ -1,22 +1,31 @@
 //! Subscriptions.
 
 use super::changes::Edit;
+use super::connection::Connection;
 use super::keys::subscription_place;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError};
 use crate::id::{EndpointId, SubscriptionId, WorkspaceId};
 use crate::model::{
-    ChangedKind, NewSubscription, Page, PageQuery, SecretsUpdate, Subscription, SubscriptionState,
-    SubscriptionUpdate,
+    ChangedKind, NewSubscription, Page, PageQuery, Policy, SecretsUpdate, Subscription,
+    SubscriptionMode, SubscriptionState, SubscriptionUpdate, SyncAction, Terms,
 };
 use crate::secret::Secret;
 
+macro_rules! subscription_columns {
+    () => {
+        "id, workspace_id, name, provider, endpoint, mode, parameters, properties, \
+         case when secrets is null then 0 else 1 end as has_secrets, state, state_reason, \
+         state_since, credential_id, events, on_missing, on_drift, is_deleting, revision, \
+         created_at, updated_at"
+    };
+}
+pub(super) use subscription_columns;
+
 macro_rules! select_subscriptions {
     () => {
-        "select id, workspace_id, name, provider, endpoint, mode, parameters, properties, \
-         case when secrets is null then 0 else 1 end as has_secrets, state, state_reason, \
-         state_since, revision, created_at, updated_at from subscriptions"
+        concat!("select ", subscription_columns!(), " from subscriptions")
     };
 }
 
@@ -164,6 +173,18 @@ impl FromRow for Subscription {
             state: row.parsed("state")?,
             state_reason: row.text_opt("state_reason")?,
             state_since: row.millis("state_since")?,
+            terms: Terms {
+                credential_id: row.parsed_opt("credential_id")?,
+                events: match row.text_opt("events")? {
+                    Some(_) => Some(row.json("events")?),
+                    None => None,
+                },
+                policy: Policy {
+                    missing: row.parsed("on_missing")?,
+                    drift: row.parsed("on_drift")?,
+                },
+            },
+            is_deleting: row.flag("is_deleting")?,
             revision: row.int("revision")?,
             created_at: row.millis("created_at")?,
             updated_at: row.millis("updated_at")?,
@@ -178,13 +199,15 @@ impl Edit<'_> {
     ) -> Result<ChangedKind, StoreError> {
         self.check_workspace(&new.workspace_id)?;
         let place = subscription_place(new.id.as_str());
+        let is_managed = new.mode == SubscriptionMode::Managed;
         let made = Statement::new(
             "create a subscription",
             "insert into subscriptions (id, workspace_id, name, provider, endpoint, mode, \
              parameters, properties, secrets, state, state_reason, state_since, revision, \
-             created_at, updated_at) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14) \
-             on conflict (workspace_id, name) do nothing",
+             created_at, updated_at, credential_id, events, on_missing, on_drift, due_at, \
+             next_action) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14, $15, $16, \
+             $17, $18, $19, $20) on conflict (workspace_id, name) do nothing",
         )
         .bind(&new.id)
         .bind(&new.workspace_id)
@@ -200,6 +223,12 @@ impl Edit<'_> {
         .bind(self.now)
         .bind(self.now)
         .bind(self.now)
+        .bind(&new.terms.credential_id)
+        .bind(new.terms.events.as_ref().map(json))
+        .bind(new.terms.policy.missing)
+        .bind(new.terms.policy.drift)
+        .bind(is_managed.then_some(self.now))
+        .bind(is_managed.then_some(SyncAction::Make.as_str()))
         .run(self.connection)
         .await?;
         match made {
@@ -225,14 +254,19 @@ impl Edit<'_> {
             "update a subscription",
             "update subscriptions set parameters = $1, properties = $2, \
              secrets = case when $3 = 1 then secrets else $4 end, \
-             revision = revision + 1, updated_at = $5 \
-             where id = $6 and workspace_id = $7 and revision = $8",
+             revision = revision + 1, updated_at = $5, credential_id = $6, events = $7, \
+             on_missing = $8, on_drift = $9 \
+             where id = $10 and workspace_id = $11 and revision = $12 and is_deleting = 0",
         )
         .bind(json(&update.parameters))
         .bind(json(&update.properties))
         .bind(keep)
         .bind(secrets)
         .bind(self.now)
+        .bind(&update.terms.credential_id)
+        .bind(update.terms.events.as_ref().map(json))
+        .bind(update.terms.policy.missing)
+        .bind(update.terms.policy.drift)
         .bind(&update.id)
         .bind(&self.actor.workspace_id)
         .bind(update.revision)
@@ -246,9 +280,12 @@ impl Edit<'_> {
                 update.id
             )));
         }
+        self.poke_subscription(&update.id).await?;
         Ok(ChangedKind::Updated)
     }
 
+    /// A paused one that goes on is `pending` until something was made for it; it catches up with
+    /// what it missed.
     pub(super) async fn set_subscription_state(
         &mut self,
         id: &SubscriptionId,
@@ -258,13 +295,19 @@ impl Edit<'_> {
         self.find_name(SUBSCRIPTION_NAME, id.as_str()).await?;
         let updated = Statement::new(
             "set a subscription's state",
-            "update subscriptions set state = $1, state_reason = $2, state_since = $3, \
-             revision = revision + 1, updated_at = $4 \
-             where id = $5 and workspace_id = $6 \
-             and (state <> $7 or coalesce(state_reason, '') <> coalesce($8, ''))",
+            "update subscriptions set state = case when mode = 'managed' and $1 = 'active' \
+             and not exists (select 1 from registrations r \
+             where r.subscription_id = subscriptions.id and r.state = 'live') \
+             then 'pending' else $2 end, state_reason = $3, state_since = $4, \
+             pull_at = case when pulled_at is null then pull_at else $5 end, \
+             revision = revision + 1, updated_at = $6 \
+             where id = $7 and workspace_id = $8 \
+             and (state <> $9 or coalesce(state_reason, '') <> coalesce($10, ''))",
         )
         .bind(state)
+        .bind(state)
         .bind(reason)
+        .bind(self.now)
         .bind(self.now)
         .bind(self.now)
         .bind(id)
@@ -273,17 +316,48 @@ impl Edit<'_> {
         .bind(reason)
         .run(self.connection)
         .await?;
-        Ok(if updated == 0 {
-            ChangedKind::Unchanged
-        } else {
-            ChangedKind::Updated
-        })
+        if updated == 0 {
+            return Ok(ChangedKind::Unchanged);
+        }
+        self.poke_subscription(id).await?;
+        Ok(ChangedKind::Updated)
     }
 
+    /// One that has something at its service is ended there first; the row says so until then.
     pub(super) async fn delete_subscription(
         &mut self,
         id: &SubscriptionId,
     ) -> Result<ChangedKind, StoreError> {
+        self.check_subscription_unused(id).await?;
+        let marked = Statement::new(
+            "mark a subscription as being deleted",
+            "update subscriptions set is_deleting = 1, revision = revision + 1, updated_at = $1 \
+             where id = $2 and exists (select 1 from registrations r \
+             where r.subscription_id = subscriptions.id)",
+        )
+        .bind(self.now)
+        .bind(id)
+        .run(self.connection)
+        .await?;
+        if marked > 0 {
+            self.poke_subscription(id).await?;
+        } else {
+            remove_subscription(self.connection, id).await?;
+        }
+        Ok(ChangedKind::Deleted)
+    }
+
+    /// Without a word to its service.
+    pub(super) async fn force_delete_subscription(
+        &mut self,
+        id: &SubscriptionId,
+    ) -> Result<ChangedKind, StoreError> {
+        self.check_subscription_unused(id).await?;
+        remove_subscription(self.connection, id).await?;
+        Ok(ChangedKind::Deleted)
+    }
+
+    async fn check_subscription_unused(&mut self, id: &SubscriptionId) -> Result<(), StoreError> {
         let name = self.find_name(SUBSCRIPTION_NAME, id.as_str()).await?;
         let users: Vec<Text> = Statement::new(
             "find the triggers of a subscription",
@@ -292,16 +366,45 @@ impl Edit<'_> {
         .bind(id)
         .all(self.connection)
         .await?;
-        self.check_unused("subscription", &name, &users)?;
+        self.check_unused("subscription", &name, &users)
+    }
+
+    /// What is wanted of it may have changed: the host looks at it.
+    pub(super) async fn poke_subscription(
+        &mut self,
+        id: &SubscriptionId,
+    ) -> Result<(), StoreError> {
         Statement::new(
-            "delete a subscription",
-            "delete from subscriptions where id = $1",
+            "poke a subscription",
+            "update subscriptions set pokes = pokes + 1, due_at = $1, retry_at = null \
+             where id = $2 and mode = 'managed'",
         )
+        .bind(self.now)
         .bind(id)
         .run(self.connection)
-        .await?;
-        Ok(ChangedKind::Deleted)
+        .await
+        .map(|_| ())
     }
+}
+
+/// Removes a subscription with everything that is kept for it but its history.
+pub(super) async fn remove_subscription(
+    connection: &mut impl Connection,
+    id: &SubscriptionId,
+) -> Result<(), StoreError> {
+    const PARTS: [&str; 4] = [
+        "delete from timers where subscription_id = $1",
+        "delete from subscription_state where subscription_id = $1",
+        "delete from registrations where subscription_id = $1",
+        "delete from subscriptions where id = $1",
+    ];
+    for part in PARTS {
+        Statement::new("delete a subscription", part)
+            .bind(id)
+            .run(connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Reads a subscription's name and holds its row until the commit.

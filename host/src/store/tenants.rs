@@ -98,7 +98,7 @@ impl Store {
             .await
             .map_err(|error| match error {
                 StoreError::Conflict(_) => StoreError::Conflict(format!(
-                    "the workspace `{name}` still holds subscriptions, runnables, triggers or tokens: delete those first"
+                    "the workspace `{name}` still holds subscriptions, runnables, triggers, credentials, integrations or tokens: delete those first"
                 )),
                 other => other,
             })?;
@@ -151,6 +151,15 @@ impl Store {
         .bind(hash.as_slice())
         .one(&mut connection)
         .await
+    }
+
+    /// By its id, also if it is revoked or expired.
+    pub async fn token(&self, id: &TokenId) -> Result<Option<Token>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Statement::new("read a token", concat!(select_tokens!(), " where id = $1"))
+            .bind(id)
+            .one(&mut connection)
+            .await
     }
 
     /// All tokens, or those of one workspace, newest first.

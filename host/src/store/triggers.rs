@@ -3,7 +3,7 @@
 use super::changes::Edit;
 use super::runnables::RUNNABLE_PATH;
 use super::select::Select;
-use super::sql::{FromRow, Row, Statement};
+use super::sql::{FromRow, Row, Statement, Text};
 use super::subscriptions::{SUBSCRIPTION_NAME, json};
 use super::{Store, StoreError};
 use crate::id::{RunnableId, SubscriptionId, TriggerId, WorkspaceId};
@@ -72,6 +72,24 @@ impl Store {
         .all(&mut connection)
         .await?;
         Ok(rows.into_iter().map(|row| row.0).collect())
+    }
+
+    /// The events that enabled triggers of a subscription wait for, sorted.
+    pub async fn events_waited_for(
+        &self,
+        subscription: &SubscriptionId,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut connection = self.database.read().await?;
+        let names: Vec<Text> = Statement::new(
+            "find the events that triggers wait for",
+            "select distinct t.event as text from triggers t \
+             join runnables r on r.id = t.runnable_id \
+             where t.subscription_id = $1 and t.enabled = 1 and r.deleted_at is null order by 1",
+        )
+        .bind(subscription)
+        .all(&mut connection)
+        .await?;
+        Ok(names.into_iter().map(|name| name.0).collect())
     }
 
     /// Newest first.
@@ -163,7 +181,10 @@ impl Edit<'_> {
                 "there is a trigger `{}` already",
                 new.name
             ))),
-            _ => Ok(ChangedKind::Created),
+            _ => {
+                self.poke_subscription(&new.subscription_id).await?;
+                Ok(ChangedKind::Created)
+            }
         }
     }
 
@@ -173,6 +194,9 @@ impl Edit<'_> {
     ) -> Result<ChangedKind, StoreError> {
         self.hold_targets(&update.subscription_id, &update.runnable_id)
             .await?;
+        // The one it leaves, if it leaves one, and the one it comes to.
+        self.poke_of_trigger(&update.id).await?;
+        self.poke_subscription(&update.subscription_id).await?;
         let updated = Statement::new(
             "update a trigger",
             "update triggers set subscription_id = $1, event = $2, parameters = $3, \
@@ -205,11 +229,27 @@ impl Edit<'_> {
         id: &TriggerId,
     ) -> Result<ChangedKind, StoreError> {
         self.find_name(TRIGGER_NAME, id.as_str()).await?;
+        self.poke_of_trigger(id).await?;
         Statement::new("delete a trigger", "delete from triggers where id = $1")
             .bind(id)
             .run(self.connection)
             .await?;
         Ok(ChangedKind::Deleted)
+    }
+
+    /// Which events a subscription needs may be changed by a change of its trigger.
+    async fn poke_of_trigger(&mut self, id: &TriggerId) -> Result<(), StoreError> {
+        let subscription: Option<Text> = Statement::new(
+            "read a trigger's subscription",
+            "select subscription_id as text from triggers where id = $1",
+        )
+        .bind(id)
+        .one(self.connection)
+        .await?;
+        match subscription.and_then(|id| id.0.parse().ok()) {
+            Some(subscription) => self.poke_subscription(&subscription).await,
+            None => Ok(()),
+        }
     }
 
     /// What a trigger names must be there, in its workspace, and stay there until the commit.

@@ -23,9 +23,10 @@ use super::database::SharedDatabase;
 use super::handling::{self, PackedHandled};
 use super::leases::{self, Claim, HeldJob};
 use super::open::{Backend, DatabaseConfig};
+use super::progress::{self, PackedProgress};
 use super::sqlite::{LogGrowth, run_checkpoints};
 use crate::clock::Clock;
-use crate::model::{Appended, Finished};
+use crate::model::{Appended, Finished, Progressed};
 
 /// The most writes in one transaction.
 const BATCH_MAX: usize = 1024;
@@ -36,6 +37,7 @@ pub(super) enum Write {
     Handle(Vec<PackedHandled>),
     Finish(Vec<Finished>),
     Claim(Claim),
+    Sync(Box<PackedProgress>),
 }
 
 /// What became of a [`Write`], in the same order of kinds.
@@ -44,6 +46,7 @@ pub(super) enum Written {
     Handle,
     Finish(Vec<bool>),
     Claim(Vec<HeldJob>),
+    Sync(Progressed),
 }
 
 impl Write {
@@ -55,6 +58,7 @@ impl Write {
             Write::Handle(events) => events.iter().map(PackedHandled::size).sum::<usize>() + ROW,
             Write::Finish(finished) => finished.iter().map(attempts::size).sum::<usize>() + ROW,
             Write::Claim(claim) => claim.limit as usize * ROW,
+            Write::Sync(progress) => progress.size(),
         }
     }
 }
@@ -210,15 +214,20 @@ impl Committer {
         group: &mut Vec<Waiting>,
         waiting: &mut mpsc::Receiver<Waiting>,
     ) {
-        match self.commit(group, Some(waiting)).await {
+        let committed = self.commit(group, Some(waiting)).await;
+        let bytes = group.iter().map(|each| each.write.size()).sum::<usize>() as u64;
+        match committed {
             Ok(written) => {
-                let size: usize = group.iter().map(|each| each.write.size()).sum();
-                self.growth.grew(size as u64);
+                self.growth.grew(bytes);
+                self.database.health.wrote(bytes, self.clock.now());
                 for (each, written) in group.drain(..).zip(written) {
                     each.answer(Ok(written));
                 }
             }
             Err(error) if error.is_unavailable() || group.len() == 1 => {
+                if error.is_unavailable() {
+                    self.database.health.failed(bytes, self.clock.now());
+                }
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(%error, cause, writes = group.len(), "writes were not committed");
                 for each in group.drain(..) {
@@ -298,17 +307,27 @@ impl Committer {
         let now = self.clock.now();
         let backend = self.database.backend;
         let (mut appends, mut handled, mut finished) = (Vec::new(), Vec::new(), Vec::new());
+        let mut progresses = Vec::new();
         for write in writes {
             match write {
                 Write::Append(append) => appends.push(&**append),
                 Write::Handle(events) => handled.extend(events),
                 Write::Finish(attempts) => finished.extend(attempts),
+                Write::Sync(progress) => progresses.push(&**progress),
                 Write::Claim(_) => {}
             }
         }
         let appended = appends::insert(connection, backend, &appends, now).await?;
         let held = attempts::finish(connection, backend, &finished).await?;
         handling::handle(connection, backend, &handled, now).await?;
+        let wakes = appends
+            .iter()
+            .zip(&appended)
+            .filter_map(|(append, appended)| append.wakes(appended))
+            .collect();
+        let progressed =
+            progress::write_all(connection, backend, (wakes, &progresses), now).await?;
+        let mut progressed = progressed.into_iter();
 
         let (mut appended, mut held) = (appended.into_iter(), held.into_iter());
         let mut written = Vec::with_capacity(writes.len());
@@ -325,6 +344,11 @@ impl Committer {
                 }
                 Write::Claim(claim) => Written::Claim(
                     leases::claim(connection, self.database.skip_locked(), claim).await?,
+                ),
+                Write::Sync(_) => Written::Sync(
+                    progressed
+                        .next()
+                        .expect("invariant: each step has its answer"),
                 ),
             });
         }

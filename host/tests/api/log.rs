@@ -68,6 +68,7 @@ async fn fire(api: &Api, payload: &'static [u8]) -> (RequestId, EventId, JobId) 
             occurred_at: None,
         }],
         queue: triggerd::model::Queue::Every,
+        wake: false,
     };
     api.store.append(append).await.expect("stored");
     let job_id = JobId::generate(now);

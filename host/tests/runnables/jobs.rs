@@ -301,6 +301,7 @@ async fn draining_waits_for_what_runs_and_then_stops_it() {
         "stopping the host is no reason to give a job up"
     );
     assert_eq!(host.attempts(&id).await[0].outcome, AttemptOutcome::Lost);
+    assert_eq!((job.attempts_made, job.attempts_max), (1, 2));
     let late = host.add_job(&hang, 1).await;
     executor.tick().await.expect("a tick");
     assert_eq!(
@@ -327,6 +328,13 @@ async fn the_attempt_of_a_cancelled_job_is_stopped() {
     executor.keep().await.expect("kept");
     until_idle(&executor).await;
     assert_eq!(host.job(&id).await.state, JobState::Cancelled);
+    let outcomes: Vec<_> = host
+        .attempts(&id)
+        .await
+        .iter()
+        .map(|attempt| attempt.outcome)
+        .collect();
+    assert_eq!(outcomes, [AttemptOutcome::Cancelled]);
 }
 
 #[tokio::test]

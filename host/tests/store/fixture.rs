@@ -136,6 +136,38 @@ impl Fixture {
             )),
             state: SubscriptionState::Active,
             state_reason: None,
+            terms: Terms::default(),
+        }
+    }
+
+    pub fn new_integration(&self, name: &str) -> NewIntegration {
+        NewIntegration {
+            id: IntegrationId::generate(self.now()),
+            workspace_id: self.workspace.clone(),
+            name: name.to_owned(),
+            provider: "acme".to_owned(),
+            base_url: Some("https://acme.example".to_owned()),
+            client_id: Some("client-1".to_owned()),
+            client_secret: Some(Secret::new("tiger-lily-42".to_owned())),
+        }
+    }
+
+    /// An OAuth credential that is to be renewed in a minute.
+    pub fn new_credential(&self, name: &str) -> NewCredential {
+        NewCredential {
+            id: CredentialId::generate(self.now()),
+            workspace_id: self.workspace.clone(),
+            name: name.to_owned(),
+            provider: "acme".to_owned(),
+            integration_id: None,
+            kind: CredentialKind::Oauth,
+            fields: Map::new(),
+            secrets: Secret::new(r#"{"access_token":"tiger-lily-42"}"#.to_owned()),
+            account_id: Some("7".to_owned()),
+            account_name: Some("ada".to_owned()),
+            scopes: vec!["repo".to_owned()],
+            expires_at: Some(self.later(120)),
+            refresh_due_at: Some(self.later(60)),
         }
     }
 
@@ -213,6 +245,7 @@ impl Fixture {
                 occurred_at: None,
             }],
             queue: Queue::Every,
+            wake: false,
         }
     }
 

@@ -171,6 +171,8 @@ async fn a_subscription_is_found_by_id_name_and_endpoint(fixture: Fixture) {
             state: SubscriptionState::Active,
             state_reason: None,
             state_since: fixture.now(),
+            terms: Terms::default(),
+            is_deleting: false,
             revision: 1,
             created_at: fixture.now(),
             updated_at: fixture.now(),
@@ -204,6 +206,7 @@ async fn an_update_of_an_old_revision_is_a_conflict(fixture: Fixture) {
         parameters: json!({"a": 1}).as_object().expect("a map").clone(),
         properties: serde_json::Map::new(),
         secrets: SecretsUpdate::Keep,
+        terms: Terms::default(),
     });
     fixture
         .apply(vec![
@@ -245,6 +248,7 @@ async fn secrets_are_kept_replaced_or_removed(fixture: Fixture) {
             parameters: serde_json::Map::new(),
             properties: serde_json::Map::new(),
             secrets,
+            terms: Terms::default(),
         };
         fixture
             .apply(vec![Change::UpdateSubscription(update)])
@@ -575,6 +579,7 @@ async fn objects_of_another_workspace_are_not_there(fixture: Fixture) {
             parameters: serde_json::Map::new(),
             properties: serde_json::Map::new(),
             secrets: SecretsUpdate::Remove,
+            terms: Terms::default(),
         }),
         Change::SetSubscriptionState {
             id: subscription.id.clone(),

@@ -29,6 +29,8 @@ on_both! {
     a_cancelled_job_does_not_run_and_its_attempt_is_late
     a_replay_is_a_new_job_that_names_its_origin
     a_replay_without_its_event_is_refused
+    an_attempt_that_was_not_the_jobs_fault_is_granted_anew
+    a_job_whose_event_is_no_longer_kept_is_dead_in_plain_sight
     a_job_whose_arguments_do_not_read_is_dead_and_stops_no_other
     jobs_are_filtered
     hosts_are_noted
@@ -487,7 +489,21 @@ async fn a_cancelled_job_does_not_run_and_its_attempt_is_late(fixture: Fixture) 
         assert!(again.expect_err("it ended").is_conflict());
     }
     assert!(fixture.claim(&runnable, &host(), 10).await.is_empty());
+    let history = async || {
+        let attempts = fixture.store.list_attempts(&running).await;
+        attempts.expect("listed")
+    };
+    let cut_off = history().await;
+    assert_eq!(cut_off.len(), 1);
+    assert_eq!(
+        (cut_off[0].outcome, cut_off[0].number, cut_off[0].fence),
+        (AttemptOutcome::Cancelled, 1, job.fence)
+    );
+    assert_eq!(Some(&cut_off[0].host_id), job.lease_owner.as_ref());
+    let never_ran = fixture.store.list_attempts(&ready).await.expect("listed");
+    assert_eq!(never_ran, []);
     assert!(!finish(&fixture, &job, Next::Done).await);
+    assert_eq!(history().await, cut_off, "an attempt is never changed");
     assert_eq!(fixture.read_job(&running).await.state, JobState::Cancelled);
 
     let elsewhere = fixture
@@ -545,6 +561,44 @@ async fn a_replay_is_a_new_job_that_names_its_origin(fixture: Fixture) {
         .store
         .replay_job(&fixture.workspace, &missing, replay);
     assert!(error.await.expect_err("no such job").is_not_found());
+}
+
+async fn an_attempt_that_was_not_the_jobs_fault_is_granted_anew(fixture: Fixture) {
+    let runnable = fixture.runnable("f/a").await;
+    let mut job = fixture.new_job(&runnable, b"{}");
+    job.attempts_max = 1;
+    let id = job.id.clone();
+    fixture.store.insert_job(job).await.expect("inserted");
+    let job = fixture.claim(&runnable, &host(), 1).await.remove(0).job;
+    let due_at = fixture.now();
+    assert!(finish(&fixture, &job, Next::Again { due_at }).await);
+    let job = fixture.claim(&runnable, &host(), 1).await.remove(0).job;
+    assert_eq!((job.attempts_made, job.attempts_max), (2, 2));
+    assert!(finish(&fixture, &job, Next::Retry { due_at }).await);
+    assert_eq!(fixture.read_job(&id).await.attempts_max, 2);
+}
+
+/// On SQLite and PostgreSQL alike: an empty payload is one thing, a lost one another.
+async fn a_job_whose_event_is_no_longer_kept_is_dead_in_plain_sight(fixture: Fixture) {
+    let runnable = fixture.runnable("f/a").await;
+    let event = fixture.event(b"{}").await;
+    let job = NewJob {
+        event_id: Some(event.clone()),
+        arguments: None,
+        ..fixture.new_job(&runnable, b"")
+    };
+    fixture.store.insert_job(job.clone()).await.expect("made");
+    sqlx::query("delete from events")
+        .execute(&pool(&fixture).await)
+        .await
+        .expect("deleted");
+    assert!(fixture.claim(&runnable, &host(), 1).await.is_empty());
+    let dead = fixture.read_job(&job.id).await;
+    assert_eq!(dead.state, JobState::Dead);
+    assert!(
+        dead.error
+            .is_some_and(|error| error.contains("not in the store"))
+    );
 }
 
 async fn a_replay_without_its_event_is_refused(fixture: Fixture) {
@@ -613,7 +667,7 @@ async fn a_job_whose_arguments_do_not_read_is_dead_and_stops_no_other(fixture: F
     assert_eq!(dead.state, JobState::Dead);
     assert_eq!(
         dead.error.as_deref(),
-        Some("its arguments do not read from the store")
+        Some("its arguments are not in the store, or do not read")
     );
     let attempts = fixture.store.list_attempts(&broken).await.expect("listed");
     assert_eq!(attempts[0].outcome, AttemptOutcome::Refused);

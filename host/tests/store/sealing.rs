@@ -7,6 +7,7 @@ use triggerd::seal::KeyRing;
 use triggerd::secret::Secret;
 use triggerd::store::Store;
 
+use crate::connects;
 use crate::fixture::{Fixture, on_both, pool};
 
 on_both! {
@@ -19,7 +20,7 @@ on_both! {
 
 const SECRET: &str = "tiger-lily-42";
 
-/// Subscriptions and a runnable, each with a secret.
+/// Subscriptions, and one of everything else that holds a secret, each with its own.
 async fn secrets(fixture: &Fixture, count: usize) -> Vec<SubscriptionId> {
     let subscriptions: Vec<NewSubscription> = (0..count)
         .map(|number| fixture.new_subscription(&format!("s-{number}")))
@@ -27,19 +28,28 @@ async fn secrets(fixture: &Fixture, count: usize) -> Vec<SubscriptionId> {
     let mut runnable = fixture.new_runnable("f/a");
     runnable.version.secrets = Some(Secret::new(format!(r#"{{"secret":"{SECRET}"}}"#)));
     let ids = subscriptions.iter().map(|new| new.id.clone()).collect();
+    let mut credential = fixture.new_credential("c-0");
+    let integration = fixture.new_integration("i-0");
+    credential.integration_id = Some(integration.id.clone());
     let mut changes: Vec<Change> = subscriptions
         .into_iter()
         .map(Change::CreateSubscription)
         .collect();
     changes.push(Change::CreateRunnable(runnable));
+    changes.push(Change::CreateIntegration(integration));
+    changes.push(Change::CreateCredential(credential));
     fixture.apply(changes).await;
+    connects::started(fixture, SECRET).await;
     ids
 }
 
 async fn sealed(pool: &sqlx::AnyPool) -> Vec<(String, Vec<u8>)> {
     let rows = sqlx::query(
         "select id, secrets from subscriptions union all \
-         select id, secrets from runnable_versions order by id",
+         select id, secrets from runnable_versions union all \
+         select id, client_secret from integrations union all \
+         select id, secrets from credentials union all \
+         select id, verifier from oauth_states order by id",
     );
     let rows = rows.fetch_all(pool).await.expect("read");
     rows.iter()
@@ -51,7 +61,7 @@ async fn secrets_are_not_in_the_database_in_clear(fixture: Fixture) {
     secrets(&fixture, 2).await;
     let pool = pool(&fixture).await;
     let sealed = sealed(&pool).await;
-    assert_eq!(sealed.len(), 3);
+    assert_eq!(sealed.len(), 6);
     for (_, envelope) in &sealed {
         assert!(
             !envelope
@@ -110,7 +120,7 @@ async fn a_rotation_seals_everything_anew_and_retires_the_old_key(mut fixture: F
     let ids = secrets(&fixture, 250).await;
     let old = fixture.keys.current();
     let rotation = fixture.store.rotate_keys().await.expect("rotated");
-    assert_eq!(rotation.resealed, 251);
+    assert_eq!(rotation.resealed, 254);
     assert_eq!(rotation.retired, [old.to_string()]);
     assert_eq!(rotation.key_id, fixture.keys.current().to_string());
     assert_ne!(fixture.keys.current(), old);
@@ -134,6 +144,26 @@ async fn a_rotation_seals_everything_anew_and_retires_the_old_key(mut fixture: F
             .expect("opened");
         assert!(opened.expect("some").expose().contains(SECRET));
     }
+    let integration = fixture
+        .store
+        .integration_by_name(&fixture.workspace, "i-0")
+        .await
+        .expect("read")
+        .expect("it is there");
+    let opened = fixture.store.integration_secret(&integration.id).await;
+    assert_eq!(opened.expect("opened").expect("some").expose(), SECRET);
+    let credential = fixture
+        .store
+        .credential_by_name(&fixture.workspace, "c-0")
+        .await
+        .expect("read")
+        .expect("it is there");
+    let held = fixture.store.credential_held(&credential.id).await;
+    let held = held.expect("opened").expect("it is there");
+    assert!(held.secrets.expose().contains(SECRET));
+    let taken = fixture.store.take_connect(&[2; 32], &[3; 32]).await;
+    let taken = taken.expect("opened").expect("it is there");
+    assert_eq!(taken.verifier.expect("some").expose(), SECRET);
     let runnable = fixture
         .store
         .runnable_by_path(&fixture.workspace, "f/a")
@@ -161,6 +191,6 @@ async fn an_interrupted_rotation_goes_on(mut fixture: Fixture) {
     let added = fixture.keys.add_key().expect("added");
     fixture.reopen().await;
     let rotation = fixture.store.rotate_keys().await.expect("rotated");
-    assert_eq!((rotation.key_id, rotation.resealed), (added.to_string(), 4));
+    assert_eq!((rotation.key_id, rotation.resealed), (added.to_string(), 7));
     assert_eq!(rotation.retired, [old.to_string()]);
 }

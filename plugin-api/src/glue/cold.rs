@@ -21,13 +21,26 @@ struct Unsigned {
     request: OwnedRequest,
 }
 
+/// How the host names the call, so that it knows its services' callers.
+#[derive(Deserialize)]
+struct Context {
+    #[serde(default)]
+    context: Option<String>,
+}
+
 /// Answers one operation.
 pub(super) async fn answer<E: Export>(
     plugin: &ExportedPlugin<E>,
     op: &str,
     json: &[u8],
 ) -> Result<Vec<u8>> {
-    let (provider, host) = (&plugin.provider, &plugin.host);
+    let provider = &plugin.provider;
+    // A host that names no context is one from before it existed.
+    let scoped = serde_json::from_slice::<Context>(json)
+        .ok()
+        .and_then(|named| named.context)
+        .map(|context| plugin.host.within(&context));
+    let host = scoped.as_ref().unwrap_or(&plugin.host);
     match op {
         "describe" => write(op, &provider.declared().describe()),
         "sample" => {
@@ -61,6 +74,7 @@ pub(super) async fn answer<E: Export>(
         "update" => write(op, &provider.update(host, &read(op, json)?).await?),
         "delete" => write(op, &provider.delete(host, &read(op, json)?).await?),
         "refresh" => write(op, &provider.refresh(host, &read(op, json)?).await?),
+        "test" => write(op, &provider.test(host, &read(op, json)?).await?),
         "check" => write(op, &provider.check(host, &read(op, json)?).await?),
         "list" => write(op, &provider.list(host, &read(op, json)?).await?),
         "parameter_options" => write(

@@ -55,7 +55,7 @@ pub struct Account {
 }
 
 /// A subscription to be made at the service.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct NewSubscription {
     /// `sub_…`
     pub id: String,
@@ -70,6 +70,29 @@ pub struct NewSubscription {
     /// The account to act for.
     #[serde(default)]
     pub credentials: Credentials,
+    /// `reg_…`, at most 40 characters of `[a-z0-9_]`, fresh for each making: to name by it what is
+    /// made, where the service lets us. The host keeps it before the call.
+    #[serde(default)]
+    pub key: String,
+    /// A random text for each secret field of `subscription_schema`. The host keeps and accepts
+    /// them before the call, since the service may call back before it answers.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
+}
+
+/// Secrets by name only.
+impl fmt::Debug for NewSubscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSubscription")
+            .field("id", &self.id)
+            .field("key", &self.key)
+            .field("endpoint_url", &self.endpoint_url)
+            .field("parameters", &self.parameters)
+            .field("events", &self.events)
+            .field("credentials", &self.credentials)
+            .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
+            .finish()
+    }
 }
 
 /// A subscription that the service has accepted.
@@ -80,7 +103,7 @@ pub struct CreatedSubscription {
     /// What later calls need to know; not secret.
     #[serde(default)]
     pub properties: Map,
-    /// By the names of `subscription_schema`; sealed by the host.
+    /// By the names of `subscription_schema`; sealed by the host. Empty: those that were given.
     #[serde(default)]
     pub secrets: BTreeMap<String, String>,
     /// When it ends by itself, in milliseconds since 1970; absent: never.
@@ -107,13 +130,17 @@ pub struct ExistingSubscription {
     pub id: String,
     /// Where the service sends.
     pub endpoint_url: String,
-    /// The service's own id of it.
+    /// The service's own id of it. Empty in a `delete` whose `create` was cut short: it may exist
+    /// at the service or not, and has to be found there by `endpoint_url`, `key` or `properties`.
     #[serde(default)]
     pub external_id: String,
+    /// The `key` of its making.
+    #[serde(default)]
+    pub key: String,
     /// By the names of `subscription_constructor.parameters`.
     #[serde(default)]
     pub parameters: Map,
-    /// What `create` answered.
+    /// What `create` answered, and what was learned since by the declaration's `learn`.
     #[serde(default)]
     pub properties: Map,
     /// By the names of `subscription_schema`.
@@ -125,6 +152,9 @@ pub struct ExistingSubscription {
     /// The account to act for.
     #[serde(default)]
     pub credentials: Credentials,
+    /// When it ends by itself, in milliseconds since 1970; absent: never.
+    #[serde(default)]
+    pub expires_at_ms: Option<i64>,
 }
 
 /// Secrets by name only.
@@ -134,11 +164,13 @@ impl fmt::Debug for ExistingSubscription {
             .field("id", &self.id)
             .field("endpoint_url", &self.endpoint_url)
             .field("external_id", &self.external_id)
+            .field("key", &self.key)
             .field("parameters", &self.parameters)
             .field("properties", &self.properties)
             .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
             .field("events", &self.events)
             .field("credentials", &self.credentials)
+            .field("expires_at_ms", &self.expires_at_ms)
             .finish()
     }
 }
@@ -156,28 +188,6 @@ pub struct SubscriptionChange {
     pub events: Vec<String>,
     /// Where the service shall send from now on.
     pub endpoint_url: String,
-}
-
-/// What `check` found at the service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckReport {
-    /// Whether the service holds what we hold.
-    pub state: CheckState,
-    /// What differs, or what the service says of its deliveries: one sentence each.
-    #[serde(default)]
-    pub findings: Vec<String>,
-}
-
-/// Whether the service holds what we hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckState {
-    /// It does.
-    Ok,
-    /// It does not know the subscription any more.
-    Missing,
-    /// It holds something else, see the findings.
-    Drifted,
 }
 
 /// What `list` is asked.

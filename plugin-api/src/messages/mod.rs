@@ -1,5 +1,6 @@
 //! What passes between host and provider, in the types that authors see.
 
+mod check;
 mod constructor;
 mod dispatch;
 mod event;
@@ -7,14 +8,14 @@ mod pull;
 mod request;
 mod subscription;
 
+pub use check::{CheckReport, CheckState, Drift};
 pub use constructor::{
-    Account, CheckReport, CheckState, CreatedSubscription, Credentials, ExistingSubscription,
-    FieldError, HeldSubscription, ListRequest, NewSubscription, OptionsPage, OptionsQuery,
-    ParameterOption, SubscriptionChange,
+    Account, CreatedSubscription, Credentials, ExistingSubscription, FieldError, HeldSubscription,
+    ListRequest, NewSubscription, OptionsPage, OptionsQuery, ParameterOption, SubscriptionChange,
 };
 pub use dispatch::{DispatchedEvent, EventDispatch, Payload, Reply};
 pub use event::{EventCall, Outcome, Trigger, Variables};
-pub use pull::{PullRequest, Pulled, PulledEvent};
+pub use pull::{PullRequest, Pulled, PulledEvent, TimedEvent};
 pub(crate) use request::base64_bytes;
 pub use request::{Headers, OwnedRequest, Request};
 pub use subscription::{Subscription, SubscriptionSpec};

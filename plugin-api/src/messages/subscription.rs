@@ -17,10 +17,13 @@ pub struct SubscriptionSpec {
     /// The address that the service was given.
     #[serde(default)]
     pub endpoint_url: String,
+    /// The `key` of its making; empty for one that was set up by hand.
+    #[serde(default)]
+    pub key: String,
     /// What the operator chose.
     #[serde(default)]
     pub parameters: Map,
-    /// What the constructor found out when it made the subscription.
+    /// What the constructor found out when it made the subscription; empty until it has.
     #[serde(default)]
     pub properties: Map,
     /// By the names of `subscription_schema`; empty text counts as absent.
@@ -34,6 +37,7 @@ impl fmt::Debug for SubscriptionSpec {
         f.debug_struct("SubscriptionSpec")
             .field("id", &self.id)
             .field("endpoint_url", &self.endpoint_url)
+            .field("key", &self.key)
             .field("parameters", &self.parameters)
             .field("properties", &self.properties)
             .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
@@ -47,9 +51,11 @@ pub struct Subscription {
     pub id: String,
     /// The address that the service was given.
     pub endpoint_url: String,
+    /// The `key` of its making; empty for one that was set up by hand.
+    pub key: String,
     /// What the operator chose.
     pub parameters: Map,
-    /// What the constructor found out when it made the subscription.
+    /// What the constructor found out when it made the subscription; empty until it has.
     pub properties: Map,
     secrets: BTreeMap<String, String>,
     prepared: PreparedSubscription,
@@ -61,6 +67,7 @@ impl Subscription {
         let SubscriptionSpec {
             id,
             endpoint_url,
+            key,
             parameters,
             properties,
             secrets,
@@ -68,6 +75,7 @@ impl Subscription {
         Self {
             id,
             endpoint_url,
+            key,
             parameters,
             properties,
             secrets,
@@ -97,6 +105,7 @@ impl fmt::Debug for Subscription {
         f.debug_struct("Subscription")
             .field("id", &self.id)
             .field("endpoint_url", &self.endpoint_url)
+            .field("key", &self.key)
             .field("parameters", &self.parameters)
             .field("properties", &self.properties)
             .finish_non_exhaustive()

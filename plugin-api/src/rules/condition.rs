@@ -1,7 +1,6 @@
 //! Conditions on a request: of `when`, `ignore` and `challenge`.
 
 use crate::rules::matcher::Matcher;
-use crate::rules::pointer::Pointer;
 use crate::rules::source::{Reading, Source};
 
 /// What must hold of a request.
@@ -23,14 +22,14 @@ impl Condition {
         }
     }
 
-    /// The pointers that it reads.
-    pub fn pointers<'c>(&'c self, into: &mut Vec<&'c Pointer>) {
+    /// What it reads.
+    pub fn sources<'c>(&'c self, into: &mut Vec<&'c Source>) {
         match self {
-            Self::Test { source, .. } => into.extend(source.pointer()),
+            Self::Test { source, .. } => into.push(source),
             Self::All(conditions) | Self::Any(conditions) => conditions
                 .iter()
-                .for_each(|condition| condition.pointers(into)),
-            Self::Not(condition) => condition.pointers(into),
+                .for_each(|condition| condition.sources(into)),
+            Self::Not(condition) => condition.sources(into),
         }
     }
 }

@@ -10,9 +10,10 @@ use crate::messages::{
     EventCall, EventDispatch, FieldError, Map, Outcome, OwnedRequest, Request, Subscription,
     SubscriptionSpec, Trigger,
 };
-use crate::rules::dispatch::{Dispatcher, request_pointers};
+use crate::rules::dispatch::{Dispatcher, request_headers, request_sources};
 use crate::rules::fields::Fields;
 use crate::rules::parameters::check_parameters;
+use crate::rules::source::Source;
 use crate::rules::trigger::PreparedTrigger;
 use crate::rules::{keys, sign, subscription};
 use crate::samples::{Sample, SampleOptions, prepare_sample};
@@ -24,6 +25,8 @@ pub struct Declared {
     declaration: Declaration,
     warnings: Vec<Finding>,
     pub(super) fields: Fields,
+    /// The headers that the rules read, which may be there once.
+    pub(super) headers: Vec<String>,
     /// The events that `event` can name, by that name.
     pub(super) by_name: HashMap<String, Vec<usize>>,
     /// The events that their condition alone tells.
@@ -51,7 +54,9 @@ impl Declared {
     /// Compiles a declaration. What could be wrong with it was found when it was loaded.
     #[must_use]
     pub fn compile(declaration: Declaration) -> Self {
-        let fields = Fields::new(request_pointers(&declaration));
+        let sources = request_sources(&declaration).into_iter();
+        let fields = Fields::new(sources.filter_map(Source::pointer));
+        let headers = request_headers(&declaration);
         let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
         let mut by_condition = Vec::new();
         for (index, event) in declaration.events.iter().enumerate() {
@@ -67,6 +72,7 @@ impl Declared {
             declaration,
             warnings: Vec::new(),
             fields,
+            headers,
             by_name,
             by_condition,
         }

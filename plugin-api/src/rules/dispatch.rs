@@ -7,10 +7,11 @@ use crate::messages::{DispatchedEvent, EventDispatch, Payload, Request, Subscrip
 use crate::rules::declared::Declared;
 use crate::rules::fields::Fields;
 use crate::rules::form;
-use crate::rules::pointer::Pointer;
 use crate::rules::source::{Reading, Source};
 use crate::rules::verify::Evidence;
-use crate::rules::vocabulary::{EventName, FormRule, IgnoreRule, ProviderRules, UnknownEvents};
+use crate::rules::vocabulary::{
+    ChallengeProof, EventName, FormRule, IgnoreRule, ProviderRules, UnknownEvents,
+};
 use crate::{Error, Result};
 
 /// One request on its way through the rules.
@@ -30,10 +31,12 @@ impl Dispatcher<'_> {
             .filter(|challenge| challenge.is_before_verification());
         for challenge in early {
             if challenge.fits(&as_it_came) {
+                self.check_headers()?;
                 return challenge.answer(self.subscription, self.subscription.rules(), &as_it_came);
             }
         }
         self.verify()?;
+        self.check_headers()?;
         let payload = self.payload()?;
         let reading = Reading::new(self.request, &payload, &self.declared.fields);
         for challenge in rules
@@ -45,11 +48,7 @@ impl Dispatcher<'_> {
                 return challenge.answer(self.subscription, self.subscription.rules(), &reading);
             }
         }
-        let delivery = rules
-            .delivery_id
-            .as_ref()
-            .and_then(|rule| Some((reading.text(&rule.source)?, rule.window_ms)));
-        let delivery = delivery.filter(|(id, _)| !id.is_empty());
+        let delivery = self.delivery(&reading)?;
         let whole = match &payload {
             Cow::Borrowed(_) => Payload::Body,
             Cow::Owned(bytes) => Payload::Bytes(bytes.clone()),
@@ -71,6 +70,34 @@ impl Dispatcher<'_> {
             request: self.request,
         };
         evidence.verify()
+    }
+
+    /// Which of two headers counts is not ours to guess: a proxy and a provider may guess otherwise.
+    fn check_headers(&self) -> Result<()> {
+        let mut names = self.declared.headers.iter();
+        names.try_for_each(|name| self.request.headers.single(name).map(drop))
+    }
+
+    /// What a repetition is recognised by, and for how long.
+    fn delivery(&self, reading: &Reading<'_>) -> Result<Option<(String, u64)>> {
+        let Some(rule) = &self.rules().delivery_id else {
+            return Ok(None);
+        };
+        let sent = rule
+            .source
+            .header()
+            .and_then(|name| self.request.headers.get(name));
+        let is_text = sent.is_none_or(|bytes| std::str::from_utf8(bytes).is_ok());
+        let id = reading
+            .text(&rule.source)
+            .filter(|id| !id.trim().is_empty());
+        if !is_text || id.as_ref().is_some_and(|id| id.contains(char::is_control)) {
+            return Err(Error::invalid_input(format!(
+                "{}, which marks the delivery, is not printable text",
+                rule.source
+            )));
+        }
+        Ok(id.map(|id| (id, rule.window_ms)))
     }
 
     fn rules(&self) -> &ProviderRules {
@@ -186,31 +213,21 @@ pub(crate) fn route(declared: &Declared, request: &Request<'_>) -> Option<String
     reading.text(source).filter(|key| !key.is_empty())
 }
 
-/// Every pointer that reading a request may need.
-pub(crate) fn request_pointers(declaration: &Declaration) -> Vec<&Pointer> {
+/// Everything that reading a request may look at, beside its proof.
+pub(crate) fn request_sources(declaration: &Declaration) -> Vec<&Source> {
     let rules = &declaration.rules;
-    let mut pointers = Vec::new();
+    let mut sources = Vec::new();
     if let Some(EventName::At(source)) = &rules.event {
-        pointers.extend(source.pointer());
+        sources.push(source);
     }
-    pointers.extend(
-        rules
-            .delivery_id
-            .iter()
-            .filter_map(|rule| rule.source.pointer()),
-    );
-    pointers.extend(
-        rules
-            .occurred_at
-            .iter()
-            .filter_map(|(source, _)| source.pointer()),
-    );
-    pointers.extend(rules.route.iter().filter_map(Source::pointer));
+    sources.extend(rules.delivery_id.iter().map(|rule| &rule.source));
+    sources.extend(rules.occurred_at.iter().map(|(source, _)| source));
+    sources.extend(&rules.route);
     for challenge in &rules.challenges {
-        challenge.when.pointers(&mut pointers);
-        pointers.extend(challenge.answer.pointer());
-        if let crate::rules::vocabulary::ChallengeProof::Token { source, .. } = &challenge.proof {
-            pointers.extend(source.pointer());
+        challenge.when.sources(&mut sources);
+        sources.push(&challenge.answer);
+        if let ChallengeProof::Token { source, .. } = &challenge.proof {
+            sources.push(source);
         }
     }
     for event in &declaration.events {
@@ -219,10 +236,25 @@ pub(crate) fn request_pointers(declaration: &Declaration) -> Vec<&Pointer> {
             IgnoreRule::Never | IgnoreRule::Always => None,
         };
         for condition in event.rules.when.condition.iter().chain(ignore) {
-            condition.pointers(&mut pointers);
+            condition.sources(&mut sources);
         }
     }
-    pointers
+    sources
+}
+
+/// The headers among them, each once, and the one that tells a form from JSON where that matters.
+pub(crate) fn request_headers(declaration: &Declaration) -> Vec<String> {
+    let mut names: Vec<String> = request_sources(declaration)
+        .into_iter()
+        .filter_map(Source::header)
+        .map(str::to_ascii_lowercase)
+        .collect();
+    if declaration.rules.body.form != FormRule::AsItIs {
+        names.push("content-type".to_owned());
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn event_name(source: &Source, reading: &Reading<'_>) -> Result<String> {

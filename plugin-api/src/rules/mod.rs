@@ -15,6 +15,8 @@
 //!   `verified: false`, a challenge with a `token` of its own, or `route` asks for.
 //! - Verification fails closed: no rule, no secret, an empty secret, a header that is missing, empty
 //!   or there twice are all refused. Secrets are compared in constant time.
+//! - Any other header that a rule reads may be there once: a second one makes the request unreadable.
+//!   So does a delivery id that is not printable text.
 //! - The body is never parsed into a tree. Pointers are read in one walk; a rule that needs headers
 //!   only does not look at the body. Nesting of any depth, huge numbers, lone surrogates and NUL harm
 //!   nobody; of a duplicate key the last one counts, as for `JSON.parse` and `serde_json`.
@@ -38,9 +40,26 @@
 //! ```yaml
 //! extra:
 //!   native:
-//!     oauth: {}                      # these three are for the host, not for this engine
-//!     permissions: {}
-//!     lease: {}
+//!     # Up to `verify` for the host, not for this engine. An address is absolute, or relative to base_url.
+//!     base_url: https://acme.example # where an integration that names none is; absent: it must name one
+//!     oauth:
+//!       authorize_url: /oauth/authorize
+//!       token_url: /oauth/token
+//!       revoke_url: /oauth/revoke
+//!       scopes: [read]
+//!       scope_separator: " "
+//!       pkce: S256                   # or none
+//!       client_auth: body            # or basic: how the client proves itself at token_url
+//!       extra_authorize_params: {prompt: consent}
+//!       refused: [invalid_grant]     # errors of a refresh after which only connecting again helps
+//!     attach:                        # by kind of credential, to requests of the provider's
+//!       oauth: {header: Authorization, value: "Bearer {access_token}"}    # what is done for oauth anyway
+//!       api-key: {basic: "{username}:{app_password}"}   # without a rule the provider gets the values itself
+//!     permissions: {network: ["api.acme.example:443", "{base_url}"]}
+//!     lease: {lifetime: 24h, renew_before: 6h, renew: recreate}   # or refresh: the operation `refresh`
+//!     learn: {resource_id: {header: X-Acme-Resource}}   # properties read from genuine requests
+//!     pull: {every: 10m, at_start: true}                # without being woken
+//!     check: {every: 6h}
 //!     verify:
 //!       scheme: hmac-sha256          # hmac-sha256, hmac-sha1, hmac-sha512, token (the header is the secret), none
 //!       header: X-Acme-Signature     # must be there exactly once

@@ -40,6 +40,14 @@ impl Source {
             Self::Header(_) | Self::Query(_) => None,
         }
     }
+
+    /// The name of the header, if it is one.
+    pub fn header(&self) -> Option<&str> {
+        match self {
+            Self::Header(name) => Some(name),
+            Self::Query(_) | Self::Json(_) => None,
+        }
+    }
 }
 
 impl std::fmt::Display for Source {

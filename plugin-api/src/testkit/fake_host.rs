@@ -39,7 +39,13 @@ pub struct LoggedLine {
 #[derive(Default)]
 struct Script(Mutex<Played>);
 
+/// A service that answers every request, as [`FakeHost::served_by`] takes one: the time in
+/// milliseconds since 1970, and the request.
+pub type Served = Arc<dyn Fn(i64, &HttpRequest) -> Result<HttpResponse> + Send + Sync>;
+
 struct Played {
+    served_by: Option<Served>,
+    attached: Vec<(String, String)>,
     now_ms: i64,
     exchanges: VecDeque<Exchange>,
     requests: Vec<HttpRequest>,
@@ -97,6 +103,19 @@ impl FakeHost {
     /// The next request must be this one, and fails: the service cannot be reached.
     pub fn fails(&self, method: &str, url: &str, error: Error) {
         self.expect(method, url, Err(error));
+    }
+
+    /// Every request that the script does not expect goes to this service instead.
+    pub fn served_by(
+        &self,
+        service: impl Fn(i64, &HttpRequest) -> Result<HttpResponse> + Send + Sync + 'static,
+    ) {
+        self.services.play().served_by = Some(Arc::new(service));
+    }
+
+    /// What the host would attach to each request that is not anonymous: the credential's header.
+    pub fn attaches(&self, header: &str, value: &str) {
+        self.services.play().attached = vec![(header.to_owned(), value.to_owned())];
     }
 
     /// Sets the clock, in milliseconds since 1970.
@@ -178,6 +197,8 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 impl Default for Played {
     fn default() -> Self {
         Self {
+            served_by: None,
+            attached: Vec::new(),
             now_ms: 1_700_000_000_000,
             exchanges: VecDeque::new(),
             requests: Vec::new(),
@@ -212,6 +233,14 @@ impl Script {
                 Ok(Value::Null)
             }
             "state_get" => Ok(played.state.get(&key()).cloned().unwrap_or_default()),
+            "state_get_many" => {
+                let keys = input["keys"].as_array().cloned().unwrap_or_default();
+                let kept = keys.iter().filter_map(|key| {
+                    let key = key.as_str()?;
+                    Some((key.to_owned(), played.state.get(key)?.clone()))
+                });
+                Ok(Value::Object(kept.collect()))
+            }
             "state_put" => {
                 match &input["value"] {
                     Value::Null => played.state.remove(&key()),
@@ -225,11 +254,22 @@ impl Script {
         }
     }
 
-    fn exchange(&self, request: HttpRequest) -> Result<HttpResponse> {
+    fn exchange(&self, mut request: HttpRequest) -> Result<HttpResponse> {
         let mut played = self.play();
         let asked = format!("{} {}", request.method, request.url);
-        played.requests.push(request);
+        if !request.anonymous {
+            request.headers.extend(played.attached.iter().cloned());
+        }
+        played.requests.push(request.clone());
         let next = played.exchanges.pop_front();
+        if next.is_none()
+            && let Some(service) = played.served_by.clone()
+        {
+            let now_ms = played.now_ms;
+            // The service may ask what was played.
+            drop(played);
+            return service(now_ms, &request);
+        }
         // The lock is gone before a panic: what follows it may still ask what was played.
         drop(played);
         match next {

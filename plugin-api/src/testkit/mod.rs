@@ -21,7 +21,7 @@ pub use conformance::{
     rotated_secrets_are_accepted, samples_yield_variables, secrets_are_required,
     timestamps_hold_up_to_the_edge,
 };
-pub use fake_host::{FakeHost, LoggedLine, block_on};
+pub use fake_host::{FakeHost, LoggedLine, Served, block_on};
 pub use subject::Subject;
 
 pub use crate::http_file::{HttpFileError, parse_request, parse_response};

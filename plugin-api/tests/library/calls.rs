@@ -170,6 +170,16 @@ fn a_cold_operation_reaches_the_host_and_comes_back() {
 }
 
 #[test]
+fn services_asked_for_during_a_named_call_carry_its_name() {
+    let (provider, recorder) = open_fixture("{}");
+    let create = r#"{"id":"sub_1","endpoint_url":"https://host.example/w","context":"c0ffee"}"#;
+    block_on(provider.call("create", create.to_owned())).expect("the fixture makes it");
+    let ops = recorder.ops.lock().expect("nothing panicked");
+    let is_named = |op: &String| op.contains(r#""context":"c0ffee""#);
+    assert!(!ops.is_empty() && ops.iter().all(is_named), "{ops:?}");
+}
+
+#[test]
 fn an_operation_that_nobody_knows_is_unsupported() {
     let (provider, _) = open_fixture("{}");
     for op in ["levitate", "delete_all", ""] {

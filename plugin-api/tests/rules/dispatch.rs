@@ -164,6 +164,82 @@ fn a_missing_or_unreadable_name_is_said() {
 }
 
 #[test]
+fn a_header_that_a_rule_reads_is_there_once_or_the_request_is_unreadable() {
+    let declared = provider(
+        &format!(
+            "{OPEN}\nevent: {{header: X-Event}}\ndelivery_id: {{header: X-Delivery}}\nbody: {{form: payload}}\noccurred_at: {{header: X-At, unit: s}}"
+        ),
+        &[("push", "extra: {native: {ignore: {header: X-Test}}}")],
+    );
+    let all = [
+        ("X-Event", "push"),
+        ("X-Delivery", "d-1"),
+        ("Content-Type", "application/json"),
+        ("X-At", "5"),
+        ("X-Other", "1"),
+    ];
+    for (name, value) in all.into_iter().chain([("X-Test", "1")]) {
+        let mut headers = all.to_vec();
+        headers.extend([(name, value), (name, value)]);
+        let expected = match name {
+            "X-Other" => "ok".to_owned(),
+            _ => format!(
+                "invalid_input: the header {} came more than once",
+                name.to_ascii_lowercase()
+            ),
+        };
+        assert_eq!(outcome(events(&declared, &post(&headers, "{}"))), expected);
+    }
+    assert_eq!(events(&declared, &post(&all, "{}")).unwrap(), ["push"]);
+}
+
+#[test]
+fn a_doubled_header_is_not_spoken_of_before_the_signature_holds() {
+    let declared = provider(
+        "verify: {scheme: hmac-sha256, header: X-Sig}\nevent: {header: X-Event}",
+        &[],
+    );
+    let request = post(&[("X-Event", "a"), ("X-Event", "b"), ("X-Sig", "00")], "{}");
+    let subscription = crate::support::subscription(&declared, "s3cret");
+    let refused = declared.dispatch(&subscription, &request.as_request());
+    assert!(crate::support::is_refused(refused));
+}
+
+#[test]
+fn a_delivery_id_is_printable_text_or_the_request_is_unreadable() {
+    let by_header = provider(
+        &format!("{OPEN}\nevent: {{name: e}}\ndelivery_id: {{header: X-Delivery}}"),
+        &[],
+    );
+    let by_body = provider(
+        &format!("{OPEN}\nevent: {{name: e}}\ndelivery_id: {{json: /id}}"),
+        &[],
+    );
+    let mut no_text = post(&[("X-Delivery", "")], "{}");
+    no_text.headers[0].1 = b"d\xff".to_vec();
+    let mut tab = no_text.clone();
+    tab.headers[0].1 = b"d\t1".to_vec();
+    for request in [no_text, tab] {
+        assert_eq!(
+            outcome(events(&by_header, &request)),
+            "invalid_input: the header X-Delivery, which marks the delivery, is not printable text"
+        );
+    }
+    assert_eq!(
+        outcome(events(&by_body, &post(&[], r#"{"id": "a\u0000b"}"#))),
+        "invalid_input: /id of the payload, which marks the delivery, is not printable text"
+    );
+    for (declared, request) in [
+        (&by_header, post(&[("X-Delivery", "")], "{}")),
+        (&by_header, post(&[("X-Delivery", "dé-1")], "{}")),
+        (&by_body, post(&[], r#"{"id": 17}"#)),
+        (&by_body, post(&[], r#"{"id": {}}"#)),
+    ] {
+        assert_eq!(events(declared, &request).unwrap(), ["e"]);
+    }
+}
+
+#[test]
 fn a_form_carries_the_payload_in_a_field_or_is_it() {
     let form = (
         "Content-Type",

@@ -1,13 +1,19 @@
 //! GitHub's REST API, version 2022-11-28, as far as webhooks need it.
 //!
-//! <https://docs.github.com/en/rest/using-the-rest-api>. The token goes to the configured address
-//! and nowhere else: neither a link to a next page nor a redirect leads it away.
+//! <https://docs.github.com/en/rest/using-the-rest-api>. The host attaches the account's token; a
+//! GitHub App's own is made here from its key. Neither a link to a next page nor a redirect leads
+//! a token away from the configured address.
 
+mod app_token;
 mod base_url;
 mod failure;
+mod instant;
+mod quota;
 
 pub use base_url::BaseUrl;
 pub use failure::Failure;
+pub use instant::instant_ms;
+pub use quota::Quota;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -26,41 +32,53 @@ const PAGES_MAX: usize = 100;
 pub struct Api<'a> {
     host: &'a Host,
     base_url: BaseUrl,
-    token: &'a str,
+    /// A GitHub App's own token; absent: the host attaches what it holds.
+    app_token: Option<String>,
 }
 
 /// One page of a list.
 pub struct Page<T> {
-    /// In GitHub's order.
-    pub items: Vec<T>,
-    /// The address of the next page, if there is one.
+    /// Most lists come as they are, a few within an object.
+    pub body: T,
+    /// Path and query of the next page, if there is one.
     pub next: Option<String>,
+    /// What is left of the account's requests.
+    pub quota: Option<Quota>,
 }
 
 impl<'a> Api<'a> {
-    /// The API at an address, with the account's token.
+    /// The API at an address, as the account of these credentials.
     ///
     /// # Errors
-    /// `CREDENTIALS` when there is no token, or one that cannot stand in a header.
-    pub fn new(host: &'a Host, base_url: BaseUrl, credentials: &'a Credentials) -> Result<Self> {
-        let token = credentials
-            .value("access_token")
-            .ok_or_else(|| Error::credentials("there is no access_token for GitHub"))?;
-        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::credentials(
-                "the access_token for GitHub has characters that no token has, such as a space or a line break",
-            ));
-        }
+    /// `CREDENTIALS` for a GitHub App's key that is none.
+    pub fn new(host: &'a Host, base_url: BaseUrl, credentials: &Credentials) -> Result<Self> {
+        let app_token = match (
+            credentials.value("app_id"),
+            credentials.value("private_key"),
+        ) {
+            (Some(app_id), Some(key)) => Some(app_token::sign(app_id, key, host.now_ms())?),
+            (None, Some(_)) => {
+                return Err(Error::credentials(
+                    "there is a private_key and no app_id: a GitHub App needs both",
+                ));
+            }
+            _ => None,
+        };
         Ok(Self {
             host,
             base_url,
-            token,
+            app_token,
         })
     }
 
-    /// The host, for randomness and log.
+    /// The host, for time and log.
     pub fn host(&self) -> &Host {
         self.host
+    }
+
+    /// Whether we act as a GitHub App itself, which alone may see the app's own webhook.
+    pub fn is_app(&self) -> bool {
+        self.app_token.is_some()
     }
 
     /// Reads one thing; `path` begins with a slash.
@@ -69,12 +87,17 @@ impl<'a> Api<'a> {
         Ok(response.json()?)
     }
 
-    /// Reads one page of a list, by a path or by the address that the page before gave.
+    /// Reads one page of a list, by a path or by the one that the page before gave.
     pub async fn page<T: DeserializeOwned>(&self, address: &str) -> Result<Page<T>, Failure> {
         let response = self.send("GET", address, None).await?;
+        let next = response.header("link").and_then(next_link);
         Ok(Page {
-            items: response.json()?,
-            next: response.header("link").and_then(next_link),
+            body: response.json()?,
+            next: match next {
+                Some(next) => Some(self.base_url.path_of(&next)?.to_owned()),
+                None => None,
+            },
+            quota: Quota::of(&response),
         })
     }
 
@@ -86,8 +109,8 @@ impl<'a> Api<'a> {
             let Some(next) = address else {
                 return Ok(items);
             };
-            let page = self.page(&next).await?;
-            items.extend(page.items);
+            let page = self.page::<Vec<T>>(&next).await?;
+            items.extend(page.body);
             address = page.next;
         }
         Err(Failure::Endless { pages: PAGES_MAX })
@@ -113,14 +136,28 @@ impl<'a> Api<'a> {
     }
 
     fn request(&self, method: &str, url: &str, body: Option<&Value>) -> HttpRequest {
-        let request = HttpRequest::new(method, url)
+        let mut request = HttpRequest::new(method, url)
             .header("accept", "application/vnd.github+json")
             .header("x-github-api-version", API_VERSION)
-            .header("user-agent", USER_AGENT)
-            .header("authorization", format!("Bearer {}", self.token));
+            .header("user-agent", USER_AGENT);
+        if let Some(token) = &self.app_token {
+            request.anonymous = true;
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
         match body {
             Some(body) => request.json(body),
             None => request,
+        }
+    }
+}
+
+impl<T> Page<T> {
+    /// The same page, its body seen otherwise.
+    pub fn map<U>(self, see: impl FnOnce(T) -> U) -> Page<U> {
+        Page {
+            body: see(self.body),
+            next: self.next,
+            quota: self.quota,
         }
     }
 }

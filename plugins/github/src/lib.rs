@@ -7,9 +7,11 @@
 //! |---|---|
 //! | [`events`] | pushes to branches or tags |
 //! | [`subscription`] | makes, changes, checks, lists and deletes webhooks |
+//! | [`catch_up`] | has sent again what failed while we were down |
 //! | [`api`] | GitHub's REST API: requests, pages, what its refusals mean |
 
 mod api;
+mod catch_up;
 mod events;
 mod subscription;
 
@@ -23,16 +25,17 @@ use crate::api::{Api, BaseUrl};
 /// The provider, as the host opens it.
 pub struct Github {
     declared: Arc<Declared>,
-    base_url: BaseUrl,
+    /// The manifest's, which counts for every account.
+    base_url: Option<BaseUrl>,
 }
 
 impl Github {
-    /// The API as one account sees it: at the credential's address, else at the manifest's, else
-    /// at github.com's.
-    fn api<'a>(&self, host: &'a Host, credentials: &'a Credentials) -> Result<Api<'a>> {
-        let base_url = match credentials.value("api_base_url") {
-            Some(url) => BaseUrl::parse(url)?,
-            None => self.base_url.clone(),
+    /// The API as one account sees it: at the manifest's address, else at that of the server which
+    /// the account's integration names.
+    fn api<'a>(&self, host: &'a Host, credentials: &Credentials) -> Result<Api<'a>> {
+        let base_url = match &self.base_url {
+            Some(base_url) => base_url.clone(),
+            None => BaseUrl::of_server(credentials.value("base_url"))?,
         };
         Api::new(host, base_url, credentials)
     }
@@ -68,7 +71,7 @@ impl SubscriptionConstructor for Github {
         host: &Host,
         credentials: &Credentials,
     ) -> Result<Account> {
-        subscription::account::identify(&self.api(host, credentials)?).await
+        subscription::account::identify(&self.api(host, credentials)?, credentials).await
     }
 
     async fn create(&self, host: &Host, new: &NewSubscription) -> Result<CreatedSubscription> {
@@ -95,9 +98,20 @@ impl SubscriptionConstructor for Github {
         subscription::list(&self.api(host, &request.credentials)?, request).await
     }
 
+    async fn test(&self, host: &Host, held: &ExistingSubscription) -> Result<()> {
+        subscription::test(&self.api(host, &held.credentials)?, held).await
+    }
+
     async fn parameter_options(&self, host: &Host, query: &OptionsQuery) -> Result<OptionsPage> {
-        subscription::options::page(&self.api(host, &query.credentials)?, query).await
+        let api = self.api(host, &query.credentials)?;
+        subscription::options::page(&api, self.declared(), query).await
     }
 }
 
-export_provider!(Github);
+impl Pull for Github {
+    async fn pull(&self, host: &Host, request: &PullRequest) -> Result<Pulled> {
+        catch_up::pull(&self.api(host, &request.subscription.credentials)?, request).await
+    }
+}
+
+export_provider!(Github, pull);

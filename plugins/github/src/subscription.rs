@@ -1,4 +1,4 @@
-//! A subscription is one webhook of a repository or an organisation.
+//! A subscription is one webhook: of a repository, of an organisation, or a GitHub App's own.
 //!
 //! ```text
 //!   create ──► held ──► check: ok | drifted ──► update
@@ -6,78 +6,98 @@
 //!                └────► delete (gone already: fine)
 //! ```
 //! The webhook's address is ours alone and cannot be guessed, so a webhook that has it is ours:
-//! a `create` whose answer was lost finds it again instead of making a second one.
-//! <https://docs.github.com/en/rest/repos/webhooks>, <https://docs.github.com/en/rest/orgs/webhooks>
+//! a `create` whose answer was lost finds it again instead of making a second one, and a `delete`
+//! that knows no id finds what there is to end.
+//! <https://docs.github.com/en/rest/repos/webhooks>, <https://docs.github.com/en/rest/orgs/webhooks>,
+//! <https://docs.github.com/en/rest/apps/webhooks>
 
 pub mod account;
+mod app_hook;
 pub mod check;
+mod drift;
 mod hook;
 pub mod options;
 mod target;
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
 use serde_json::json;
 use trigger_plugin_api::prelude::*;
 
 use self::hook::{Hook, Wanted};
+pub use self::target::Subject;
 use self::target::Target;
-use crate::api::{Api, Failure};
+use crate::api::{Api, Failure, instant_ms};
 
 /// The name of the secret in `subscription_schema`.
 const SECRET: &str = "webhook_secret";
-/// As many bytes as the digest that it signs with.
-const SECRET_BYTES: usize = 32;
+/// Since when the webhook is ours, by GitHub's clock: what failed before is nobody's loss.
+pub const OURS_SINCE_MS: &str = "ours_since_ms";
 
-/// Makes the webhook, with a secret of its own.
+/// Makes the webhook, with the secret that the host keeps for it.
 pub async fn create(api: &Api<'_>, new: &NewSubscription) -> Result<CreatedSubscription> {
-    let target = Target::of_parameters(&new.parameters)?;
+    let target = match Subject::of_parameters(&new.parameters)? {
+        Subject::Webhook(target) => target,
+        Subject::App => return app_hook::create(api, new).await,
+    };
     let wanted = Wanted::of(&new.endpoint_url, &new.parameters, &new.events)?;
-    let secret = random_secret(api.host());
+    let secret = secret(&new.secrets)?;
     let made = match api
-        .send(
-            "POST",
-            &target.hooks_path(),
-            Some(&wanted.new_hook(&secret)),
-        )
+        .send("POST", &target.hooks_path(), Some(&wanted.new_hook(secret)))
         .await
     {
         Ok(response) => response.json()?,
-        Err(Failure::AlreadyExists) => take_over(api, &target, &wanted, &secret).await?,
+        Err(Failure::AlreadyExists) => take_over(api, &target, &wanted, secret).await?,
         Err(failure) => {
             return Err(failure.during(format_args!("create the webhook of {target}")));
         }
     };
-    Ok(created(&target, &made, secret))
+    Ok(created(api, &target, &made))
 }
 
 /// Changes the webhook in place. Its secret stays.
 pub async fn update(api: &Api<'_>, change: &SubscriptionChange) -> Result<CreatedSubscription> {
     let held = &change.subscription;
-    let target = Target::of_held(held)?;
-    let wanted_target = Target::of_parameters(&change.parameters)?;
-    if wanted_target != target {
+    let subject = Subject::of_held(held)?;
+    let wanted_subject = Subject::of_parameters(&change.parameters)?;
+    if wanted_subject != subject {
         return Err(Error::invalid_input(format!(
-            "a webhook of {target} cannot be moved to {wanted_target}: make a new subscription"
+            "a webhook of {subject} cannot be moved to {wanted_subject}: make a new subscription"
         )));
     }
-    let wanted = Wanted::of(&change.endpoint_url, &change.parameters, &change.events)?;
-    let secret = match held.secrets.get(SECRET) {
-        Some(secret) if !secret.is_empty() => secret.clone(),
-        _ => random_secret(api.host()),
+    let target = match subject {
+        Subject::Webhook(target) => target,
+        Subject::App => return app_hook::update(api, change).await,
     };
-    let hook = change_hook(api, &target.hook_path(held)?, &wanted, &secret)
+    let wanted = Wanted::of(&change.endpoint_url, &change.parameters, &change.events)?;
+    let path = target.hook_path(&held.external_id)?;
+    let hook = change_hook(api, &path, &wanted, secret(&held.secrets)?)
         .await
         .map_err(|failure| failure.during(format_args!("change the webhook of {target}")))?;
-    Ok(created(&target, &hook, secret))
+    let mut updated = created(api, &target, &hook);
+    if let Some(since) = held.properties.get(OURS_SINCE_MS) {
+        let properties = &mut updated.properties;
+        properties.insert(OURS_SINCE_MS.to_owned(), since.clone());
+    }
+    Ok(updated)
 }
 
-/// Deletes the webhook.
+/// Deletes the webhook; without its id, whatever sends to our address.
 pub async fn delete(api: &Api<'_>, held: &ExistingSubscription) -> Result<()> {
-    let target = Target::of_held(held)?;
+    let target = match Subject::of_held(held)? {
+        Subject::Webhook(target) => target,
+        Subject::App => return app_hook::release(api, held).await,
+    };
+    let deleted = match held.external_id.as_str() {
+        "" => delete_by_address(api, &target, &held.endpoint_url).await,
+        id => {
+            let path = target.hook_path(id)?;
+            api.send("DELETE", &path, None).await.map(drop)
+        }
+    };
     let during = |failure: Failure| failure.during(format_args!("delete the webhook of {target}"));
-    match api.send("DELETE", &target.hook_path(held)?, None).await {
-        Ok(_) => Ok(()),
+    match deleted {
+        Ok(()) => Ok(()),
         Err(Failure::NotFound) => {
             if check::is_hidden(api, &target).await.map_err(during)? {
                 return Err(check::hidden(&target));
@@ -88,13 +108,31 @@ pub async fn delete(api: &Api<'_>, held: &ExistingSubscription) -> Result<()> {
     }
 }
 
-/// All webhooks of a repository or an organisation, ours or not.
+/// All webhooks of a repository, an organisation or an app, ours or not.
 pub async fn list(api: &Api<'_>, request: &ListRequest) -> Result<Vec<HeldSubscription>> {
-    let target = Target::of_parameters(&request.parameters)?;
+    let target = match Subject::of_parameters(&request.parameters)? {
+        Subject::Webhook(target) => target,
+        Subject::App => return app_hook::list(api).await,
+    };
     let hooks: Vec<Hook> = all_hooks(api, &target)
         .await
         .map_err(|failure| failure.during(format_args!("list the webhooks of {target}")))?;
     Ok(hooks.into_iter().map(Hook::into_held).collect())
+}
+
+/// Asks GitHub to send a `ping`.
+pub async fn test(api: &Api<'_>, held: &ExistingSubscription) -> Result<()> {
+    let subject = Subject::of_held(held)?;
+    if subject == Subject::App {
+        return Err(Error::unsupported(
+            "GitHub sends no ping to an app's webhook: redeliver one at the app's settings, Advanced",
+        ));
+    }
+    let path = format!("{}/pings", subject.hook_path(held)?);
+    api.send("POST", &path, None)
+        .await
+        .map_err(|failure| failure.during(format_args!("ping the webhook of {subject}")))?;
+    Ok(())
 }
 
 async fn all_hooks(api: &Api<'_>, target: &Target) -> Result<Vec<Hook>, Failure> {
@@ -132,23 +170,39 @@ async fn change_hook(
     Ok(response.json()?)
 }
 
-fn created(target: &Target, hook: &Hook, secret: String) -> CreatedSubscription {
+async fn delete_by_address(api: &Api<'_>, target: &Target, url: &str) -> Result<(), Failure> {
+    let hooks = all_hooks(api, target).await?;
+    for hook in hooks.iter().filter(|hook| hook.sends_to(url)) {
+        let path = format!("{}/{}", target.hooks_path(), hook.id);
+        match api.send("DELETE", &path, None).await {
+            Ok(_) | Err(Failure::NotFound) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
+}
+
+/// The host keeps the secret that it gave.
+fn created(api: &Api<'_>, target: &Target, hook: &Hook) -> CreatedSubscription {
+    let since = hook.updated_at.as_deref().and_then(instant_ms);
     let mut properties = target.properties();
     properties.insert("hook_id".to_owned(), json!(hook.id));
     properties.insert("events".to_owned(), json!(hook.events));
+    properties.insert(
+        OURS_SINCE_MS.to_owned(),
+        json!(since.unwrap_or_else(|| api.host().now_ms())),
+    );
     CreatedSubscription {
         external_id: hook.id.to_string(),
         properties,
-        secrets: [(SECRET.to_owned(), secret)].into(),
-        expires_at_ms: None,
+        ..CreatedSubscription::default()
     }
 }
 
-fn random_secret(host: &Host) -> String {
-    let mut bytes = [0; SECRET_BYTES];
-    host.random(&mut bytes);
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("invariant: writing to a String cannot fail");
-        text
-    })
+/// The host makes one for every subscription before it calls; without it, GitHub would sign nothing.
+fn secret(secrets: &BTreeMap<String, String>) -> Result<&str> {
+    let secret = secrets.get(SECRET).filter(|secret| !secret.is_empty());
+    secret
+        .map(String::as_str)
+        .ok_or_else(|| Error::host(format!("the host keeps no {SECRET} for this subscription")))
 }

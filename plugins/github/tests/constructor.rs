@@ -11,10 +11,10 @@ use trigger_plugin_api::prelude::*;
 use trigger_plugin_api::testkit::block_on;
 
 const URL: &str = "https://triggers.acme.test/webhooks/github/ep_1";
-const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+const SECRET: &str = "Zm9yIHRlc3RzIG9ubHksIGFzIGxvbmcgYXMgYSByZWFs";
 
 #[test]
-fn a_repository_s_webhook_is_created_with_a_random_secret() {
+fn a_repository_s_webhook_is_created_with_the_secret_that_the_host_keeps() {
     let api = GithubApi::answers([answer(201, hook(42, URL))]);
     let new = new(json!({"repository": "acme/site", "events": ["push", "issues", "ping"]}));
     let created = block_on(provider().create(&api.host(), &new)).unwrap();
@@ -30,20 +30,20 @@ fn a_repository_s_webhook_is_created_with_a_random_secret() {
         })
     );
     assert_eq!(created.external_id, "42");
-    assert_eq!(created.secrets["webhook_secret"], SECRET);
+    assert!(created.secrets.is_empty());
     assert_eq!(created.properties["repository"], "acme/site");
+    assert_eq!(created.properties["ours_since_ms"], 1_714_564_800_000_i64);
     assert_eq!(created.expires_at_ms, None);
 }
 
 #[test]
 fn an_organisation_s_webhook_is_created_on_an_enterprise_server() {
-    let base_url = "https://ghe.acme.test/api/v3";
-    let api = GithubApi::at(base_url, [answer(201, hook(7, URL))]);
+    let api = GithubApi::at("https://ghe.acme.test/api/v3", [answer(201, hook(7, URL))]);
     let mut new =
         new(json!({"organization": "acme", "content_type": "form", "insecure_ssl": true}));
     new.credentials
         .values
-        .insert("api_base_url".to_owned(), format!("{base_url}/"));
+        .insert("base_url".to_owned(), "https://ghe.acme.test".to_owned());
     let created = block_on(provider().create(&api.host(), &new)).unwrap();
 
     assert_eq!(api.transcript(), "POST /orgs/acme/hooks\n");
@@ -53,11 +53,15 @@ fn an_organisation_s_webhook_is_created_on_an_enterprise_server() {
 }
 
 #[test]
-fn the_manifest_names_the_enterprise_server() {
-    let base_url = "https://ghe.acme.test/api/v3";
+fn the_manifest_s_address_comes_before_the_integration_s() {
+    let base_url = "https://api.acme.test";
     let api = GithubApi::at(base_url, [answer(201, hook(7, URL))]);
     let provider = support::provider_with(json!({"api_base_url": base_url})).unwrap();
-    block_on(provider.create(&api.host(), &new(json!({"organization": "acme"})))).unwrap();
+    let mut new = new(json!({"organization": "acme"}));
+    new.credentials
+        .values
+        .insert("base_url".to_owned(), "https://github.com".to_owned());
+    block_on(provider.create(&api.host(), &new)).unwrap();
     assert_eq!(api.transcript(), "POST /orgs/acme/hooks\n");
 }
 
@@ -135,7 +139,8 @@ fn an_update_changes_the_webhook_in_place_and_keeps_its_secret() {
             "config": {"url": URL, "content_type": "json", "insecure_ssl": "0", "secret": "kept"},
         })
     );
-    assert_eq!(updated.secrets["webhook_secret"], "kept");
+    assert!(updated.secrets.is_empty());
+    assert_eq!(updated.properties["ours_since_ms"], 5);
 }
 
 #[test]
@@ -150,6 +155,56 @@ fn a_webhook_is_not_moved_to_another_repository() {
     let error = block_on(provider().update(&api.host(), &change)).unwrap_err();
     expect!["InvalidInput: a webhook of acme/site cannot be moved to acme/other: make a new subscription"]
         .assert_eq(&shown(&error));
+}
+
+#[test]
+fn a_webhook_without_a_known_id_is_deleted_by_its_address() {
+    let hooks = || {
+        answer(
+            200,
+            json!([hook(1, "https://elsewhere.test/"), hook(42, URL)]),
+        )
+    };
+    let unknown = ExistingSubscription {
+        external_id: String::new(),
+        properties: Map::new(),
+        ..held()
+    };
+    for (script, transcript) in [
+        (
+            vec![hooks(), answer(204, Value::Null)],
+            expect![[r#"
+                GET /repos/acme/site/hooks?per_page=100
+                DELETE /repos/acme/site/hooks/42
+            "#]],
+        ),
+        (
+            vec![answer(200, json!([]))],
+            expect![[r#"
+                GET /repos/acme/site/hooks?per_page=100
+            "#]],
+        ),
+    ] {
+        let api = GithubApi::answers(script);
+        block_on(provider().delete(&api.host(), &unknown)).unwrap();
+        transcript.assert_eq(&api.transcript());
+    }
+}
+
+#[test]
+fn a_webhook_is_tested_by_a_ping() {
+    let api = GithubApi::answers([answer(204, Value::Null)]);
+    block_on(provider().test(&api.host(), &held())).unwrap();
+    assert_eq!(api.transcript(), "POST /repos/acme/site/hooks/42/pings\n");
+}
+
+#[test]
+fn without_a_secret_of_the_host_s_no_webhook_is_made() {
+    let api = GithubApi::answers([]);
+    let mut new = new(json!({"repository": "acme/site"}));
+    new.secrets.clear();
+    let error = block_on(provider().create(&api.host(), &new)).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Host);
 }
 
 #[test]
@@ -260,6 +315,63 @@ fn a_check_says_how_the_webhook_differs() {
         let report = block_on(provider().check(&api.host(), &held())).unwrap();
         assert_eq!(report.state, state, "{path}");
         findings.assert_eq(&report.findings.join("\n"));
+    }
+}
+
+#[test]
+fn a_drift_is_told_field_by_field_and_adopted_only_as_a_whole() {
+    let mut theirs = hook(42, URL);
+    theirs["events"] = json!(["push", "fork"]);
+    theirs["config"]["content_type"] = json!("form");
+    let report = checked(theirs.clone());
+    let drift = json!(report.drift);
+    assert_eq!(
+        drift,
+        json!([
+            {"field": "config.content_type", "ours": "json", "theirs": "form"},
+            {"field": "events", "ours": ["push"], "theirs": ["fork", "push"]},
+        ])
+    );
+    let adopted = json!({"content_type": "form", "events": ["fork", "push"]});
+    assert_eq!(json!(report.adopt), adopted);
+
+    theirs["active"] = json!(false);
+    let report = checked(theirs);
+    assert_eq!(report.drift.len(), 3);
+    assert_eq!(
+        json!(report.drift[2]),
+        json!({"field": "active", "ours": true, "theirs": false})
+    );
+    assert!(report.adopt.is_empty());
+}
+
+#[test]
+fn another_secret_shows_in_the_newest_delivery_alone() {
+    let changed = "2024-05-01T12:00:00Z";
+    for (answered, at, is_drift) in [
+        (401, "2024-05-01T12:00:07Z", true),
+        (401, "2024-05-01T11:59:59Z", false),
+        (200, "2024-05-01T12:00:07Z", false),
+    ] {
+        let mut hook = hook(42, URL);
+        hook["updated_at"] = json!(changed);
+        hook["last_response"] = json!({"code": 401, "status": "unused", "message": null});
+        let api = GithubApi::answers([
+            answer(200, hook),
+            answer(200, json!([{"delivered_at": at, "status_code": answered}])),
+        ]);
+        let report = block_on(provider().check(&api.host(), &held())).unwrap();
+        assert_eq!(
+            report.state == CheckState::Drifted,
+            is_drift,
+            "{answered} {at}"
+        );
+        assert!(report.adopt.is_empty());
+        expect![[r#"
+            GET /repos/acme/site/hooks/42
+            GET /repos/acme/site/hooks/42/deliveries?per_page=1
+        "#]]
+        .assert_eq(&api.transcript());
     }
 }
 
@@ -488,7 +600,7 @@ fn a_renamed_repository_is_followed_and_the_token_goes_nowhere_else() {
     check_refusal(
         answer(307, Value::Null).header("Location", "https://evil.test/hooks"),
         expect![
-            "Upstream: cannot create the webhook of acme/site: GitHub's answer leads to another address than `api_base_url`"
+            "Upstream: cannot create the webhook of acme/site: GitHub's answer leads to another address than its API's"
         ],
     );
 }
@@ -499,7 +611,7 @@ fn parameters_that_name_no_one_thing_are_refused() {
         (
             json!({}),
             expect![
-                "InvalidInput: parameters.repository is missing: give `owner/name`, or an organisation in parameters.organization"
+                "InvalidInput: parameters.repository is missing: give `owner/name`, or an organisation in parameters.organization, or parameters.app for a GitHub App's own webhook"
             ],
         ),
         (
@@ -541,18 +653,9 @@ fn parameters_that_name_no_one_thing_are_refused() {
     }
 }
 
-#[test]
-fn without_a_token_nothing_is_asked() {
-    for token in ["", "two words", "line\r\nbreak"] {
-        let api = GithubApi::answers([]);
-        let mut new = new(json!({"repository": "acme/site"}));
-        new.credentials
-            .values
-            .insert("access_token".to_owned(), token.to_owned());
-        let error = block_on(provider().create(&api.host(), &new)).unwrap_err();
-        assert_eq!(error.code, ErrorCode::Credentials);
-        assert!(token.is_empty() || !error.message.contains(token));
-    }
+fn checked(hook: Value) -> CheckReport {
+    let api = GithubApi::answers([answer(200, hook)]);
+    block_on(provider().check(&api.host(), &held())).unwrap()
 }
 
 fn check_refusal(refusal: Answer, expected: Expect) {
@@ -581,8 +684,9 @@ fn new(parameters: Value) -> NewSubscription {
         id: "sub_1".to_owned(),
         endpoint_url: URL.to_owned(),
         parameters: map(parameters),
-        events: Vec::new(),
         credentials: credentials(),
+        secrets: [("webhook_secret".to_owned(), SECRET.to_owned())].into(),
+        ..NewSubscription::default()
     }
 }
 
@@ -592,10 +696,10 @@ fn held() -> ExistingSubscription {
         endpoint_url: URL.to_owned(),
         external_id: "42".to_owned(),
         parameters: map(json!({"repository": "acme/site", "events": ["push"]})),
-        properties: map(json!({"repository": "acme/site"})),
+        properties: map(json!({"repository": "acme/site", "ours_since_ms": 5})),
         secrets: [("webhook_secret".to_owned(), "kept".to_owned())].into(),
-        events: Vec::new(),
         credentials: credentials(),
+        ..ExistingSubscription::default()
     }
 }
 
@@ -612,7 +716,7 @@ fn query(parameter: &str, search: &str, cursor: Option<&str>) -> OptionsQuery {
 fn credentials() -> Credentials {
     Credentials {
         kind: "api-key".to_owned(),
-        values: [("access_token".to_owned(), "ghp_acme".to_owned())].into(),
+        values: [("base_url".to_owned(), "https://github.com".to_owned())].into(),
     }
 }
 

@@ -11,8 +11,19 @@ use crate::rules::vocabulary::{
     BodyRule, DELIVERY_WINDOW_MS, DeliveryIdRule, EventName, FormRule, ProviderRules, UnknownEvents,
 };
 
+const FOR_THE_HOST: [&str; 8] = [
+    "base_url",
+    "oauth",
+    "attach",
+    "permissions",
+    "lease",
+    "learn",
+    "pull",
+    "check",
+];
+
 pub(crate) fn read_provider_rules(section: Section<'_>) -> ProviderRules {
-    for key in ["oauth", "permissions", "lease"] {
+    for key in FOR_THE_HOST {
         // For the host, which reads them from the declaration as it was written.
         section.node(key);
     }

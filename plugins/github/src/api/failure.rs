@@ -43,7 +43,7 @@ pub enum Failure {
     #[error("GitHub answered {status} ({message})")]
     Upstream { status: u16, message: String },
     /// A link or a redirect to where the token must not go.
-    #[error("GitHub's answer leads to another address than `api_base_url`")]
+    #[error("GitHub's answer leads to another address than its API's")]
     Elsewhere,
     #[error("GitHub's answers lead in a circle")]
     RedirectLoop,
@@ -98,6 +98,14 @@ impl Failure {
             422 if reasons.contains("already exists") => Self::AlreadyExists,
             400 | 422 => Self::Invalid { reasons },
             _ => Self::Upstream { status, message },
+        }
+    }
+
+    /// How long to wait, if GitHub asks for that.
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { wait, .. } => Some(*wait),
+            _ => None,
         }
     }
 

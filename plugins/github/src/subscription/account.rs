@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use trigger_plugin_api::prelude::*;
 
-use crate::api::Api;
+use crate::api::{Api, Failure, instant_ms};
 
 /// Scopes of classic tokens that let us keep webhooks. Fine-grained tokens name no scopes.
 const SUFFICIENT: [&str; 4] = [
@@ -13,18 +13,29 @@ const SUFFICIENT: [&str; 4] = [
     "repo",
 ];
 
+const OPERATION: &str = "find out whom the access token belongs to";
+
 #[derive(Deserialize)]
 struct User {
     id: u64,
     login: String,
 }
 
-/// Asks GitHub who we are.
-pub async fn identify(api: &Api<'_>) -> Result<Account> {
-    let response = api
-        .send("GET", "/user", None)
-        .await
-        .map_err(|failure| failure.during("find out whom the access token belongs to"))?;
+/// Asks GitHub who we are: a user, a GitHub App, or an installation of one.
+pub async fn identify(api: &Api<'_>, credentials: &Credentials) -> Result<Account> {
+    if api.is_app() {
+        return app(api, credentials).await;
+    }
+    match api.send("GET", "/user", None).await {
+        Ok(response) => user(&response),
+        Err(Failure::Forbidden { message, .. }) if message.contains("by integration") => {
+            installation(api).await
+        }
+        Err(failure) => Err(failure.during(OPERATION)),
+    }
+}
+
+fn user(response: &HttpResponse) -> Result<Account> {
     let user: User = response.json()?;
     let scopes = response.header("x-oauth-scopes").map(list);
     if let Some(scopes) = &scopes
@@ -51,6 +62,33 @@ pub async fn identify(api: &Api<'_>) -> Result<Account> {
     })
 }
 
+/// A key that GitHub takes may read the app's webhook, which it tells nobody else.
+async fn app(api: &Api<'_>, credentials: &Credentials) -> Result<Account> {
+    api.send("GET", "/app/hook/config", None)
+        .await
+        .map_err(|failure| {
+            failure.during("find out which GitHub App the private key belongs to")
+        })?;
+    let app_id = credentials.value("app_id").unwrap_or_default();
+    Ok(Account {
+        id: app_id.to_owned(),
+        name: format!("GitHub App {app_id}"),
+        ..Account::default()
+    })
+}
+
+/// The token of an app's installation belongs to no user.
+async fn installation(api: &Api<'_>) -> Result<Account> {
+    api.send("GET", "/installation/repositories?per_page=1", None)
+        .await
+        .map_err(|failure| failure.during(OPERATION))?;
+    Ok(Account {
+        id: "installation".to_owned(),
+        name: "an installation of a GitHub App".to_owned(),
+        ..Account::default()
+    })
+}
+
 fn list(header: &str) -> Vec<String> {
     header
         .split(',')
@@ -58,60 +96,4 @@ fn list(header: &str) -> Vec<String> {
         .filter(|scope| !scope.is_empty())
         .map(str::to_owned)
         .collect()
-}
-
-/// Reads `2026-12-01 09:30:00 UTC` or `2026-12-01 09:30:00 +0100`, in milliseconds since 1970.
-fn instant_ms(text: &str) -> Option<i64> {
-    let mut words = text.split_whitespace();
-    let date: Vec<i64> = numbers(words.next()?, '-')?;
-    let time: Vec<i64> = numbers(words.next()?, ':')?;
-    let offset_minutes = match words.next()? {
-        "UTC" => 0,
-        offset => {
-            let sign = if offset.starts_with('-') { -1 } else { 1 };
-            let digits: i64 = offset.get(1..)?.parse().ok()?;
-            sign * (digits / 100 * 60 + digits % 100)
-        }
-    };
-    let (&[year, month, day], &[hour, minute, second]) = (date.as_slice(), time.as_slice()) else {
-        return None;
-    };
-    let minutes = (days_since_1970(year, month, day) * 24 + hour) * 60 + minute - offset_minutes;
-    Some((minutes * 60 + second) * 1000)
-}
-
-fn numbers(text: &str, separator: char) -> Option<Vec<i64>> {
-    text.split(separator)
-        .map(|number| number.parse().ok())
-        .collect()
-}
-
-/// Counts from 1 March, so that the leap day is a year's last.
-/// <https://howardhinnant.github.io/date_algorithms.html#days_from_civil>
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_s_end_is_read_in_either_form() {
-        for (text, ms) in [
-            ("1970-01-01 00:00:00 UTC", Some(0)),
-            ("2026-12-01 09:30:00 UTC", Some(1_796_117_400_000)),
-            ("2026-12-01 10:30:00 +0100", Some(1_796_117_400_000)),
-            ("2024-02-29 23:59:59 -0000", Some(1_709_251_199_000)),
-            ("never", None),
-            ("2026-12-01", None),
-        ] {
-            assert_eq!(instant_ms(text), ms, "{text}");
-        }
-    }
 }

@@ -34,6 +34,9 @@ pub struct Hook {
     pub events: BTreeSet<String>,
     #[serde(default)]
     pub config: HookConfig,
+    /// When it was made or last changed.
+    #[serde(default)]
+    pub updated_at: Option<String>,
     /// How the last delivery was answered; only repositories' webhooks have it.
     #[serde(default)]
     pub last_response: Option<LastResponse>,
@@ -111,7 +114,8 @@ impl Wanted {
         })
     }
 
-    fn config(&self, secret: &str) -> Value {
+    /// Its `config` alone, which is all that an app's webhook has.
+    pub fn config(&self, secret: &str) -> Value {
         json!({
             "url": self.url,
             "content_type": self.content_type,

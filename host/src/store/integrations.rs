@@ -1,0 +1,230 @@
+//! Integrations: OAuth clients and base URLs.
+
+use super::changes::Edit;
+use super::keys::integration_place;
+use super::select::Select;
+use super::sql::{FromRow, Row, Statement, Text};
+use super::subscriptions::Envelope;
+use super::{Store, StoreError};
+use crate::id::{IntegrationId, WorkspaceId};
+use crate::model::{
+    ChangedKind, Integration, IntegrationUpdate, NewIntegration, Page, PageQuery, SecretsUpdate,
+};
+use crate::secret::Secret;
+
+macro_rules! select_integrations {
+    () => {
+        "select id, workspace_id, name, provider, base_url, client_id, \
+         case when client_secret is null then 0 else 1 end as has_client_secret, revision, \
+         created_at, updated_at from integrations"
+    };
+}
+
+impl Store {
+    /// An integration of this workspace.
+    pub async fn integration(
+        &self,
+        workspace: &WorkspaceId,
+        id: &IntegrationId,
+    ) -> Result<Option<Integration>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Statement::new(
+            "read an integration",
+            concat!(
+                select_integrations!(),
+                " where workspace_id = $1 and id = $2"
+            ),
+        )
+        .bind(workspace)
+        .bind(id)
+        .one(&mut connection)
+        .await
+    }
+
+    /// By its name.
+    pub async fn integration_by_name(
+        &self,
+        workspace: &WorkspaceId,
+        name: &str,
+    ) -> Result<Option<Integration>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Statement::new(
+            "read an integration",
+            concat!(
+                select_integrations!(),
+                " where workspace_id = $1 and name = $2"
+            ),
+        )
+        .bind(workspace)
+        .bind(name)
+        .one(&mut connection)
+        .await
+    }
+
+    /// Newest first.
+    pub async fn list_integrations(
+        &self,
+        workspace: &WorkspaceId,
+        page: &PageQuery,
+    ) -> Result<Page<Integration>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Select::new("list integrations", select_integrations!())
+            .and_value("workspace_id =", workspace.clone())
+            .page(&mut connection, page, |row: &Integration| row.id.as_str())
+            .await
+    }
+
+    /// Its client secret, opened.
+    pub async fn integration_secret(
+        &self,
+        id: &IntegrationId,
+    ) -> Result<Option<Secret<String>>, StoreError> {
+        let mut connection = self.database.read().await?;
+        let envelope: Option<Envelope> = Statement::new(
+            "read a client secret",
+            "select client_secret as secrets from integrations where id = $1",
+        )
+        .bind(id)
+        .one(&mut connection)
+        .await?;
+        envelope
+            .and_then(|envelope| envelope.0)
+            .map(|envelope| {
+                let place = integration_place(id.as_str());
+                self.open_envelope("open a client secret", &place, &envelope)
+            })
+            .transpose()
+    }
+
+    /// The names of the credentials that came from it.
+    pub async fn credentials_of_integration(
+        &self,
+        id: &IntegrationId,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut connection = self.database.read().await?;
+        let names: Vec<Text> = Statement::new(
+            "find the credentials of an integration",
+            "select name as text from credentials where integration_id = $1 \
+             order by name limit 1000",
+        )
+        .bind(id)
+        .all(&mut connection)
+        .await?;
+        Ok(names.into_iter().map(|name| name.0).collect())
+    }
+}
+
+impl FromRow for Integration {
+    fn from_row(row: &Row<'_>) -> Result<Integration, StoreError> {
+        Ok(Integration {
+            id: row.parsed("id")?,
+            workspace_id: row.parsed("workspace_id")?,
+            name: row.text("name")?,
+            provider: row.text("provider")?,
+            base_url: row.text_opt("base_url")?,
+            client_id: row.text_opt("client_id")?,
+            has_client_secret: row.flag("has_client_secret")?,
+            revision: row.int("revision")?,
+            created_at: row.millis("created_at")?,
+            updated_at: row.millis("updated_at")?,
+        })
+    }
+}
+
+impl Edit<'_> {
+    pub(super) async fn create_integration(
+        &mut self,
+        new: &NewIntegration,
+    ) -> Result<ChangedKind, StoreError> {
+        self.check_workspace(&new.workspace_id)?;
+        let place = integration_place(new.id.as_str());
+        let made = Statement::new(
+            "create an integration",
+            "insert into integrations (id, workspace_id, name, provider, base_url, client_id, \
+             client_secret, revision, created_at, updated_at) \
+             values ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9) \
+             on conflict (workspace_id, name) do nothing",
+        )
+        .bind(&new.id)
+        .bind(&new.workspace_id)
+        .bind(&new.name)
+        .bind(&new.provider)
+        .bind(&new.base_url)
+        .bind(&new.client_id)
+        .bind(self.seal(&place, new.client_secret.as_ref()))
+        .bind(self.now)
+        .bind(self.now)
+        .run(self.connection)
+        .await?;
+        match made {
+            0 => Err(StoreError::Conflict(format!(
+                "there is an integration `{}` already",
+                new.name
+            ))),
+            _ => Ok(ChangedKind::Created),
+        }
+    }
+
+    pub(super) async fn update_integration(
+        &mut self,
+        update: &IntegrationUpdate,
+    ) -> Result<ChangedKind, StoreError> {
+        let place = integration_place(update.id.as_str());
+        let (secret, keep) = match &update.client_secret {
+            SecretsUpdate::Keep => (None, true),
+            SecretsUpdate::Replace(secret) => (self.seal(&place, Some(secret)), false),
+            SecretsUpdate::Remove => (None, false),
+        };
+        let updated = Statement::new(
+            "update an integration",
+            "update integrations set base_url = $1, client_id = $2, \
+             client_secret = case when $3 = 1 then client_secret else $4 end, \
+             revision = revision + 1, updated_at = $5 \
+             where id = $6 and workspace_id = $7 and revision = $8",
+        )
+        .bind(&update.base_url)
+        .bind(&update.client_id)
+        .bind(keep)
+        .bind(secret)
+        .bind(self.now)
+        .bind(&update.id)
+        .bind(&self.actor.workspace_id)
+        .bind(update.revision)
+        .run(self.connection)
+        .await?;
+        if updated == 0 {
+            self.find_name(INTEGRATION_NAME, update.id.as_str()).await?;
+            return Err(StoreError::Conflict(format!(
+                "{} was changed meanwhile: read it again",
+                update.id
+            )));
+        }
+        Ok(ChangedKind::Updated)
+    }
+
+    pub(super) async fn delete_integration(
+        &mut self,
+        id: &IntegrationId,
+    ) -> Result<ChangedKind, StoreError> {
+        let name = self.find_name(INTEGRATION_NAME, id.as_str()).await?;
+        let users: Vec<Text> = Statement::new(
+            "find the credentials of an integration",
+            "select name as text from credentials where integration_id = $1 order by name limit 5",
+        )
+        .bind(id)
+        .all(self.connection)
+        .await?;
+        self.check_unused_by("integration", &name, "credentials", &users)?;
+        Statement::new(
+            "delete an integration",
+            "delete from integrations where id = $1",
+        )
+        .bind(id)
+        .run(self.connection)
+        .await?;
+        Ok(ChangedKind::Deleted)
+    }
+}
+
+const INTEGRATION_NAME: &str =
+    "select name as text from integrations where id = $1 and workspace_id = $2";

@@ -1,0 +1,3 @@
+//! What every provider must hold.
+
+trigger_plugin_api::conformance!(provider_google::Google);

@@ -1,0 +1,3 @@
+//! Events whose filters no rule of `events/*.yaml` can say.
+
+pub mod node;

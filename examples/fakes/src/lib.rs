@@ -7,6 +7,7 @@
 
 mod exchange;
 mod faults;
+pub mod github;
 mod server;
 mod wire;
 

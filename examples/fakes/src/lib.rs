@@ -7,6 +7,8 @@
 
 mod exchange;
 mod faults;
+pub mod github;
+pub mod nextcloud;
 mod server;
 mod wire;
 

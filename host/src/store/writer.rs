@@ -8,8 +8,10 @@
 //! After a lost connection nobody knows whether the commit happened; every write here may be
 //! repeated, so it is, once.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -169,7 +171,12 @@ impl Committer {
                     if taken == 0 {
                         return;
                     }
-                    self.commit_and_reply(&mut batch).await;
+                    let committed = AssertUnwindSafe(self.commit_and_reply(&mut batch));
+                    if committed.catch_unwind().await.is_err() {
+                        // Who waited is told that the store is closed, which it is not for others.
+                        tracing::error!("a commit panicked; what was in it was not kept");
+                        batch.clear();
+                    }
                 }
                 () = closing.notified() => waiting.close(),
             }

@@ -18,7 +18,7 @@ use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
 use crate::config::{Config, reachable};
-use crate::credentials::CredentialsParts;
+use crate::credentials::{Credentials, CredentialsParts};
 use crate::ingress::{self, Ingress};
 use crate::jobs::{Executor, ExecutorConfig, ExecutorParts};
 use crate::metrics::Metrics;
@@ -149,7 +149,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     executor::start(&executor, &parts.jobs_wake, &background)
         .await
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
-    let router = router(&parts, &config, &runner, &executor, &public);
+    let router = router(&parts, &config, &runner, (&executor, &credentials), &public);
 
     let local = format!("http://{}", reachable(bound));
     let server_file = ServerFile {
@@ -248,7 +248,7 @@ fn router(
     parts: &Parts,
     config: &Config,
     runner: &Runner,
-    executor: &Executor,
+    (executor, credentials): (&Executor, &Credentials),
     public: &str,
 ) -> axum::Router {
     let ingress = Arc::new(Ingress::new(ingress::Parts {
@@ -270,8 +270,10 @@ fn router(
         providers: Arc::new(RegistryProviders {
             registry: parts.registry.clone(),
             runner: runner.clone(),
+            credentials: credentials.clone(),
             clock: parts.clock.clone(),
         }),
+        credentials: credentials.clone(),
         clock: parts.clock.clone(),
         metrics: Arc::clone(&parts.metrics),
         public_base: public.to_owned(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use trigger_plugin_api::declaration::{Declaration, Field, FieldKind};
+use trigger_plugin_api::declaration::{Declaration, Field};
 
 use super::manifest::{Manifest, OauthEndpoints};
 use crate::secret::Secret;
@@ -148,12 +148,6 @@ impl AuthFacts {
             .as_ref()
             .is_some_and(|oauth| relative(&oauth.authorize_url) || relative(&oauth.token_url));
         oauth && self.base_url.is_none()
-    }
-
-    /// Whether this field of the credentials schema is secret.
-    pub fn is_secret(&self, name: &str) -> bool {
-        let field = self.credentials_schema.iter().find(|one| one.name == name);
-        field.is_none_or(|field| field.kind == FieldKind::Secret)
     }
 }
 

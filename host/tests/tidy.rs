@@ -50,7 +50,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("documents", "runnables"),
     ("events", "runnables"),
     ("subscriptions", "credentials"),
-    ("sync", "subscriptions"),
+    ("subscriptions", "sync"),
     ("sync", "credentials"),
     ("documents", "subscriptions"),
     ("documents", "credentials"),

@@ -32,9 +32,11 @@ impl Store {
         let mut connection = self.database.read().await?;
         Statement::new(
             "list attempts",
-            "select id, job_id, number, fence, host_id, started_at, finished_at, outcome, exit_code, \
-             signal, http_status, stdout, stderr, result, error from attempts \
-             where job_id = $1 order by fence",
+            "select a.id, a.job_id, a.number, a.fence, a.host_id, a.started_at, a.finished_at, \
+             a.outcome, a.exit_code, a.signal, a.http_status, a.stdout, a.stderr, \
+             case when a.outcome = 'ok' then coalesce(a.result, j.result) else a.result end as result, \
+             a.error from attempts a left join jobs j on j.id = a.job_id \
+             where a.job_id = $1 order by a.fence",
         )
         .bind(job)
         .all(&mut connection)
@@ -165,7 +167,11 @@ async fn insert_attempts(
             insert.push(attempt.http_status.map(i64::from));
             insert.push(&attempt.stdout);
             insert.push(&attempt.stderr);
-            insert.push(&attempt.result);
+            // What is the job's result stands there, and is not written twice.
+            insert.push(match end.next {
+                Next::Done => &None,
+                _ => &attempt.result,
+            });
             insert.push(&attempt.error);
         }
         insert.run(connection).await?;

@@ -241,9 +241,9 @@ async fn update_upkeep(
     let progress = &packed.progress;
     let upkeep = &progress.upkeep;
     let (owner, due_at) = match &progress.end {
-        // Removed in the same commit, so it does not matter.
+        // Of one that is removed in the same commit it does not matter.
         End::Remove | End::GoOn { .. } => (
-            "sync_until = $19, due_at = $20, next_action = $21",
+            "sync_until = $19, due_at = coalesce($20, $22), next_action = $21",
             match &progress.end {
                 End::GoOn { lease_until } => Some(*lease_until),
                 _ => None,
@@ -260,8 +260,8 @@ async fn update_upkeep(
          check_at = case when pokes = $5 then $6 else check_at end, \
          pull_at = case when pokes = $7 then $8 else pull_at end, \
          retry_at = case when pokes = $9 then $10 else retry_at end, tries = $11, drift = $12, \
-         notes = $13, last_error = $14, last_error_at = $15, revision = revision + $16, {owner} \
-         where id = $17 and sync_fence = $18 and sync_owner is not null \
+         notes = $13, last_error = $14, last_error_at = $15, revision = revision + $16, {owner}, \
+         retry_action = case when pokes = $23 then $24 else retry_action end where id = $17 and sync_fence = $18 and sync_owner is not null \
          returning workspace_id, provider"
     );
     let changes_registrations = !packed.registrations.is_empty();
@@ -295,9 +295,17 @@ async fn update_upkeep(
             .bind(due_at)
             .bind(next_action)
             .bind(now),
-        End::GoOn { .. } | End::Remove => statement.bind(due_at).bind(due_at).bind(next_action),
+        End::GoOn { .. } | End::Remove => statement
+            .bind(due_at)
+            .bind(due_at)
+            .bind(next_action)
+            .bind(now),
     };
-    statement.one(connection).await
+    statement
+        .bind(upkeep.pokes)
+        .bind(upkeep.retry_action.map(SyncAction::as_str))
+        .one(connection)
+        .await
 }
 
 struct Held {

@@ -377,7 +377,8 @@ impl Edit<'_> {
     ) -> Result<(), StoreError> {
         Statement::new(
             "poke a subscription",
-            "update subscriptions set pokes = pokes + 1, due_at = $1, retry_at = null \
+            "update subscriptions set pokes = pokes + 1, due_at = $1, retry_at = null, \
+             retry_action = null \
              where id = $2 and mode = 'managed'",
         )
         .bind(self.now)

@@ -35,5 +35,5 @@ mod workspaces;
 
 pub use problem::Problem;
 pub use providers::{ProviderRow, ProviderState, Providers, SampleOrder, SampleRequest};
-pub use routes::{openapi, router};
+pub use routes::{openapi, router, router_with};
 pub use state::{ApiState, ApiStateParts, Changed};

@@ -30,7 +30,13 @@ struct Head;
 
 /// The routes of the API with their state; `/webhooks` is not among them.
 pub fn router(state: ApiState) -> Router {
-    let (router, document) = described().split_for_parts();
+    router_with(state, Document::default())
+}
+
+/// The same, with a document that also describes what is served beside the API.
+pub fn router_with(state: ApiState, beside: Document) -> Router {
+    let (router, mut document) = described().split_for_parts();
+    document.merge(beside);
     let document = finished(document);
     let body_max = state.body_max();
     router

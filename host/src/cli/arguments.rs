@@ -262,10 +262,17 @@ pub enum TokenCommand {
     /// Makes a token and prints it, this once. With `--workspace` it is good there only.
     Create {
         /// What it is for.
-        name: String,
+        #[arg(required_unless_present = "runs")]
+        name: Option<String>,
         /// admin, read, apply, run or send; repeatable.
-        #[arg(long = "scope", required = true)]
+        #[arg(long = "scope", required_unless_present = "runs")]
         scopes: Vec<String>,
+        /// The one runnable that it runs, by its path, instead of scopes: f/ops/deploy.
+        #[arg(long = "for", value_name = "PATH", conflicts_with = "scopes")]
+        runs: Option<String>,
+        /// With --for: the runnable is called as a flow.
+        #[arg(long, requires = "runs")]
+        flow: bool,
         /// After how long it expires: 90d.
         #[arg(long)]
         expires_in: Option<String>,
@@ -334,6 +341,7 @@ mod tests {
             "provider inspect lib.so",
             "provider enable acme",
             "token create ci --scope apply --scope read --expires-in 90d",
+            "token create --for f/ops/deploy --expires-in 90d",
             "workspace create other",
             "key rotate",
             "check --plugins p",

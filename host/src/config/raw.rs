@@ -129,6 +129,14 @@ impl FromRaw for Vec<PathBuf> {
     }
 }
 
+impl FromRaw for Vec<String> {
+    const FORM: &'static str = "a list of texts";
+
+    fn from_raw(raw: Raw<'_>) -> Option<Self> {
+        raw.list()
+    }
+}
+
 impl FromRaw for String {
     const FORM: &'static str = "a text";
 

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::StoreError;
 use super::appends::{self, PackedAppend};
 use super::attempts;
+use super::calls::{self, PackedCall};
 use super::database::SharedDatabase;
 use super::handling::{self, PackedHandled};
 use super::leases::{self, Claim, HeldJob};
@@ -24,7 +25,7 @@ use super::progress::{self, PackedProgress};
 use super::sqlite::{LogGrowth, run_checkpoints};
 use super::transaction::Transaction;
 use crate::clock::Clock;
-use crate::model::{Appended, Finished, Progressed};
+use crate::model::{Appended, Called, Finished, Progressed};
 
 /// The most writes in one transaction.
 const BATCH_MAX: usize = 1024;
@@ -32,6 +33,7 @@ const BATCH_MAX: usize = 1024;
 /// What can be committed together with others.
 pub(super) enum Write {
     Append(Box<PackedAppend>),
+    Call(Box<PackedCall>),
     Handle(Vec<PackedHandled>),
     Finish(Vec<Finished>),
     Claim(Claim),
@@ -41,6 +43,7 @@ pub(super) enum Write {
 /// What became of a [`Write`], in the same order of kinds.
 pub(super) enum Written {
     Append(Appended),
+    Call(Called),
     Handle,
     Finish(Vec<bool>),
     Claim(Vec<HeldJob>),
@@ -53,6 +56,7 @@ impl Write {
         const ROW: usize = 512;
         match self {
             Write::Append(append) => append.size() + ROW,
+            Write::Call(call) => call.size() + ROW,
             Write::Handle(events) => events.iter().map(PackedHandled::size).sum::<usize>() + ROW,
             Write::Finish(finished) => finished.iter().map(attempts::size).sum::<usize>() + ROW,
             Write::Claim(claim) => claim.limit as usize * ROW,
@@ -232,10 +236,11 @@ impl Committer {
         let now = self.clock.now();
         let backend = self.database.backend;
         let (mut appends, mut handled, mut finished) = (Vec::new(), Vec::new(), Vec::new());
-        let mut progresses = Vec::new();
+        let (mut progresses, mut calls) = (Vec::new(), Vec::new());
         for write in writes {
             match write {
                 Write::Append(append) => appends.push(&**append),
+                Write::Call(call) => calls.push(&**call),
                 Write::Handle(events) => handled.extend(events),
                 Write::Finish(attempts) => finished.extend(attempts),
                 Write::Sync(progress) => progresses.push(&**progress),
@@ -243,6 +248,8 @@ impl Committer {
             }
         }
         let appended = appends::insert(&mut transaction, backend, &appends, now).await?;
+        let called = calls::insert(&mut transaction, backend, &calls, now).await?;
+        let mut called = called.into_iter();
         let held = attempts::finish(&mut transaction, backend, &finished).await?;
         handling::handle(&mut transaction, backend, &handled, now).await?;
         let wakes = appends
@@ -263,6 +270,9 @@ impl Committer {
                         .next()
                         .expect("invariant: each append has its answer"),
                 ),
+                Write::Call(_) => {
+                    Written::Call(called.next().expect("invariant: each call has its answer"))
+                }
                 Write::Handle(_) => Written::Handle,
                 Write::Finish(finished) => {
                     Written::Finish(held.by_ref().take(finished.len()).collect())

@@ -114,6 +114,7 @@ impl Api {
             workspace_id,
             scopes: scopes.to_vec(),
             expires_at: None,
+            runs: None,
         };
         self.tokens
             .create(order)

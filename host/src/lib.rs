@@ -22,10 +22,12 @@ pub mod plugins;
 pub mod store;
 
 // 2: what happens
+pub mod credentials;
 pub mod documents;
 pub mod events;
 pub mod jobs;
 pub mod runnables;
+pub mod sync;
 pub mod tokens;
 
 // 3: the edges

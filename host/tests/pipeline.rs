@@ -645,3 +645,36 @@ async fn events_are_taken_by_post_alone() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_job_is_shown_with_a_note_of_what_was_cut_and_its_result_once() {
+    let (host, endpoint) = host_with(DOCUMENT).await;
+    let shown = async |id: &str| {
+        let delivery = Delivery {
+            event: "push",
+            id,
+            body: &push("main"),
+        };
+        delivery.send(&endpoint, SECRET).await.expect("an answer");
+        let newest = host
+            .until("the end of all jobs", async || {
+                let jobs = host.items("jobs").await;
+                let is_new = jobs.iter().all(|job| job["state"] == "done");
+                (is_new && jobs.len() == id.len()).then(|| jobs[0].clone())
+            })
+            .await;
+        newest["id"].as_str().expect("an id").to_owned()
+    };
+    let job = shown("1").await;
+    let text = host.cli_ok(&["jobs", "show", &job]);
+    assert!(!text.contains("stdout"), "{text}");
+    let document = host.cli_ok(&["jobs", "show", &job, "--json"]);
+    let document: Value = serde_json::from_str(&document).expect("one JSON document");
+    assert_eq!(document["result"]["ref"], "refs/heads/main");
+    assert!(document["history"][0].get("result").is_none());
+
+    host.script("echo.sh", "head -c 300000 /dev/zero | tr '\\0' x");
+    let job = shown("22").await;
+    let text = host.cli_ok(&["jobs", "show", &job]);
+    assert!(text.contains("more bytes were not kept]"), "no note");
+}

@@ -353,18 +353,38 @@ async fn check_names_every_problem_and_runs_nothing() {
         "provider: acme\nlibrary: gone.so\n",
     )
     .expect("a manifest");
-    let output = host.cli(&[
+    std::fs::write(host.path("manifests/nobody.yaml"), "library: gone.so\n").expect("a manifest");
+    let (plugins, manifests) = (host.path("plugins"), host.path("manifests"));
+    let check = [
         "check",
         "--plugins",
-        host.path("plugins").to_str().expect("a path"),
+        plugins.to_str().expect("a path"),
         "--manifests",
-        host.path("manifests").to_str().expect("a path"),
-    ]);
+        manifests.to_str().expect("a path"),
+    ];
+    let output = host.cli(&check);
     let said = text(&output.stdout) + &text(&output.stderr);
     assert!(!output.status.success(), "{said}");
     assert!(
-        said.contains("gone.so") && said.contains("github"),
+        said.contains("gone.so") && said.contains("ok       manifest github.yaml"),
         "{said}"
+    );
+    assert!(
+        said.contains("nobody.yaml: line 1: missing field `provider`"),
+        "{said}"
+    );
+    let output = host.cli(&[&check[..], &["--json"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let document: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let state = |name: &str| {
+        let items = document["items"].as_array().expect("a list");
+        let item = items.iter().find(|item| item["name"] == name);
+        item.expect(name)["state"].clone()
+    };
+    assert_eq!(state("github.yaml"), "ok");
+    assert_eq!(
+        (state("acme.yaml"), state("nobody.yaml")),
+        ("problem".into(), "problem".into())
     );
 }
 

@@ -7,6 +7,9 @@
 
 mod exchange;
 mod faults;
+pub mod github;
+pub mod google;
+pub mod nextcloud;
 mod server;
 mod wire;
 

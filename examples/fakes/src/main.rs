@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use triggerd_fakes::github::Github;
+use triggerd_fakes::google::Google;
+use triggerd_fakes::nextcloud::Nextcloud;
 use triggerd_fakes::{FakeServer, Service};
 
 /// The first of the fakes listens here unless an argument says otherwise, the others behind it.
@@ -40,5 +43,9 @@ async fn main() -> ExitCode {
 }
 
 fn services() -> Vec<Arc<dyn Service>> {
-    Vec::new()
+    vec![
+        Arc::new(Github::new()),
+        Arc::new(Nextcloud::new()),
+        Arc::new(Google::new()),
+    ]
 }

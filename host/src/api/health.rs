@@ -32,16 +32,21 @@ pub async fn healthz() -> Json<Health> {
     Json(Health { status: "alive" })
 }
 
-/// Whether the store answers and the providers were loaded.
+/// Whether the store answers and takes what is written, and the providers were loaded.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Problem)))]
 pub async fn readyz(State(state): State<ApiState>) -> Result<Json<Readiness>, Problem> {
     if !state.providers().is_settled() {
         return Err(Problem::unavailable("the providers are being loaded"));
     }
-    if let Err(error) = state.store().ping().await {
-        tracing::warn!(%error, "the store does not answer");
-        return Err(Problem::unavailable("the database does not answer"));
+    if let Err(error) = state.store().check_ready().await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the store is not ready"
+        );
+        return Err(Problem::unavailable(
+            "the database does not answer, or takes nothing more",
+        ));
     }
     let rows = state.providers().list();
     let loaded = rows.iter().filter(|row| row.state == ProviderState::Loaded);

@@ -2,7 +2,7 @@
 //!
 //! - [`routes`]: every route, and the document made from them.
 //! - [`state`]: what the handlers work with; [`providers`]: what is asked of the provider registry.
-//! - [`access`]: who calls and what they may do; [`body`], [`page`]: what they send and get.
+//! - [`access`]: who calls and what they may do; [`body`], [`page`], [`queries`]: what they send and get.
 //! - [`problem`]: everything that goes wrong, as `application/problem+json` (RFC 9457).
 //! - [`names`]: ids to names and back.
 //! - The others: one file for each kind of object.
@@ -15,6 +15,7 @@ mod body;
 mod names;
 mod page;
 mod problem;
+mod queries;
 mod routes;
 mod state;
 

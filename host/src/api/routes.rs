@@ -1,5 +1,7 @@
 //! Every route, and the OpenAPI 3.1 document made from the same list.
 
+use std::sync::Arc;
+
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -14,6 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::Problem;
+use super::queries::KnownQueries;
 use super::state::ApiState;
 use super::{
     apply, audit, events, health, jobs, keys, providers, requests, runnables, samples,
@@ -39,6 +42,7 @@ pub fn router_with(state: ApiState, beside: Document) -> Router {
     document.merge(beside);
     let document = finished(document);
     let body_max = state.body_max();
+    let known = Arc::new(KnownQueries::of(&document));
     router
         .route(
             "/api/openapi.json",
@@ -47,7 +51,7 @@ pub fn router_with(state: ApiState, beside: Document) -> Router {
         .route("/api/{*rest}", any(unknown_path))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(body_max))
-        .layer(from_fn_with_state(state.clone(), admit))
+        .layer(from_fn_with_state((state.clone(), known), admit))
         .with_state(state)
 }
 
@@ -157,13 +161,19 @@ async fn unknown_path() -> Problem {
     Problem::not_found("there is no such path; /api/openapi.json names all")
 }
 
-/// Takes a place among the calls in work, or says at once that there is none; counts the answers.
+/// Takes a place among the calls in work, or says at once that there is none; refuses unknown query
+/// keys; counts the answers.
 /// Health and metrics need no place: they are asked for when all is not well.
-async fn admit(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+async fn admit(
+    State((state, known)): State<(ApiState, Arc<KnownQueries>)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let response = if request.uri().path().starts_with("/api/") {
-        match state.free().try_acquire() {
-            Ok(_place) => next.run(request).await,
-            Err(_) => Problem::unavailable("too many calls at once").into_response(),
+        match (state.free().try_acquire(), known.check(&request)) {
+            (Ok(_place), Ok(())) => next.run(request).await,
+            (Ok(_), Err(problem)) => problem.into_response(),
+            (Err(_), _) => Problem::unavailable("too many calls at once").into_response(),
         }
     } else {
         next.run(request).await

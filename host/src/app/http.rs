@@ -12,6 +12,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::peers::Peers;
+
 /// A client has this long for the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// More headers, or larger ones, are refused by the server library.
@@ -25,6 +27,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `stop`, then lets requests in flight end, for at most `drain`.
 pub async fn serve_http(
     listener: TcpListener,
+    peers: Peers,
     router: Router,
     stop: CancellationToken,
     drain: Duration,
@@ -49,6 +52,10 @@ pub async fn serve_http(
                 continue;
             }
         };
+        let Some(held) = peers.enter(peer.ip()) else {
+            tracing::debug!("a peer holds as many connections as it may, and one more was closed");
+            continue;
+        };
         let _ = stream.set_nodelay(true);
         let service =
             router
@@ -63,7 +70,7 @@ pub async fn serve_http(
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            let _place = place;
+            let _held = (place, held);
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }
@@ -88,4 +95,57 @@ fn builder() -> http1::Builder {
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_SIZE_MAX);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn ask(stream: &mut TcpStream) -> std::io::Result<String> {
+        let mut answer = vec![0; 15];
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+            .await?;
+        stream.read_exact(&mut answer).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_holds_too_many_connections_gets_no_other_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let (stop, peers) = (CancellationToken::new(), Peers::new(2, Vec::new()));
+        let router = Router::new().fallback(async || "here");
+        let drain = Duration::from_secs(1);
+        let serving = tokio::spawn(serve_http(listener, peers, router, stop.clone(), drain));
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let mut stream = TcpStream::connect(address).await.expect("connected");
+            assert_eq!(
+                ask(&mut stream).await.expect("an answer"),
+                "HTTP/1.1 200 OK"
+            );
+            held.push(stream);
+        }
+        let mut third = TcpStream::connect(address).await.expect("connected");
+        ask(&mut third).await.expect_err("it was closed");
+        drop(held.pop());
+        let freed = async {
+            loop {
+                let mut next = TcpStream::connect(address).await.expect("connected");
+                if ask(&mut next).await.is_ok() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), freed)
+            .await
+            .expect("a place is free again");
+        stop.cancel();
+        serving.await.expect("it ended");
+    }
 }

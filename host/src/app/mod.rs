@@ -6,13 +6,17 @@
 
 mod background;
 mod calls;
+mod credentials;
+mod data_folder;
 mod egress;
 mod executor;
 mod http;
 mod logging;
+mod peers;
 mod providers;
 mod retention;
 mod serve;
+mod sync;
 mod ticks;
 
 pub use serve::{StartError, serve};

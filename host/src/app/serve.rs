@@ -9,14 +9,16 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::background::Background;
-use super::egress::ProviderEgress;
+use super::egress::{LateCredentials, ProviderEgress};
+use super::peers::Peers;
 use super::providers::RegistryProviders;
 use super::ticks::{self, Parts};
-use super::{executor, http, logging};
+use super::{credentials, data_folder, executor, http, logging, sync};
 use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
 use crate::config::{Config, reachable};
+use crate::credentials::CredentialsParts;
 use crate::ingress::calls::{self, Calls, Uploads};
 use crate::ingress::{self, Ingress};
 use crate::jobs::{Ended, Executor, ExecutorConfig, ExecutorParts};
@@ -25,11 +27,12 @@ use crate::model::JobState;
 use crate::outbound::{Outbound, OutboundConfig};
 use crate::plugins::load::Loader;
 use crate::plugins::probe::Prober;
-use crate::plugins::services::{NoState, Offered, Reach};
+use crate::plugins::services::{Offered, Reach};
 use crate::plugins::{Folders, Registry};
 use crate::runnables::{CommandDirs, Runner};
 use crate::seal::{KEY_VARIABLE, KeyRing};
 use crate::store::{DatabaseConfig, Store};
+use crate::sync::KeptState;
 use crate::tokens::Tokens;
 
 /// Why the server did not start, or did not end well. Says what to do.
@@ -62,6 +65,12 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let clock = Clock::system();
     make_folders(&config)?;
     let data = &config.server.data;
+    let lock = data_folder::lock(data).map_err(|error| {
+        StartError::of(
+            format!("the data folder {} cannot be used", data.display()),
+            error,
+        )
+    })?;
     let variable = std::env::var(KEY_VARIABLE).ok();
     let keys = KeyRing::load(data, variable.as_deref())
         .map_err(|error| StartError::of("the keys that seal secrets cannot be used", error))?;
@@ -88,12 +97,15 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     })
     .map_err(|error| StartError::of("the HTTP client cannot be made", error))?;
     let metrics = Arc::new(Metrics::default());
-    let registry = open_registry(&config, &clock, &outbound, &metrics)?;
+    let late = LateCredentials::default();
+    let registry = open_registry(&config, &store, &clock, (&outbound, &late), &metrics)?;
     let runner = Runner::new(
         CommandDirs::new(config.runnables.command_dirs.clone()),
-        outbound,
+        outbound.clone(),
         clock.clone(),
     );
+    let owner = data_folder::host_id(data, &clock)
+        .map_err(|error| StartError::of("the data folder cannot be used", error))?;
     let parts = Parts {
         store: store.clone(),
         registry: registry.clone(),
@@ -118,8 +130,23 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let stop = CancellationToken::new();
     let background = Background::new(stop.clone());
     ticks::start(&parts, &background, &config);
-    let owner = executor::host_id(data, &clock)
-        .map_err(|error| StartError::of("the data folder cannot be used", error))?;
+    let credentials = credentials::open(
+        CredentialsParts {
+            store: store.clone(),
+            providers: Arc::new(registry.clone()),
+            outbound,
+            clock: clock.clone(),
+            metrics: Arc::clone(&parts.metrics),
+            owner: owner.clone(),
+            public_base: public.clone(),
+        },
+        &late,
+    );
+    credentials::start(&credentials, &background);
+    let (engine, timers_wake) = sync::open(&parts, &credentials, owner.clone(), &public);
+    sync::start(&engine, timers_wake, &credentials, &parts, &background)
+        .await
+        .map_err(|error| StartError::of("subscriptions cannot be taken up again", error))?;
     let executor = Executor::new(ExecutorParts {
         store: store.clone(),
         runner: runner.clone(),
@@ -156,19 +183,32 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 
     let ended = CancellationToken::new();
     let signals = tokio::spawn(wait_for_signal(ended.clone()));
-    http::serve_http(listener, router, ended, config.server.drain).await;
-    tracing::info!(
-        "the server stops: running jobs are given {} s to end",
-        config.server.drain.as_secs()
+    let limits = &config.limits;
+    let peers = Peers::new(limits.connections_per_peer, limits.proxies.clone());
+    let drain = config.server.drain;
+    // Requests and jobs end beside each other: who stops the host waits for the time once.
+    let ending = async {
+        ended.cancelled().await;
+        tracing::info!(
+            "the server stops: running jobs are given {} s to end",
+            drain.as_secs()
+        );
+        stop.cancel();
+        executor.drain(drain).await;
+    };
+    tokio::join!(
+        http::serve_http(listener, peers, router, ended.clone(), drain),
+        ending
     );
-    stop.cancel();
-    executor.drain(config.server.drain).await;
     background.ended().await;
+    engine.drain(config.server.drain).await;
+    credentials.ended().await;
     if let Err(error) = tokens.note_uses().await {
         tracing::debug!(%error, "the last uses of tokens were not noted");
     }
     store.close().await;
     server_file.remove(data);
+    drop(lock);
     signals.abort();
     Ok(())
 }
@@ -195,8 +235,9 @@ fn make_folders(config: &Config) -> Result<(), StartError> {
 
 fn open_registry(
     config: &Config,
+    store: &Store,
     clock: &Clock,
-    outbound: &Outbound,
+    (outbound, credentials): (&Outbound, &LateCredentials),
     metrics: &Arc<Metrics>,
 ) -> Result<Registry, StartError> {
     let folders = Folders {
@@ -205,16 +246,16 @@ fn open_registry(
     };
     let prober = Prober::this_program()
         .map_err(|error| StartError::of("this program cannot be found again", error))?;
-    let outbound = outbound.clone();
+    let (outbound, credentials) = (outbound.clone(), Arc::clone(credentials));
     let egress = Arc::new(move |reach: &Reach| {
-        Box::new(ProviderEgress::new(outbound.clone(), reach))
-            as Box<dyn crate::plugins::services::Egress>
+        let egress = ProviderEgress::new(outbound.clone(), Arc::clone(&credentials), reach);
+        Box::new(egress) as Box<dyn crate::plugins::services::Egress>
     });
     let cache = config.server.data.join("plugin-cache");
     let body_max = usize::try_from(config.limits.body_max).unwrap_or(usize::MAX);
     let offered = Offered {
         egress,
-        state: Arc::new(NoState),
+        state: Arc::new(KeptState(store.clone())),
     };
     let loader = Loader::open(&cache, prober, clock.clone(), offered, body_max)
         .map_err(|error| StartError::of("the plugin cache cannot be made", error))?;
@@ -273,6 +314,7 @@ fn router(
         read_timeout: config.limits.read_timeout,
     }));
     let (jobs_wake, changed) = (Arc::clone(&parts.jobs_wake), Arc::clone(&ingress));
+    let sync_wake = Arc::clone(&parts.sync_wake);
     let running = executor.clone();
     let state = ApiState::new(ApiStateParts {
         store: parts.store.clone(),
@@ -290,7 +332,10 @@ fn router(
         in_flight_max: config.limits.api_in_flight as usize,
         on_change: Arc::new(move |change| {
             match change {
-                Changed::Objects(_) => changed.forget_opened(),
+                Changed::Objects(_) => {
+                    changed.forget_opened();
+                    sync_wake.notify_one();
+                }
                 // What runs on another host is stopped there, when its lease is to be extended.
                 Changed::Cancelled(job) => {
                     running.stop_attempt(&job);
@@ -310,14 +355,12 @@ fn router(
 
 /// Where it is, and the token: shown once, like every token.
 fn greet(url: &str, token_file: &Path, first_token: Option<&str>) {
-    println!("triggerd serves on {url}");
-    match first_token {
-        Some(token) => println!(
-            "first admin token (shown once, kept in {}): {token}",
-            token_file.display()
-        ),
-        None => println!("the admin token is the one in {}", token_file.display()),
-    }
+    let file = token_file.display();
+    let token = match first_token {
+        Some(token) => format!("first admin token (shown once, kept in {file}): {token}"),
+        None => format!("the admin token is the one in {file}"),
+    };
+    logging::greet(&format!("triggerd serves on {url}\n{token}\n"));
 }
 
 fn absolute(path: &Path) -> PathBuf {

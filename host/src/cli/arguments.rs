@@ -20,7 +20,7 @@ pub enum Command {
     /// Starts the server.
     Serve(Serve),
     /// Checks settings, manifests and provider libraries without starting anything.
-    Check(Serve),
+    Check(CheckArgs),
     /// Loads one library and ends: the server tries each library in a process of its own first.
     #[command(name = crate::plugins::probe::PROBE_COMMAND, hide = true)]
     ProbeLibrary { library: PathBuf },
@@ -58,37 +58,34 @@ pub enum ClientCommand {
     Config,
 }
 
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub settings: Serve,
+    /// Prints one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Which server, as whom, and how to print.
 #[derive(Debug, Clone, Args)]
 pub struct ClientArgs {
-    /// The server's address. Without it: the server whose server.json lies in ./run or in
-    /// /var/lib/triggerd.
-    #[arg(
-        long,
-        env = "TRIGGERD_URL",
-        global = true,
-        value_name = "URL",
-        help_heading = "Server"
-    )]
+    /// The server's address, else TRIGGERD_URL, else the server whose server.json lies in ./run or
+    /// in /var/lib/triggerd.
+    // The variables are read when they are needed: clap takes an argument that a variable gives for
+    // one that must be given, and says so to who mistyped something else.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Server")]
     pub url: Option<String>,
-    /// An API token. Without it: the first admin token of a server found by its file.
-    #[arg(
-        long,
-        env = "TRIGGERD_TOKEN",
-        global = true,
-        hide_env_values = true,
-        value_name = "TOKEN",
-        help_heading = "Server"
-    )]
+    /// An API token, else TRIGGERD_TOKEN, else the first admin token of a server found by its file.
+    #[arg(long, global = true, value_name = "TOKEN", help_heading = "Server")]
     pub token: Option<String>,
     /// The data directory of a server on this machine, to find it by.
     #[arg(long, global = true, value_name = "DIR", help_heading = "Server")]
     pub data: Option<PathBuf>,
-    /// The workspace [default: default].
+    /// The workspace, else TRIGGERD_WORKSPACE, else `default`.
     #[arg(
         long,
         short,
-        env = "TRIGGERD_WORKSPACE",
         global = true,
         value_name = "NAME",
         help_heading = "Server"
@@ -344,7 +341,7 @@ mod tests {
             "token create --for f/ops/deploy --expires-in 90d",
             "workspace create other",
             "key rotate",
-            "check --plugins p",
+            "check --plugins p --json",
             "config",
         ] {
             let words = std::iter::once("triggerd").chain(line.split(' '));

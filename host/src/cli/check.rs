@@ -2,60 +2,112 @@
 
 use std::path::Path;
 
+use serde_json::{Value, json};
+
+use super::arguments::CheckArgs;
 use super::failure::{CliError, Failure};
-use super::output::print_line;
-use super::serve::Serve;
+use super::output::{counted, print_json, print_line};
 use crate::config;
 use crate::plugins::LibraryFile;
 use crate::plugins::manifest::Manifest;
 
+/// What was looked at, and what is wrong with it.
+struct Finding {
+    kind: &'static str,
+    name: String,
+    /// What a reader should know of something that is well.
+    note: Option<String>,
+    problem: Option<String>,
+}
+
 /// Prints a line for each thing; fails if any is not as it should be.
-pub fn run(flags: &Serve) -> Result<(), CliError> {
-    let config = config::load(&flags.layers())
+pub fn run(args: &CheckArgs) -> Result<(), CliError> {
+    let config = config::load(&args.settings.layers())
         .map_err(|error| CliError::Said(Failure::of(&error).message))?;
-    print_line("ok       settings");
+    let mut findings = vec![Finding {
+        kind: "settings",
+        name: args
+            .settings
+            .config
+            .as_deref()
+            .map_or_else(|| "settings".to_owned(), |file| file.display().to_string()),
+        note: None,
+        problem: None,
+    }];
     let (plugins, manifests) = (config.plugins_dir(), config.manifests_dir());
-    let mut problems = 0;
-    let mut report = |problem: Option<String>, what: &str| match problem {
-        None => print_line(format_args!("ok       {what}")),
-        Some(problem) => {
-            problems += 1;
-            print_line(format_args!("problem  {problem}"));
-        }
-    };
     let mut named = Vec::new();
     for file in files(&manifests, "yaml") {
-        match Manifest::read(&manifests.join(&file)) {
-            Err(error) => report(Some(error.to_string()), &file),
-            Ok(manifest) => {
-                let problem = manifest
-                    .enabled
-                    .then(|| check_library(&plugins, &manifest))
-                    .and_then(Result::err);
-                named.extend(manifest.library);
-                report(problem, &format!("manifest {file}"));
+        let read = Manifest::read(&manifests.join(&file)).map_err(|error| error.to_string());
+        let checked = read.and_then(|manifest| {
+            named.extend(manifest.library.clone());
+            match manifest.enabled {
+                true => check_library(&plugins, &manifest),
+                false => Ok(()),
             }
-        }
+        });
+        findings.push(Finding {
+            kind: "manifest",
+            name: file,
+            note: None,
+            problem: checked.err(),
+        });
     }
     for file in files(&plugins, "so") {
         if named.contains(&file) {
             continue;
         }
-        match LibraryFile::read(&plugins, &file) {
-            Ok(library) => report(
-                None,
-                &format!(
-                    "library {file}: provider {}, no manifest names it",
-                    library.declaration.identity.name
-                ),
-            ),
-            Err(refusal) => report(Some(refusal.to_string()), &file),
-        }
+        let read = LibraryFile::read(&plugins, &file).map_err(|refusal| refusal.to_string());
+        let note = |library: &LibraryFile| {
+            let provider = &library.declaration.identity.name;
+            format!("provider {provider}, no manifest names it")
+        };
+        findings.push(Finding {
+            kind: "library",
+            name: file,
+            note: read.as_ref().ok().map(note),
+            problem: read.err(),
+        });
     }
+    report(&findings, args.json);
+    let problems = findings
+        .iter()
+        .filter(|finding| finding.problem.is_some())
+        .count();
     match problems {
         0 => Ok(()),
-        1 => Err(CliError::Said("1 problem".to_owned())),
-        several => Err(CliError::Said(format!("{several} problems"))),
+        several => Err(CliError::Said(counted(several, "problem"))),
+    }
+}
+
+fn report(findings: &[Finding], json: bool) {
+    if json {
+        let items: Vec<Value> = findings.iter().map(Finding::as_json).collect();
+        print_json(&json!({ "items": items }));
+        return;
+    }
+    for finding in findings {
+        let Finding { kind, name, .. } = finding;
+        match (&finding.problem, &finding.note) {
+            (Some(problem), _) if problem.contains(name.as_str()) => {
+                print_line(format_args!("problem  {problem}"));
+            }
+            (Some(problem), _) => print_line(format_args!("problem  {kind} {name}: {problem}")),
+            (None, Some(note)) => print_line(format_args!("ok       {kind} {name}: {note}")),
+            (None, None) if *kind == name.as_str() => print_line(format_args!("ok       {name}")),
+            (None, None) => print_line(format_args!("ok       {kind} {name}")),
+        }
+    }
+}
+
+impl Finding {
+    fn as_json(&self) -> Value {
+        json!({
+            "kind": self.kind,
+            "name": self.name,
+            "state": if self.problem.is_some() { "problem" } else { "ok" },
+            "problem": self.problem,
+            "note": self.note,
+        })
     }
 }
 

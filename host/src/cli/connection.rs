@@ -22,6 +22,7 @@ pub struct Connection {
 impl Connection {
     /// Finds server and token.
     pub fn open(args: &ClientArgs) -> Result<Connection, CliError> {
+        let args = &with_variables(args, |name| std::env::var(name).ok());
         match &args.data {
             Some(data) => Connection::open_from(args, std::slice::from_ref(data)),
             None => Connection::open_from(args, &PLACES.map(PathBuf::from)),
@@ -79,6 +80,20 @@ impl Connection {
     }
 }
 
+/// A flag beats its variable; an empty variable is none.
+fn with_variables(args: &ClientArgs, variable: impl Fn(&str) -> Option<String>) -> ClientArgs {
+    let given = |flag: &Option<String>, name: &str| {
+        let value = || variable(name).filter(|value| !value.is_empty());
+        flag.clone().or_else(value)
+    };
+    ClientArgs {
+        url: given(&args.url, "TRIGGERD_URL"),
+        token: given(&args.token, "TRIGGERD_TOKEN"),
+        workspace: given(&args.workspace, "TRIGGERD_WORKSPACE"),
+        ..args.clone()
+    }
+}
+
 fn same(url: &str, other: &str) -> bool {
     match (Url::parse(url), Url::parse(other)) {
         (Ok(url), Ok(other)) => url.origin() == other.origin(),
@@ -128,6 +143,20 @@ mod tests {
         let found = Connection::open_from(&args(None), &places).expect("a server");
         assert_eq!(found.client.base().as_str(), "http://127.0.0.1:18080/");
         assert_eq!(found.workspace(), "default");
+    }
+
+    #[test]
+    fn flags_beat_variables_and_an_empty_variable_is_none() {
+        let variable = |name: &str| match name {
+            "TRIGGERD_URL" => Some("http://127.0.0.1:1".to_owned()),
+            "TRIGGERD_WORKSPACE" => Some(String::new()),
+            _ => None,
+        };
+        let by_variable = with_variables(&args(None), variable);
+        assert_eq!(by_variable.url.as_deref(), Some("http://127.0.0.1:1"));
+        assert_eq!((by_variable.token, by_variable.workspace), (None, None));
+        let by_flag = with_variables(&args(Some("http://127.0.0.1:2")), variable);
+        assert_eq!(by_flag.url.as_deref(), Some("http://127.0.0.1:2"));
     }
 
     #[test]

@@ -65,11 +65,13 @@ impl CliError {
         if let CliError::Api(ApiError::Problem { status, body }) = self {
             for error in body["errors"].as_array().into_iter().flatten() {
                 let at = error["pointer"].as_str().unwrap_or_default();
+                let at = if at.is_empty() { "/" } else { at };
                 let message = error["message"].as_str().unwrap_or_default();
-                text = format!(
-                    "{text}\n  {}: {message}",
-                    if at.is_empty() { "/" } else { at }
-                );
+                // Of a single mistake the sentence says it already.
+                text = match text.ends_with(message) {
+                    true => format!("{text} ({at})"),
+                    false => format!("{text}\n  {at}: {message}"),
+                };
             }
             if *status == 401 {
                 text.push_str("\n(give one with --token or TRIGGERD_TOKEN)");

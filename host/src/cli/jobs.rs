@@ -113,7 +113,7 @@ async fn show(connection: &Connection, id: &str, json: bool) -> Result<(), CliEr
     let path = connection.path(&["jobs", id, "attempts"]);
     let attempts = connection.client.get(&path, &[]).await?;
     if json {
-        job["history"] = attempts["items"].clone();
+        job["history"] = history(&job, &attempts);
         print_json(&job);
         return Ok(());
     }
@@ -160,10 +160,33 @@ async fn show(connection: &Connection, id: &str, json: bool) -> Result<(), CliEr
     }
     if let Some(last) = items(&attempts).last() {
         print_block("stderr of the last attempt", &last["stderr"]);
+        if is_cut(&last["stdout"]) {
+            print_block("stdout of the last attempt", &last["stdout"]);
+        }
     }
     print_block("result", &job["result"]);
     print_block("arguments", &job["arguments"]);
     Ok(())
+}
+
+/// The attempts; what the job's result is, is not said a second time.
+fn history(job: &Value, attempts: &Value) -> Value {
+    let mut history = attempts["items"].clone();
+    for attempt in history.as_array_mut().into_iter().flatten() {
+        if attempt["result"] == job["result"]
+            && let Value::Object(fields) = attempt
+        {
+            fields.remove("result");
+        }
+    }
+    history
+}
+
+/// Whether it ends with the host's note that there was more.
+fn is_cut(output: &Value) -> bool {
+    output
+        .as_str()
+        .is_some_and(|text| text.ends_with(" more bytes were not kept]\n"))
 }
 
 fn code(attempt: &Value) -> String {

@@ -23,6 +23,8 @@ const CHUNK: u32 = 100;
 #[derive(Debug, Default)]
 struct Tally {
     accepted: usize,
+    /// What the accepted ones are called in the log, where the answer says so.
+    request_ids: Vec<String>,
     /// By status, or 0 for no answer.
     refused: BTreeMap<u16, usize>,
     /// What the first refusal said.
@@ -47,12 +49,21 @@ pub async fn run(args: SendArgs) -> Result<(), CliError> {
     let mut left = args.count;
     let places = Arc::new(Semaphore::new(args.concurrency as usize));
     let mut sending = JoinSet::new();
+    let mut broken_off = None;
     while left > 0 {
         let count = left.min(CHUNK);
         left -= count;
         let path = connection.path(&["subscriptions", &args.to, "sample"]);
         let wish = json!({ "event": args.event, "count": count });
-        let samples = connection.client.post(&path, &[], Some(&wish)).await?;
+        let samples = match connection.client.post(&path, &[], Some(&wish)).await {
+            Ok(samples) => samples,
+            // What was sent so far is told all the same.
+            Err(error) if tally.is_begun() || !sending.is_empty() => {
+                broken_off = Some(error);
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        };
         endpoint_url = text(&samples, "endpoint_url").to_owned();
         let url = reachable(&endpoint_url, connection.client.base());
         for sample in samples["requests"].as_array().into_iter().flatten() {
@@ -72,7 +83,8 @@ pub async fn run(args: SendArgs) -> Result<(), CliError> {
     while let Some(joined) = sending.join_next().await {
         tally.count(joined.map_err(|error| CliError::Said(error.to_string()))?);
     }
-    report(&args, &endpoint_url, &tally)
+    report(&args, &endpoint_url, &tally)?;
+    broken_off.map_or(Ok(()), |error| Err(error.into()))
 }
 
 async fn deliver(client: &ApiClient, posted: Posted) -> Result<(u16, String), ApiError> {
@@ -119,8 +131,11 @@ fn posted(sample: &Value, url: &str) -> Result<Posted, CliError> {
 impl Tally {
     fn count(&mut self, answer: Result<(u16, String), ApiError>) {
         let (status, said) = match answer {
-            Ok((status, _)) if (200..300).contains(&status) => {
+            Ok((status, said)) if (200..300).contains(&status) => {
                 self.accepted += 1;
+                let said: Value = serde_json::from_str(&said).unwrap_or_default();
+                let id = said["request"].as_str().map(str::to_owned);
+                self.request_ids.extend(id);
                 return;
             }
             Ok((status, said)) => (status, format!("{status} {said}")),
@@ -128,6 +143,10 @@ impl Tally {
         };
         *self.refused.entry(status).or_default() += 1;
         self.first_refusal.get_or_insert(said);
+    }
+
+    fn is_begun(&self) -> bool {
+        self.accepted + self.refused() > 0
     }
 
     fn refused(&self) -> usize {
@@ -147,6 +166,7 @@ fn report(args: &SendArgs, endpoint_url: &str, tally: &Tally) -> Result<(), CliE
             "endpoint_url": endpoint_url,
             "event": args.event,
             "accepted": tally.accepted,
+            "request_ids": tally.request_ids,
             "refused": refused,
             "refused_by_status": by_status,
         }));

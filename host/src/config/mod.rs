@@ -6,6 +6,7 @@
 //! - [`server_file`]: where a running server tells its clients how to reach it.
 mod layers;
 mod mistake;
+mod network;
 mod raw;
 pub mod server_file;
 mod settings;
@@ -14,6 +15,7 @@ mod tests;
 
 pub use layers::{Layers, load};
 pub use mistake::{ConfigError, ConfigMistake};
+pub use network::Network;
 pub use settings::{
     Config, DatabaseUrl, Egress, Limits, Log, LogFormat, Retention, Runnables, Server, reachable,
 };

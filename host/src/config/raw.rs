@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use url::Url;
 
+use super::network::Network;
 use super::settings::{DatabaseUrl, LogFormat};
 use crate::units;
 
@@ -134,6 +135,15 @@ impl FromRaw for Vec<String> {
 
     fn from_raw(raw: Raw<'_>) -> Option<Self> {
         raw.list()
+    }
+}
+
+impl FromRaw for Vec<Network> {
+    const FORM: &'static str = "a list of addresses and networks like 10.0.0.0/8";
+
+    fn from_raw(raw: Raw<'_>) -> Option<Self> {
+        let texts = raw.list()?;
+        texts.iter().map(|text| text.parse().ok()).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::network::Network;
 use super::raw::Raw;
 
 const MIB: u64 = 1 << 20;
@@ -85,6 +86,10 @@ group! {
         webhooks_in_flight: u32 = 1024;
         /// API requests in work at once; more are answered 503.
         api_in_flight: u32 = 256;
+        /// Connections of one peer at once; more are closed. 0: any number.
+        connections_per_peer: u32 = 256;
+        /// Who may hold more: reverse proxies, and who is on this machine.
+        proxies: Vec<Network> = loopback();
     }
 }
 
@@ -132,6 +137,13 @@ group! {
         /// How often old rows are looked for.
         every: Duration = Duration::from_secs(60);
     }
+}
+
+fn loopback() -> Vec<Network> {
+    ["127.0.0.0/8", "::1/128"]
+        .iter()
+        .filter_map(|network| network.parse().ok())
+        .collect()
 }
 
 /// Every setting.

@@ -1,5 +1,6 @@
 //! One claimed job, from its claim to its record.
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::jobs::versions::Read;
 use crate::model::{
     AttemptOutcome, ClaimedJob, Finished, JobState, NewAttempt, Next, RunnableState,
 };
-use crate::runnables::{AttemptReport, Retry};
+use crate::runnables::{AttemptReport, Retry, strays};
 use crate::store::StoreError;
 
 /// How long a record waits for a store that is away; the place stays taken meanwhile.
@@ -106,6 +107,10 @@ async fn settle(
         () = stop.cancelled() => None,
         report = run(host, begun) => Some(report),
     };
+    if report.is_none() {
+        // Its group ended when it was dropped.
+        strays::end(HashSet::from([(job.id.clone(), job.attempts_made)])).await;
+    }
     if report.is_none() && !host.is_killed() {
         // Cancelled, which wrote its attempt, or another host's by now.
         return Verdict::Unknown;

@@ -1,5 +1,6 @@
 //! The ticks: claiming and starting, keeping leases, draining.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,8 +18,8 @@ use crate::jobs::running::Running;
 use crate::jobs::schedule::{Candidate, Grant, Schedule};
 use crate::jobs::versions::Versions;
 use crate::metrics::Metrics;
-use crate::model::ReadyRunnable;
-use crate::runnables::Runner;
+use crate::model::{Attempt, AttemptOutcome, ReadyRunnable};
+use crate::runnables::{Runner, strays};
 use crate::store::{Claim, Store, StoreError};
 
 /// How long nothing is looked for when nothing is known to be due: another host may have made
@@ -115,19 +116,42 @@ impl Executor {
         }))
     }
 
-    /// Takes back what an earlier run of this host held. To be called once, before the first tick.
+    /// Takes back what an earlier run of this host held, and ends what is left of its programs, so
+    /// that none runs beside its job's next attempt. To be called once, before the first tick.
     pub async fn recover(&self) -> Result<usize, StoreError> {
         let host = &self.0;
         let lost = host
             .store
             .recover_own_jobs(&host.owner, host.clock.now())
             .await?;
+        let mut doomed = HashSet::new();
+        for (job, attempt) in strays::marks().await {
+            let attempts = host.store.list_attempts(&job).await?;
+            // What an attempt that came to its end left behind was left on purpose.
+            let is_cut_off = |ended: &Attempt| {
+                let outcome = ended.outcome;
+                (&ended.host_id, ended.number) == (&host.owner, attempt)
+                    && matches!(outcome, AttemptOutcome::Lost | AttemptOutcome::Cancelled)
+            };
+            if attempts.iter().any(is_cut_off) {
+                doomed.insert((job, attempt));
+            }
+        }
+        let ended = strays::end(doomed).await;
+        if ended > 0 {
+            tracing::warn!(
+                processes = ended,
+                "programs of an earlier run were still there and were ended"
+            );
+        }
         Ok(lost.len())
     }
 
     /// Claims ready jobs for the free places and starts them; does not wait for their ends.
     pub async fn tick(&self) -> Result<Tick, StoreError> {
         let host = &self.0;
+        // Whoever drains waits for a tick that is under way.
+        let _under_way = host.tasks.token();
         if host.is_draining() {
             return Ok(Tick::After(IDLE));
         }
@@ -151,7 +175,7 @@ impl Executor {
         Ok(Tick::After(pause.clamp(Duration::from_millis(1), IDLE)))
     }
 
-    /// Extends the leases of everything that runs here, stops what is no longer ours (cancelled, or
+    /// Says that this host lives, extends the leases of everything that runs here, stops what is no longer ours (cancelled, or
     /// taken over by another host), and takes over what other hosts lost.
     pub async fn keep(&self) -> Result<(), StoreError> {
         let host = &self.0;
@@ -175,7 +199,7 @@ impl Executor {
             );
             host.wake.notify_one();
         }
-        Ok(())
+        host.store.note_host(&host.owner, now).await
     }
 
     /// How often [`Executor::keep`] is to be called.
@@ -199,8 +223,8 @@ impl Executor {
     }
 
     /// Waits for what runs, its leases kept, and at the deadline stops it: its jobs are ready again
-    /// at once, for another host or the next start. To be called when the last tick has ended;
-    /// later ones claim nothing. Returns whether all ended by themselves.
+    /// at once, for another host or the next start. A tick that is under way gives back what it
+    /// claims, later ones claim nothing. Returns whether all ended by themselves.
     pub async fn drain(&self, deadline: Duration) -> bool {
         /// For what was stopped to be recorded.
         const RECORD_GRACE: Duration = Duration::from_secs(5);
@@ -253,6 +277,12 @@ impl Executor {
                 return Err(error);
             }
         };
+        if host.is_draining.load(Ordering::SeqCst) {
+            let unrun = claimed.into_iter().map(|job| (job.job.id, job.job.fence));
+            host.schedule().give_back(&grant.runnable, grant.places);
+            host.store.release_jobs(unrun.collect(), now).await?;
+            return Ok(false);
+        }
         let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
         let unused = grant.places.saturating_sub(count);
         if unused > 0 {

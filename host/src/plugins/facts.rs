@@ -1,8 +1,11 @@
 //! What the host needs of a declaration at each request, read out once when it is loaded.
 
+use std::sync::Arc;
+
 use trigger_plugin_api::declaration::{Declaration, Field, FieldKind};
 use trigger_plugin_api::rules::vocabulary::Scheme;
 
+use super::auth::AuthFacts;
 use super::sync_facts::SyncFacts;
 
 /// Facts of one declaration.
@@ -18,6 +21,8 @@ pub struct Facts {
     pub network: Vec<String>,
     /// The declared events.
     pub events: Vec<String>,
+    /// How the service is signed in to.
+    pub auth: Arc<AuthFacts>,
     /// What the host fills in where it makes subscriptions by itself; none: it cannot.
     pub constructor_parameters: Option<Vec<Field>>,
     /// How subscriptions are kept alive.
@@ -25,7 +30,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Of this declaration.
+    /// Of this declaration; how to sign in depends on the manifest too and is filled in later.
     pub fn of(declaration: &Declaration) -> Facts {
         let fields = declaration.subscription_fields();
         let secrets = fields
@@ -56,6 +61,7 @@ impl Facts {
                 .iter()
                 .map(|event| event.identity.name.clone())
                 .collect(),
+            auth: Arc::default(),
             constructor_parameters: declaration
                 .subscription_constructor
                 .as_ref()

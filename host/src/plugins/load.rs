@@ -11,6 +11,7 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use trigger_plugin_abi::host::{Level, Library};
 
+use super::auth::AuthFacts;
 use super::facts::Facts;
 use super::library_file::{DeclarationFile, Digest, LibraryFile};
 use super::live::{LiveProvider, Parts, ResolvedLimits};
@@ -35,15 +36,16 @@ pub enum LoadError {
         reason: String,
     },
     /// A text of the manifest's `config` names a variable that is not set.
-    #[error(
-        "`config.{key}` names ${{{variable}}}, which is not set: set it where the host is started"
-    )]
+    #[error("`{key}` names ${{{variable}}}, which is not set: set it where the host is started")]
     MissingVariable {
         /// Where.
         key: String,
         /// Which.
         variable: String,
     },
+    /// What the declaration says of signing in cannot be right.
+    #[error("{0}")]
+    Auth(String),
     /// The child did not like it.
     #[error(transparent)]
     Probe(#[from] ProbeError),
@@ -61,6 +63,7 @@ impl LoadError {
         match self {
             LoadError::Copy { .. } => "copy",
             LoadError::MissingVariable { .. } => "config",
+            LoadError::Auth(_) => "declaration",
             LoadError::Probe(ProbeError::Start(_)) => "probe",
             LoadError::Probe(ProbeError::Died(_)) => "crashed",
             LoadError::Probe(ProbeError::Hung) => "hung",
@@ -136,9 +139,13 @@ impl Loader {
         }
         let size = library.bytes.len() as u64;
         let digest = library.digest;
-        let facts = match &declaration {
-            Some(file) => Facts::of(&file.declaration),
-            None => Facts::of(&library.declaration),
+        let described = match &declaration {
+            Some(file) => &file.declaration,
+            None => &library.declaration,
+        };
+        let facts = Facts {
+            auth: Arc::new(AuthFacts::of(described, manifest, expand_text)?),
+            ..Facts::of(described)
         };
         drop(library);
         let reach = reach(&facts, manifest);
@@ -213,25 +220,35 @@ fn setup(manifest: &Manifest, declaration: Option<&DeclarationFile>) -> Result<S
     Ok(setup.to_string())
 }
 
-/// Texts that are wholly `${NAME}` are taken from the environment.
 fn expand(key: &str, value: &serde_json::Value) -> Result<serde_json::Value, LoadError> {
-    let variable = value
-        .as_str()
-        .and_then(|text| text.strip_prefix("${"))
+    match value.as_str() {
+        Some(text) => expand_text(&format!("config.{key}"), text).map(Into::into),
+        None => Ok(value.clone()),
+    }
+}
+
+/// Texts that are wholly `${NAME}` are taken from the environment.
+fn expand_text(key: &str, text: &str) -> Result<String, LoadError> {
+    let variable = text
+        .strip_prefix("${")
         .and_then(|text| text.strip_suffix('}'));
     let Some(variable) = variable else {
-        return Ok(value.clone());
+        return Ok(text.to_owned());
     };
-    match std::env::var(variable) {
-        Ok(text) => Ok(text.into()),
-        Err(_) => Err(LoadError::MissingVariable {
-            key: key.to_owned(),
-            variable: variable.to_owned(),
-        }),
+    std::env::var(variable).map_err(|_| LoadError::MissingVariable {
+        key: key.to_owned(),
+        variable: variable.to_owned(),
+    })
+}
+
+impl From<String> for LoadError {
+    fn from(what: String) -> LoadError {
+        LoadError::Auth(what)
     }
 }
 
 /// What the declaration asks for, narrowed by the manifest; `{name}` stands for a text of `config`.
+/// `{base_url}` is known only at each call.
 fn reach(facts: &Facts, manifest: &Manifest) -> Reach {
     let mut hosts: Vec<String> = facts
         .network
@@ -241,6 +258,7 @@ fn reach(facts: &Facts, manifest: &Manifest) -> Reach {
                 .strip_prefix('{')
                 .and_then(|rest| rest.strip_suffix('}'));
             let configured = name
+                .filter(|name| *name != "base_url")
                 .and_then(|name| manifest.config.get(name))
                 .and_then(|v| v.as_str());
             configured.map_or_else(|| place.clone(), str::to_owned)

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod units;
+
 /// Runs providers that are a declaration and nothing else.
 pub const GENERIC_LIBRARY: &str = "libprovider_declared.so";
 
@@ -36,6 +38,9 @@ pub struct Manifest {
     /// The OAuth client that this instance shares with its workspaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth_client: Option<OauthClient>,
+    /// Where the service's OAuth is, if not where the declaration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<OauthEndpoints>,
     /// What one provider may use.
     #[serde(default, skip_serializing_if = "Limits::is_default")]
     pub limits: Limits,
@@ -68,6 +73,36 @@ pub struct OauthClient {
     pub shared: bool,
 }
 
+/// Addresses of a service's OAuth, absolute.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OauthEndpoints {
+    /// Where a browser is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorize_url: Option<String>,
+    /// Where codes and refresh tokens are exchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_url: Option<String>,
+    /// Where tokens are given back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke_url: Option<String>,
+}
+
+impl OauthEndpoints {
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let urls = [&self.authorize_url, &self.token_url, &self.revoke_url];
+        for url in urls.into_iter().flatten() {
+            let is_absolute = url::Url::parse(url)
+                .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            if !is_absolute {
+                let expected = "expected an address like https://acme.example/oauth/token";
+                return Err(("oauth", format!("found `{url}`, {expected}")));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Bounds on one provider.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -75,15 +110,23 @@ pub struct Limits {
     /// A reading of one request that takes longer is named in the log. Default one second.
     #[serde(
         default,
-        with = "text_duration",
+        with = "units::text_duration",
         skip_serializing_if = "Option::is_none"
     )]
     pub dispatch_timeout: Option<Duration>,
     /// The largest request body, in bytes. Default 25 MiB.
-    #[serde(default, with = "text_size", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "units::text_size",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub body_max: Option<usize>,
     /// Requests a second over all endpoints of the provider. Default: no limit.
-    #[serde(default, with = "text_rate", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "units::text_rate",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub rate: Option<u32>,
 }
 
@@ -133,6 +176,7 @@ impl Manifest {
             isolation: Isolation::InProcess,
             config: BTreeMap::new(),
             oauth_client: None,
+            oauth: None,
             limits: Limits::default(),
             permissions: None,
         }
@@ -164,7 +208,11 @@ impl Manifest {
             reason,
         };
         let manifest: Manifest =
-            serde_yaml::from_str(text).map_err(|error| malformed(error.to_string()))?;
+            serde_yaml::from_str(text).map_err(|error| match error.to_string() {
+                said if said.contains(" at line ") => malformed(said),
+                // The library does not name the line of what is missing from the whole.
+                said => malformed(format!("line 1: {said}")),
+            })?;
         manifest.check().map_err(|(key, reason)| {
             malformed(format!("line {}: `{key}`: {reason}", line_of(text, key)))
         })?;
@@ -214,6 +262,9 @@ impl Manifest {
                 "sha256",
                 format!("found `{pin}`, expected 64 lower-case hexadecimal digits"),
             ));
+        }
+        if let Some(oauth) = &self.oauth {
+            oauth.check()?;
         }
         if self.isolation == Isolation::Process {
             return Err((
@@ -293,96 +344,6 @@ impl Limits {
     }
 }
 
-macro_rules! text_unit {
-    ($module:ident, $value:ty, $parse:expr, $print:expr, $shape:literal) => {
-        mod $module {
-            use serde::{Deserialize, Deserializer, Serializer};
-
-            #[allow(unused_imports)]
-            use super::*;
-
-            pub fn deserialize<'de, D>(deserializer: D) -> Result<Option<$value>, D::Error>
-            where
-                D: Deserializer<'de>,
-            {
-                let text = String::deserialize(deserializer)?;
-                let parse: fn(&str) -> Option<$value> = $parse;
-                parse(&text).map(Some).ok_or_else(|| {
-                    serde::de::Error::custom(format!("found `{text}`, expected {}", $shape))
-                })
-            }
-
-            pub fn serialize<S>(value: &Option<$value>, serializer: S) -> Result<S::Ok, S::Error>
-            where
-                S: Serializer,
-            {
-                let print: fn(&$value) -> String = $print;
-                match value {
-                    Some(value) => serializer.serialize_str(&print(value)),
-                    None => serializer.serialize_none(),
-                }
-            }
-        }
-    };
-}
-
-text_unit!(
-    text_duration,
-    Duration,
-    parse_duration,
-    |d| format!("{}ms", d.as_millis()),
-    "a time like `500ms`, `1s` or `2m`"
-);
-text_unit!(
-    text_size,
-    usize,
-    parse_size,
-    |size| size.to_string(),
-    "a size like `512KiB`, `25MiB` or a number of bytes"
-);
-text_unit!(
-    text_rate,
-    u32,
-    parse_rate,
-    |rate| format!("{rate}/s"),
-    "a rate like `500/s`"
-);
-
-fn split_unit(text: &str) -> Option<(u64, &str)> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let number = text[..digits].parse().ok()?;
-    Some((number, text[digits..].trim_start()))
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    match split_unit(text)? {
-        (number, "ms") => Some(Duration::from_millis(number)),
-        (number, "s") => Some(Duration::from_secs(number)),
-        (number, "m") => Some(Duration::from_secs(number.checked_mul(60)?)),
-        (number, "h") => Some(Duration::from_secs(number.checked_mul(3600)?)),
-        _ => None,
-    }
-}
-
-fn parse_size(text: &str) -> Option<usize> {
-    let (number, unit) = split_unit(text)?;
-    let factor = match unit {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    usize::try_from(number.checked_mul(factor)?).ok()
-}
-
-fn parse_rate(text: &str) -> Option<u32> {
-    match split_unit(text)? {
-        (number, "/s") if number > 0 => u32::try_from(number).ok(),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use expect_test::{Expect, expect};
@@ -412,7 +373,7 @@ mod tests {
         check(
             "provider: acme\nlibary: a.so\n",
             expect![
-                "manifests/acme.yaml: unknown field `libary`, expected one of `provider`, `enabled`, `library`, `declaration`, `sha256`, `isolation`, `config`, `oauth_client`, `limits`, `permissions` at line 2 column 1"
+                "manifests/acme.yaml: unknown field `libary`, expected one of `provider`, `enabled`, `library`, `declaration`, `sha256`, `isolation`, `config`, `oauth_client`, `oauth`, `limits`, `permissions` at line 2 column 1"
             ],
         );
         check(
@@ -432,6 +393,10 @@ mod tests {
             expect![
                 "manifests/acme.yaml: line 1: `provider`: needs `library: FILE.so` or `declaration: FILE.yaml`"
             ],
+        );
+        check(
+            "library: a.so\n",
+            expect!["manifests/acme.yaml: line 1: missing field `provider`"],
         );
         check(
             "provider: other\nlibrary: a.so\n",

@@ -16,6 +16,8 @@
 
 pub mod manifest;
 
+pub mod auth;
+
 pub mod library_file;
 
 pub mod probe;
@@ -36,10 +38,13 @@ pub mod load;
 
 mod seen;
 
+mod sound;
+
 mod reconcile;
 
 pub mod registry;
 
+pub use auth::AuthFacts;
 pub use library_file::{LibraryFile, Refusal};
 pub use live::LiveProvider;
 pub use registry::{Folders, Found, ProviderRow, ProviderState, Registry};

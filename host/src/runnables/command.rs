@@ -1,5 +1,6 @@
 //! Running a program once.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::runnables::programs::{CommandDirs, ProgramError};
 use crate::runnables::report::{AttemptReport, result_of};
 use crate::runnables::secrets::RunnableSecrets;
 use crate::runnables::spec::{CommandSpec, Stdin};
+use crate::runnables::strays;
 
 /// How long pipes are read after the program and its group have ended: what they still hold is read
 /// at once; a process that left the group and keeps a pipe open is not waited for.
@@ -66,6 +68,9 @@ pub(super) async fn run(
     let mut stdout = Kept::up_to(spec.stdout_max);
     let mut stderr = Kept::up_to(spec.stderr_max);
     let (in_time, status) = attend(spec, &mut group, job, &mut stdout, &mut stderr).await;
+    if !in_time {
+        strays::end(HashSet::from([(job.job_id.clone(), job.attempt)])).await;
+    }
     let report = match (in_time, status) {
         (false, _) => AttemptReport::not_ok(
             AttemptOutcome::Timeout,

@@ -3,21 +3,25 @@
 //! - [`spec`]: what a version says, checked field by field; [`secrets`]: what it keeps sealed.
 //! - [`job`]: what an attempt is told; [`report`]: what it tells.
 //! - [`programs`]: which programs may be run at all.
-//! - `command`, `output`, `group`: a program, what it prints, and the end of all its processes.
+//! - `command`, `output`, `group`: a program, what it prints, and the end of its process group.
+//! - [`strays`]: processes that outlived their attempt, found and ended.
 //! - `request`, `signature`, `cloudevents`, `retry_after`: an HTTP target.
 //! - [`Runner`]: all of it behind one call.
 //!
 //! Promises: no shell; a program lies under a folder that the operator allowed, checked after links
 //! are resolved when it is saved and again when it is run; every attempt ends at its deadline, with
-//! its whole process group; memory stays bounded whatever a target prints or answers; dropping the
-//! future of a run ends what it started. Not promised: that a program which leaves its process
-//! group on purpose (`setsid`) is ended with it; such a program is one the operator placed there.
+//! its whole process group and what left the group; memory stays bounded whatever a target prints or
+//! answers; dropping the future of a run ends its group. What a program that ends by itself leaves
+//! behind outside its group (`setsid`) stays: it was meant to. Not promised: that a program which
+//! leaves its group and empties its environment too is ended; such a program is one the operator
+//! placed there.
 
 pub mod job;
 pub mod programs;
 pub mod report;
 pub mod secrets;
 pub mod spec;
+pub mod strays;
 
 mod cloudevents;
 mod command;
@@ -30,6 +34,7 @@ mod retry_after;
 mod runner;
 mod signature;
 
+pub use environment::check_variable_name;
 pub use job::{EventContext, JobContext};
 pub use programs::{CommandDirs, ProgramError};
 pub use report::{AttemptReport, Retry};

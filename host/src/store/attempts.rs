@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use sqlx::AnyConnection;
-
+use super::connection::Connection;
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
 use super::sql::{FromRow, Row, Statement, Text};
@@ -32,9 +31,11 @@ impl Store {
         let mut connection = self.database.read().await?;
         Statement::new(
             "list attempts",
-            "select id, job_id, number, fence, host_id, started_at, finished_at, outcome, exit_code, \
-             signal, http_status, stdout, stderr, result, error from attempts \
-             where job_id = $1 order by fence",
+            "select a.id, a.job_id, a.number, a.fence, a.host_id, a.started_at, a.finished_at, \
+             a.outcome, a.exit_code, a.signal, a.http_status, a.stdout, a.stderr, \
+             case when a.outcome = 'ok' then coalesce(a.result, j.result) else a.result end as result, \
+             a.error from attempts a left join jobs j on j.id = a.job_id \
+             where a.job_id = $1 order by a.fence",
         )
         .bind(job)
         .all(&mut connection)
@@ -77,7 +78,7 @@ static FIND_ATTEMPTS: ManyRows =
 
 /// Moves the jobs whose fence holds and inserts their attempts. One answer for each, in their order.
 pub(super) async fn finish(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     finished: &[&Finished],
 ) -> Result<Vec<bool>, StoreError> {
@@ -141,7 +142,7 @@ fn push_move(update: &mut Statement, end: &Finished) {
 }
 
 async fn insert_attempts(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     finished: &[&Finished],
 ) -> Result<(), StoreError> {
@@ -165,7 +166,11 @@ async fn insert_attempts(
             insert.push(attempt.http_status.map(i64::from));
             insert.push(&attempt.stdout);
             insert.push(&attempt.stderr);
-            insert.push(&attempt.result);
+            // What is the job's result stands there, and is not written twice.
+            insert.push(match end.next {
+                Next::Done => &None,
+                _ => &attempt.result,
+            });
             insert.push(&attempt.error);
         }
         insert.run(connection).await?;
@@ -174,7 +179,7 @@ async fn insert_attempts(
 }
 
 async fn find_attempts(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     finished: &[&Finished],
 ) -> Result<HashSet<String>, StoreError> {
@@ -201,7 +206,7 @@ pub(super) struct CutOff {
 
 /// Writes the attempt of a running job that is taken from its host.
 pub(super) async fn insert_cut_off(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     job: &Job,
     end: CutOff,
 ) -> Result<(), StoreError> {

@@ -7,9 +7,8 @@
 
 use std::collections::HashMap;
 
-use sqlx::AnyConnection;
-
 use super::body::Stored;
+use super::connection::Connection;
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
 use super::sql::{FromRow, Row, Statement};
@@ -134,7 +133,7 @@ impl PackedCall {
 
 /// Inserts the rows; one answer for each call, in their order.
 pub(super) async fn insert(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     calls: &[&PackedCall],
     now: Millis,
@@ -191,7 +190,7 @@ static SELECT_OWNERS: ManyRows = ManyRows::new(
 
 /// Which jobs each key of this batch stands for.
 async fn claim_keys<'a>(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     calls: &[&'a PackedCall],
     now: Millis,
@@ -278,7 +277,7 @@ static INSERT_REQUESTS: ManyRows = ManyRows::new(
 );
 
 async fn insert_requests(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     rows: &[(&PackedCall, &Called)],
 ) -> Result<(), StoreError> {
@@ -322,7 +321,7 @@ static INSERT_JOBS: ManyRows = ManyRows::new(
 );
 
 async fn insert_jobs(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     jobs: &[(&PackedCall, &PackedCallJob)],
 ) -> Result<(), StoreError> {
@@ -374,7 +373,7 @@ static INSERT_WIPES: ManyRows = ManyRows::new(
 );
 
 async fn insert_wipes(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     jobs: &[(&PackedCall, &PackedCallJob)],
 ) -> Result<(), StoreError> {

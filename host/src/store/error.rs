@@ -90,6 +90,16 @@ impl StoreError {
     }
 
     pub(super) fn seal(operation: &'static str, source: SealError) -> StoreError {
+        if source.is_passing() {
+            let source = std::error::Error::source(&source).map_or_else(
+                || Cause::new(&source),
+                |cause| Cause::new(format_args!("{source}: {cause}")),
+            );
+            return StoreError::Unavailable { operation, source };
+        }
+        if let SealError::NotWritable = source {
+            return StoreError::Conflict(source.to_string());
+        }
         StoreError::Seal {
             operation,
             source: Arc::new(source),
@@ -114,6 +124,28 @@ impl StoreError {
                 format!("{operation}: it names something that is not there, or something names it"),
             ),
             Error::Database(said) if is_passing(said.code().as_deref()) => {
+                StoreError::Unavailable { operation, source }
+            }
+            _ => StoreError::Database { operation, source },
+        }
+    }
+
+    /// The same for the direct connection to SQLite.
+    pub(super) fn of_direct(operation: &'static str, error: rusqlite::Error) -> StoreError {
+        let source = Cause::new(&error);
+        let code = match error.sqlite_error() {
+            Some(said) => said.extended_code,
+            None => return StoreError::Database { operation, source },
+        };
+        match code {
+            rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+            | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY => {
+                StoreError::Conflict(format!("{operation}: it is there already"))
+            }
+            rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY => StoreError::Conflict(format!(
+                "{operation}: it names something that is not there, or something names it"
+            )),
+            code if is_passing(Some(&code.to_string())) => {
                 StoreError::Unavailable { operation, source }
             }
             _ => StoreError::Database { operation, source },

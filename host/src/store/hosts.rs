@@ -7,8 +7,23 @@ use crate::id::HostId;
 use crate::model::Host;
 
 impl Store {
-    /// Notes that this host is alive; the first time also when it started.
+    /// Notes that this host is alive; the first time also when it started. Since it is called again
+    /// and again, it also shows whether anything can be written when nothing else is.
     pub async fn note_host(&self, id: &HostId, now: Millis) -> Result<(), StoreError> {
+        /// A row of this table.
+        const BYTES: u64 = 64;
+        let noted = self.write_host(id, now).await;
+        match &noted {
+            Ok(()) => self.database.health.wrote(BYTES, self.clock.now()),
+            Err(error) if error.is_unavailable() => {
+                self.database.health.failed(BYTES, self.clock.now());
+            }
+            Err(_) => {}
+        }
+        noted
+    }
+
+    async fn write_host(&self, id: &HostId, now: Millis) -> Result<(), StoreError> {
         let mut connection = self.database.writer().await?;
         Statement::new(
             "note a host",

@@ -56,7 +56,10 @@ mod tenants;
 mod triggers;
 
 mod body;
+mod connection;
 mod database;
+mod direct;
+mod health;
 mod migrations;
 mod rows;
 mod select;

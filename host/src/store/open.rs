@@ -61,7 +61,7 @@ impl Store {
         let database = Arc::new(Database::connect(&config).await?);
         migrations::run(&database).await?;
         keys::check(&database, &keys, clock.now()).await?;
-        let writer = Writer::start(database.clone(), &config, clock.clone());
+        let writer = Writer::start(database.clone(), &config, clock.clone())?;
         Ok(Store {
             database,
             writer,
@@ -70,7 +70,18 @@ impl Store {
         })
     }
 
-    /// Whether the database answers, for `/readyz`.
+    /// Whether the database answers, and took what was last written, for `/readyz`.
+    pub async fn check_ready(&self) -> Result<(), StoreError> {
+        if !self.database.health.is_well() {
+            return Err(StoreError::unavailable(
+                "write to the database",
+                "the last write failed",
+            ));
+        }
+        self.ping().await
+    }
+
+    /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let mut connection = self.database.read().await?;
         Statement::new(

@@ -90,15 +90,17 @@ impl Store {
         id: &CredentialId,
         fence: i64,
         due_at: Option<Millis>,
+        reason: &str,
     ) -> Result<(), StoreError> {
         let mut connection = self.database.writer().await?;
         Statement::new(
             "postpone the renewal of a credential",
             "update credentials set refresh_due_at = $1, \
-             refresh_failures = refresh_failures + 1, lease_owner = null, \
-             lease_expires_at = null where id = $2 and fence = $3",
+             refresh_failures = refresh_failures + 1, state_reason = $2, lease_owner = null, \
+             lease_expires_at = null where id = $3 and fence = $4",
         )
         .bind(due_at)
+        .bind(reason)
         .bind(id)
         .bind(fence)
         .run(&mut connection)
@@ -129,6 +131,26 @@ impl Store {
         .run(&mut connection)
         .await?;
         Ok(refused > 0)
+    }
+
+    /// Keeps what the provider said of a credential's account.
+    pub async fn note_account(
+        &self,
+        id: &CredentialId,
+        account_id: &str,
+        account_name: &str,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.database.writer().await?;
+        Statement::new(
+            "note a credential's account",
+            "update credentials set account_id = $1, account_name = $2 where id = $3",
+        )
+        .bind(account_id)
+        .bind(account_name)
+        .bind(id)
+        .run(&mut connection)
+        .await
+        .map(|_| ())
     }
 
     /// The service asks to be left alone by this credential until then; never shortens.

@@ -156,6 +156,15 @@ impl Store {
         .await
     }
 
+    /// By its id, also if it is revoked or expired.
+    pub async fn token(&self, id: &TokenId) -> Result<Option<Token>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Statement::new("read a token", concat!(select_tokens!(), " where id = $1"))
+            .bind(id)
+            .one(&mut connection)
+            .await
+    }
+
     /// All tokens, or those of one workspace, newest first.
     pub async fn list_tokens(
         &self,

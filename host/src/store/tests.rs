@@ -1,15 +1,17 @@
 //! Tests that need the store's own connections; all others stand in `host/tests/store/`.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use sqlx::{Executor, Row};
 use tempfile::TempDir;
 
 use super::sql::{Statement, Text};
-use super::{DatabaseConfig, Store};
+use super::{DatabaseConfig, Store, StoreError};
 use crate::clock::{Clock, Millis};
-use crate::id::{RequestId, SubscriptionId, WorkspaceId};
+use crate::id::{HostId, RequestId, SubscriptionId, WorkspaceId};
 use crate::model::{Append, Appended, NewRequest, Queue, RequestOutcome};
-use crate::seal::KeyRing;
+use crate::seal::{KeyRing, SealError};
 
 async fn open() -> (Store, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -49,8 +51,8 @@ fn append(bytes: usize) -> Append {
 }
 
 async fn set(store: &Store, pragma: &'static str) {
-    let mut writer = store.database.writer().await.expect("the writer");
-    writer.execute(sqlx::raw_sql(pragma)).await.expect("set");
+    let mut direct = store.database.direct().await.expect("SQLite");
+    direct.batch("set", pragma).expect("set");
 }
 
 #[tokio::test]
@@ -86,6 +88,46 @@ async fn a_full_disk_is_unavailable_and_heals_by_itself() {
     assert_eq!(checked.expect("a row").0, "ok");
 }
 
+/// With nobody writing for a probe: the last writes tell.
+#[tokio::test]
+async fn a_store_that_takes_nothing_more_is_not_ready() {
+    let (store, _folder) = open().await;
+    let host = HostId::generate(Millis(1));
+    let beat = async || store.note_host(&host, store.clock.now()).await;
+    beat().await.expect("noted");
+    store.check_ready().await.expect("ready");
+    set(&store, "pragma max_page_count = 1").await;
+    store.append(append(500_000)).await.expect_err("no room");
+    beat().await.expect("what is small finds room");
+    let error = store.check_ready().await.expect_err("not ready");
+    assert!(error.is_unavailable());
+    set(&store, "pragma max_page_count = 1000000").await;
+    store.clock.advance(Duration::from_secs(30));
+    store
+        .check_ready()
+        .await
+        .expect_err("nothing was written since");
+    beat().await.expect("noted");
+    store.check_ready().await.expect("ready again");
+    store.close().await;
+    beat().await.expect_err("closed");
+    store.check_ready().await.expect_err("closed");
+}
+
+#[tokio::test]
+async fn a_rotation_that_finds_no_room_may_be_repeated() {
+    let (store, _folder) = open().await;
+    let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    let path = "keys".into();
+    let error = StoreError::seal("add a key", SealError::KeyFile { path, source: full });
+    assert!(error.is_unavailable(), "{error:?}");
+    let error = store
+        .rotate_keys()
+        .await
+        .expect_err("its keys are in no file");
+    assert!(error.is_conflict(), "{error:?}");
+}
+
 #[tokio::test]
 async fn commits_are_synced_and_checkpoints_left_to_their_task() {
     let (store, _folder) = open().await;
@@ -112,8 +154,7 @@ async fn a_checkpoint_lets_the_log_begin_anew() {
         store.append(append(500_000)).await.expect("appended");
     }
     let before = log_size();
-    let growth = super::sqlite::LogGrowth::default();
-    super::sqlite::checkpoint(&store.database, &growth)
+    super::sqlite::checkpoint(&store.database, 1)
         .await
         .expect("carried over");
     for _ in 0..4 {

@@ -242,6 +242,22 @@ async fn jobs_are_shown_cancelled_and_replayed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_is_said_once_and_asks_for_nothing_that_is_there() {
+    let served = Served::start(StatusCode::OK).await;
+    let said = served.refused(&["workspace", "create", "../x"]).await;
+    assert_eq!(said.matches("letters").count(), 1, "{said}");
+    assert!(said.contains("(/name)"), "{said}");
+    // The harness sets TRIGGERD_URL and TRIGGERD_TOKEN.
+    let output = served.run(&["send", "acme"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("<EVENT>") && !said.contains("--token"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_and_workspaces_are_managed() {
     let served = Served::start(StatusCode::OK).await;
     served.run_ok(&["workspace", "create", "third"]).await;

@@ -76,6 +76,30 @@ async fn every_route_but_health_needs_a_token() {
 }
 
 #[tokio::test]
+async fn no_call_ignores_a_query_key_that_it_does_not_know() {
+    let api = Api::start().await;
+    api.apply("", document()).await;
+    let before = api.get("triggers").await;
+    let mut tried = 0;
+    for (method, path) in operations() {
+        if OPEN.contains(&path.as_str()) || !path.starts_with("/api/") {
+            continue;
+        }
+        let path = format!("{}?dryrun=true", filled(&path, "default"));
+        let answer = api.call(&method, &path, &api.admin, Some(json!({}))).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{method} {path}");
+        assert!(
+            answer.text.contains("unknown key `dryrun`"),
+            "{}",
+            answer.text
+        );
+        tried += 1;
+    }
+    assert!(tried > 30, "{tried}");
+    assert_eq!(api.get("triggers").await, before, "nothing was deleted");
+}
+
+#[tokio::test]
 async fn a_token_of_another_workspace_finds_nothing() {
     let api = Api::start().await;
     api.apply("", document()).await;

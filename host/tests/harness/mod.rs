@@ -27,6 +27,8 @@ pub struct Options {
     pub no_plugins: bool,
     /// Starts without the manifest of the provider.
     pub no_manifests: bool,
+    /// Where its log goes; a file in its folder if absent.
+    pub log: Option<PathBuf>,
 }
 
 /// A running host.
@@ -106,7 +108,7 @@ impl Host {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
-            .open(self.path("log"))
+            .open(self.options.log.clone().unwrap_or_else(|| self.path("log")))
             .expect("a log");
         let child = Command::new(env!("CARGO_BIN_EXE_triggerd"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
@@ -195,16 +197,31 @@ impl Host {
 
     /// Runs a client command against this host.
     pub fn cli(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_triggerd"))
+        self.client_command(arguments)
+            .output()
+            .expect("the client runs")
+    }
+
+    /// Starts a client command against this host and does not wait for its end.
+    pub fn start_cli(&self, arguments: &[&str]) -> Child {
+        self.client_command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the client starts")
+    }
+
+    fn client_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_triggerd"));
+        command
             .args(arguments)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("TRIGGERD_URL", &self.url)
             .env("TRIGGERD_TOKEN", &self.token)
             .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .output()
-            .expect("the client runs")
+            .stdin(Stdio::null());
+        command
     }
 
     /// The same, and it must work; returns what it printed.

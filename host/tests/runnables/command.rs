@@ -268,6 +268,20 @@ async fn a_hanging_program_is_killed_with_all_its_children() {
 }
 
 #[tokio::test]
+async fn what_left_the_group_of_a_hanging_program_is_killed_too() {
+    let programs =
+        Programs::script("setsid sh -c 'echo $$; sleep 600 & echo $!; wait' &\nsleep 600");
+    let spec = json!({"argv": ["run"], "timeout_ms": 700});
+    let report = programs.run(spec, &job("{}")).await;
+    assert_eq!(report.outcome, AttemptOutcome::Timeout);
+    let said = text(&report.stdout);
+    assert_eq!(said.lines().count(), 2, "{said}");
+    for stray in said.lines() {
+        assert!(is_gone(stray).await, "{stray} is still there");
+    }
+}
+
+#[tokio::test]
 async fn children_left_behind_by_a_program_that_ended_are_killed() {
     let begun = Instant::now();
     let report = run_script("sleep 600 &\necho $!").await;

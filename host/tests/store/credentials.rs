@@ -287,7 +287,7 @@ async fn a_lease_that_is_over_is_taken_and_the_late_refusal_counts_for_nothing(f
     );
     let due = Some(fixture.later(1));
     store
-        .postpone_refresh(&id, first, due)
+        .postpone_refresh(&id, first, due, "away")
         .await
         .expect("asked");
     assert_eq!(read(&fixture, &id).await.refresh_failures, 0);
@@ -322,7 +322,7 @@ async fn a_failed_renewal_is_due_again(fixture: Fixture) {
     let due = fixture.later(90);
     let store = &fixture.store;
     store
-        .postpone_refresh(&id, fence, Some(due))
+        .postpone_refresh(&id, fence, Some(due), "away")
         .await
         .expect("kept");
     let found = read(&fixture, &id).await;

@@ -115,6 +115,8 @@ struct Round<'a> {
 impl Round<'_> {
     async fn play(&mut self) -> Result<(), Failure> {
         self.read_log().await?;
+        let expired = self.ledger.expire(self.now_ms - KEPT_MS, self.now_ms);
+        self.note(expired, "failed for three days; given up");
         if self.cursor.reading.is_none() && self.wait.is_none() {
             self.send_again().await?;
         }
@@ -191,24 +193,24 @@ impl Round<'_> {
                 break;
             }
         }
-        self.note(first_time, "failed and were asked for again");
-        self.note(refused, "failed, and GitHub refuses to send them again");
+        self.note(first_time, "had failed; asked for again");
+        self.note(refused, "failed, which GitHub refuses to send again");
         Ok(())
     }
 
     fn note(&mut self, deliveries: usize, what: &str) {
-        if deliveries > 0 {
-            self.notes.push(format!("{deliveries} deliveries {what}"));
+        match deliveries {
+            0 => {}
+            1 => self.notes.push(format!("1 delivery {what}")),
+            _ => self.notes.push(format!("{deliveries} deliveries {what}")),
         }
     }
 
     fn answer(mut self, begun: &Cursor) -> Pulled {
-        let expired = self.ledger.expire(self.now_ms - KEPT_MS);
-        self.note(expired, "failed for three days and are given up");
         let left_out = self.ledger.left_out();
         self.note(
             left_out,
-            "failed and are too many to be kept in mind: redeliver them at GitHub",
+            "failed, too many to be kept in mind: to be redelivered at GitHub by hand",
         );
         let is_read = self.cursor.reading.is_none();
         self.ledger.forget_settled(match is_read {

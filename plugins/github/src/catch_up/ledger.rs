@@ -108,7 +108,7 @@ impl Ledger {
     pub fn due(&self, now_ms: i64, count_max: usize) -> Vec<Due> {
         let mut due: Vec<(&String, &Entry)> = self
             .open()
-            .filter(|(_, entry)| entry.due_ms <= now_ms)
+            .filter(|(_, entry)| entry.is_due(now_ms))
             .collect();
         due.sort_by_key(|(_, entry)| (entry.first_ms, entry.id));
         due.into_iter()
@@ -134,17 +134,15 @@ impl Ledger {
     /// There is nothing more to be done about it.
     pub fn settle(&mut self, guid: &str, now_ms: i64) {
         if let Some(entry) = self.entries.get_mut(guid) {
-            entry.settled = true;
-            entry.last_ms = entry.last_ms.max(now_ms);
+            entry.settle(now_ms);
         }
     }
 
     /// Gives up what first failed before this, and counts it.
-    pub fn expire(&mut self, before_ms: i64) -> usize {
-        let count = self.entries.len();
-        self.entries
-            .retain(|_, entry| entry.settled || entry.first_ms >= before_ms);
-        count - self.entries.len()
+    pub fn expire(&mut self, before_ms: i64, now_ms: i64) -> usize {
+        let entries = self.entries.values_mut();
+        let expired = entries.filter(|entry| !entry.settled && entry.first_ms < before_ms);
+        expired.map(|entry| entry.settle(now_ms)).count()
     }
 
     /// Lets go of what is settled, down to where the log is read next time.
@@ -179,6 +177,17 @@ impl Ledger {
 }
 
 impl Entry {
+    /// A moment that lies too far ahead is from a clock that was wrong.
+    fn is_due(&self, now_ms: i64) -> bool {
+        !(now_ms + 1..=now_ms + BACKOFF_MAX_MS).contains(&self.due_ms)
+    }
+
+    /// An attempt that is under way may still show in the log.
+    fn settle(&mut self, now_ms: i64) {
+        self.settled = true;
+        self.last_ms = self.last_ms.max(now_ms);
+    }
+
     fn row((guid, entry): (&String, &Self)) -> Row {
         (
             guid.clone(),

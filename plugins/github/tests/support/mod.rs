@@ -2,7 +2,7 @@
 #![allow(dead_code)] // Each test binary uses a part.
 
 pub mod github_api;
-pub mod openapi;
+pub mod scene;
 
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};

@@ -1,0 +1,231 @@
+//! A browser that comes back from the service: its state is used up, the code becomes tokens, the
+//! tokens a credential.
+
+use serde_json::Map;
+
+use super::checking::CredentialDraft;
+use super::client::Client;
+use super::connecting::{check_name, cookie_name, hash, redirect};
+use super::exchange::shown;
+use super::failure::{CheckError, ConnectError};
+use super::refreshing::first_times;
+use super::secrets::Secrets;
+use super::state::Credentials;
+use super::token_set::TokenSet;
+use crate::id::{CredentialId, TokenId};
+use crate::model::{
+    Actor, Change, Connect, Credential, CredentialKind, CredentialUpdate, NewCredential,
+    TakenConnect,
+};
+use crate::secret::Secret;
+use crate::store::StoreError;
+
+/// The longest code or state that is looked at.
+const PARAMETER_MAX: usize = 4096;
+
+/// What a browser brings back.
+#[derive(Clone, Debug, Default)]
+pub struct Arrival {
+    pub state: Option<Secret<String>>,
+    pub code: Option<Secret<String>>,
+    pub error: Option<String>,
+    pub error_description: Option<String>,
+    /// Its cookies, by name.
+    pub cookies: Vec<(String, Secret<String>)>,
+}
+
+/// An account that is connected now.
+#[derive(Clone, Debug)]
+pub struct Connected {
+    pub provider: String,
+    /// Of the credential.
+    pub name: String,
+    pub account_name: Option<String>,
+}
+
+impl Credentials {
+    /// A browser came back.
+    pub async fn arrive(&self, arrival: Arrival) -> Result<Connected, ConnectError> {
+        let state = arrival.state.as_ref().filter(|state| is_sane(state));
+        let state = state.ok_or(ConnectError::NoState)?;
+        let named = cookie_name(state);
+        let mut cookies = arrival.cookies.iter();
+        let session = cookies.find(|(name, _)| *name == named);
+        let (_, session) = session.ok_or(ConnectError::NoState)?;
+        let (state, session) = (hash(state), hash(session));
+        let taken = self.0.store.take_connect(&state, &session).await?;
+        let taken = taken.ok_or(ConnectError::NoState)?;
+        let id = taken.connect.id.clone();
+        let ended = self.end(taken, &arrival).await;
+        let told = match &ended {
+            Ok((credential, _)) => self.0.store.finish_connect(&id, Ok(credential)).await,
+            Err(error) => {
+                tracing::info!(connect = %id, %error, "an account was not connected");
+                let reason = error.to_string();
+                self.0.store.finish_connect(&id, Err(&reason)).await
+            }
+        };
+        self.0.connected.notify_waiters();
+        told?;
+        ended.map(|(_, connected)| connected)
+    }
+
+    async fn end(
+        &self,
+        taken: TakenConnect,
+        arrival: &Arrival,
+    ) -> Result<(CredentialId, Connected), ConnectError> {
+        let connect = taken.connect;
+        if let Some(error) = &arrival.error {
+            let said = arrival.error_description.as_deref().unwrap_or_default();
+            let said = shown(&format!("{error} {said}"), &[]);
+            return Err(ConnectError::Refused(format!(
+                "the service sent the browser back with `{}`",
+                said.trim()
+            )));
+        }
+        let code = arrival.code.as_ref().filter(|code| is_sane(code));
+        let code = code.ok_or_else(|| {
+            ConnectError::Refused("the service sent the browser back without a code".to_owned())
+        })?;
+        if !self.is_still_good(&connect.token_id).await? {
+            return Err(ConnectError::Refused(
+                "the API token that asked for it is not good any more".to_owned(),
+            ));
+        }
+        let client = self.client_of(&connect).await?;
+        let given = client
+            .exchange(&self.0.outbound, code, &redirect(&connect)?, taken.verifier)
+            .await;
+        let tokens = given.map_err(|error| ConnectError::Refused(error.to_string()))?;
+        self.keep_connected(&connect, &client, &tokens).await
+    }
+
+    /// The credential is made, or made anew if it is the same account's.
+    async fn keep_connected(
+        &self,
+        connect: &Connect,
+        client: &Client,
+        tokens: &TokenSet,
+    ) -> Result<(CredentialId, Connected), ConnectError> {
+        let store = &self.0.store;
+        let before = store
+            .credential_by_name(&connect.workspace_id, &connect.name)
+            .await?;
+        check_name(before.as_ref(), &connect.name, &connect.provider)?;
+        let secrets = tokens.secrets(Secrets::default());
+        let account = self.whose(connect, &secrets).await?;
+        let (account_id, account_name) = account.unzip();
+        let scopes = tokens.scopes.clone();
+        let scopes = scopes.unwrap_or_else(|| client.oauth.scopes.clone());
+        let (expires_at, refresh_due_at, secrets) =
+            first_times(tokens, &secrets, self.0.clock.now());
+        let (id, change) = match before {
+            Some(before) => {
+                check_account(&before, account_id.as_deref(), account_name.as_deref())?;
+                let update = CredentialUpdate {
+                    id: before.id.clone(),
+                    revision: before.revision,
+                    integration_id: connect.integration_id.clone(),
+                    fields: before.fields,
+                    secrets,
+                    account_id,
+                    account_name: account_name.clone(),
+                    scopes,
+                    expires_at,
+                    refresh_due_at,
+                };
+                (before.id, Change::UpdateCredential(update))
+            }
+            None => {
+                let id = CredentialId::generate(self.0.clock.now());
+                let new = NewCredential {
+                    id: id.clone(),
+                    workspace_id: connect.workspace_id.clone(),
+                    name: connect.name.clone(),
+                    provider: connect.provider.clone(),
+                    integration_id: connect.integration_id.clone(),
+                    kind: CredentialKind::Oauth,
+                    fields: Map::new(),
+                    secrets,
+                    account_id,
+                    account_name: account_name.clone(),
+                    scopes,
+                    expires_at,
+                    refresh_due_at,
+                };
+                (id, Change::CreateCredential(new))
+            }
+        };
+        let actor = Actor {
+            workspace_id: connect.workspace_id.clone(),
+            token_id: Some(connect.token_id.clone()),
+        };
+        store.apply(&actor, vec![change]).await?;
+        self.announce(&id);
+        let connected = Connected {
+            provider: connect.provider.clone(),
+            name: connect.name.clone(),
+            account_name,
+        };
+        Ok((id, connected))
+    }
+
+    /// Id and name of the account. A service that cannot be asked now is no reason to throw its
+    /// tokens away.
+    async fn whose(
+        &self,
+        connect: &Connect,
+        secrets: &Secrets,
+    ) -> Result<Option<(String, String)>, ConnectError> {
+        let integration = match &connect.integration_id {
+            Some(id) => self.0.store.integration(&connect.workspace_id, id).await?,
+            None => None,
+        };
+        let draft = CredentialDraft {
+            provider: connect.provider.clone(),
+            kind: CredentialKind::Oauth,
+            fields: Map::new(),
+            secrets: secrets.to_text(),
+            base_url: integration.and_then(|integration| integration.base_url),
+        };
+        match self.check(&draft).await {
+            Ok(checked) => Ok(checked.account.map(|account| (account.id, account.name))),
+            Err(CheckError::Wrong { message, .. }) => Err(ConnectError::Refused(message)),
+            Err(CheckError::Unavailable(reason)) => {
+                tracing::warn!(reason, "whose account was connected is not known yet");
+                Ok(None)
+            }
+            Err(CheckError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    async fn is_still_good(&self, token: &TokenId) -> Result<bool, StoreError> {
+        let now = self.0.clock.now();
+        let found = self.0.store.token(token).await?;
+        Ok(found.is_some_and(|token| {
+            token.revoked_at.is_none() && token.expires_at.is_none_or(|end| end > now)
+        }))
+    }
+}
+
+/// What hangs on a credential belongs to its account.
+fn check_account(
+    before: &Credential,
+    id: Option<&str>,
+    name: Option<&str>,
+) -> Result<(), ConnectError> {
+    match (&before.account_id, id) {
+        (Some(before_id), Some(id)) if before_id != id => Err(ConnectError::Refused(format!(
+            "`{}` belongs to the account `{}`, but `{}` was connected: sign in as the former, or take another name",
+            before.name,
+            before.account_name.as_deref().unwrap_or(before_id),
+            name.unwrap_or(id),
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn is_sane(text: &Secret<String>) -> bool {
+    !text.expose().is_empty() && text.expose().len() <= PARAMETER_MAX
+}

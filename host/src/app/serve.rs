@@ -32,6 +32,7 @@ use crate::plugins::{Folders, Registry};
 use crate::runnables::{CommandDirs, Runner};
 use crate::seal::{KEY_VARIABLE, KeyRing};
 use crate::store::{DatabaseConfig, Store};
+use crate::subscriptions::Subscriptions;
 use crate::sync::KeptState;
 use crate::tokens::Tokens;
 
@@ -163,7 +164,9 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         .await
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
     let calls = open_calls(&parts, &config, &executor, &background);
-    let router = router(&parts, &config, &runner, &executor, &public).merge(calls::router(calls));
+    let subscriptions = sync::subscriptions(&parts, &engine, &credentials, &public);
+    let router = router(&parts, &config, &runner, &executor, subscriptions, &public)
+        .merge(calls::router(calls));
 
     let local = format!("http://{}", reachable(bound));
     let server_file = ServerFile {
@@ -300,6 +303,7 @@ fn router(
     config: &Config,
     runner: &Runner,
     executor: &Executor,
+    subscriptions: Subscriptions,
     public: &str,
 ) -> axum::Router {
     let ingress = Arc::new(Ingress::new(ingress::Parts {
@@ -324,6 +328,7 @@ fn router(
             runner: runner.clone(),
             clock: parts.clock.clone(),
         }),
+        subscriptions,
         clock: parts.clock.clone(),
         metrics: Arc::clone(&parts.metrics),
         public_base: public.to_owned(),

@@ -30,10 +30,13 @@ mod integrations;
 mod jobs;
 mod keys;
 mod oauth;
+mod orphans;
 mod providers;
 mod requests;
 mod runnables;
 mod samples;
+mod subscription_actions;
+mod subscription_view;
 mod subscriptions;
 mod tokens;
 mod triggers;
@@ -43,5 +46,5 @@ pub use problem::Problem;
 pub use providers::{
     ProviderRow, ProviderState, Providers, SampleOrder, SampleRequest, SharedClientRow,
 };
-pub use routes::{openapi, router};
+pub use routes::{openapi, router, router_with};
 pub use state::{ApiState, ApiStateParts, Changed};

@@ -11,6 +11,7 @@ use crate::credentials::Credentials;
 use crate::id::{JobId, WorkspaceId};
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::subscriptions::Subscriptions;
 use crate::tokens::Tokens;
 
 /// What changed, so that others need not wait for their timers.
@@ -30,6 +31,7 @@ pub struct ApiStateParts {
     pub tokens: Arc<Tokens>,
     pub providers: Arc<dyn Providers>,
     pub credentials: Credentials,
+    pub subscriptions: Subscriptions,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     /// What endpoint addresses start with, without a slash at the end.
@@ -82,6 +84,10 @@ impl ApiState {
 
     pub(super) fn credentials(&self) -> &Credentials {
         &self.0.parts.credentials
+    }
+
+    pub(super) fn subscriptions(&self) -> &Subscriptions {
+        &self.0.parts.subscriptions
     }
 
     pub(super) fn clock(&self) -> &Clock {

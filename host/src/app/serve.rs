@@ -13,15 +13,17 @@ use super::egress::{LateCredentials, ProviderEgress};
 use super::peers::Peers;
 use super::providers::RegistryProviders;
 use super::ticks::{self, Parts};
-use super::{credentials, executor, http, logging, sync};
+use super::{credentials, data_folder, executor, http, logging, sync};
 use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
 use crate::config::{Config, reachable};
 use crate::credentials::{Credentials, CredentialsParts};
+use crate::ingress::calls::{self, Calls, Uploads};
 use crate::ingress::{self, Ingress};
-use crate::jobs::{Executor, ExecutorConfig, ExecutorParts};
+use crate::jobs::{Ended, Executor, ExecutorConfig, ExecutorParts};
 use crate::metrics::Metrics;
+use crate::model::JobState;
 use crate::outbound::{Outbound, OutboundConfig};
 use crate::plugins::load::Loader;
 use crate::plugins::probe::Prober;
@@ -30,6 +32,7 @@ use crate::plugins::{Folders, Registry};
 use crate::runnables::{CommandDirs, Runner};
 use crate::seal::{KEY_VARIABLE, KeyRing};
 use crate::store::{DatabaseConfig, Store};
+use crate::subscriptions::Subscriptions;
 use crate::sync::KeptState;
 use crate::tokens::Tokens;
 
@@ -63,6 +66,12 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let clock = Clock::system();
     make_folders(&config)?;
     let data = &config.server.data;
+    let lock = data_folder::lock(data).map_err(|error| {
+        StartError::of(
+            format!("the data folder {} cannot be used", data.display()),
+            error,
+        )
+    })?;
     let variable = std::env::var(KEY_VARIABLE).ok();
     let keys = KeyRing::load(data, variable.as_deref())
         .map_err(|error| StartError::of("the keys that seal secrets cannot be used", error))?;
@@ -96,7 +105,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         outbound.clone(),
         clock.clone(),
     );
-    let owner = executor::host_id(data, &clock)
+    let owner = data_folder::host_id(data, &clock)
         .map_err(|error| StartError::of("the data folder cannot be used", error))?;
     let parts = Parts {
         store: store.clone(),
@@ -154,7 +163,17 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     executor::start(&executor, &parts.jobs_wake, &background)
         .await
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
-    let router = router(&parts, &config, &runner, (&executor, &credentials), &public);
+    let calls = open_calls(&parts, &config, &executor, &background);
+    let subscriptions = sync::subscriptions(&parts, &engine, &credentials, &public);
+    let router = router(
+        &parts,
+        &config,
+        &runner,
+        (&executor, &credentials),
+        subscriptions,
+        &public,
+    )
+    .merge(calls::router(calls));
 
     let local = format!("http://{}", reachable(bound));
     let server_file = ServerFile {
@@ -176,13 +195,21 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let signals = tokio::spawn(wait_for_signal(ended.clone()));
     let limits = &config.limits;
     let peers = Peers::new(limits.connections_per_peer, limits.proxies.clone());
-    http::serve_http(listener, peers, router, ended, config.server.drain).await;
-    tracing::info!(
-        "the server stops: running jobs are given {} s to end",
-        config.server.drain.as_secs()
+    let drain = config.server.drain;
+    // Requests and jobs end beside each other: who stops the host waits for the time once.
+    let ending = async {
+        ended.cancelled().await;
+        tracing::info!(
+            "the server stops: running jobs are given {} s to end",
+            drain.as_secs()
+        );
+        stop.cancel();
+        executor.drain(drain).await;
+    };
+    tokio::join!(
+        http::serve_http(listener, peers, router, ended.clone(), drain),
+        ending
     );
-    stop.cancel();
-    executor.drain(config.server.drain).await;
     background.ended().await;
     engine.drain(config.server.drain).await;
     credentials.ended().await;
@@ -191,6 +218,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     }
     store.close().await;
     server_file.remove(data);
+    drop(lock);
     signals.abort();
     Ok(())
 }
@@ -250,11 +278,39 @@ fn open_registry(
     ))
 }
 
+fn open_calls(
+    parts: &Parts,
+    config: &Config,
+    executor: &Executor,
+    background: &Background,
+) -> Arc<Calls> {
+    let uploads = Uploads::new(
+        config.server.data.join("uploads"),
+        config.webhooks.uploads_max,
+    );
+    super::calls::start(parts, executor, uploads.clone(), background);
+    Arc::new(Calls::new(calls::Parts {
+        store: parts.store.clone(),
+        tokens: Arc::clone(&parts.tokens),
+        executor: executor.clone(),
+        clock: parts.clock.clone(),
+        metrics: Arc::clone(&parts.metrics),
+        jobs_wake: Arc::clone(&parts.jobs_wake),
+        uploads,
+        body_max: usize::try_from(config.limits.body_max).unwrap_or(usize::MAX),
+        read_timeout: config.limits.read_timeout,
+        wait_max: config.webhooks.wait_max,
+        include_headers: config.webhooks.include_headers.clone(),
+        in_flight_max: config.limits.webhooks_in_flight as usize,
+    }))
+}
+
 fn router(
     parts: &Parts,
     config: &Config,
     runner: &Runner,
     (executor, credentials): (&Executor, &Credentials),
+    subscriptions: Subscriptions,
     public: &str,
 ) -> axum::Router {
     let ingress = Arc::new(Ingress::new(ingress::Parts {
@@ -281,6 +337,7 @@ fn router(
             clock: parts.clock.clone(),
         }),
         credentials: credentials.clone(),
+        subscriptions,
         clock: parts.clock.clone(),
         metrics: Arc::clone(&parts.metrics),
         public_base: public.to_owned(),
@@ -294,25 +351,30 @@ fn router(
                     sync_wake.notify_one();
                 }
                 // What runs on another host is stopped there, when its lease is to be extended.
-                Changed::Cancelled(job) => drop(running.stop_attempt(&job)),
+                Changed::Cancelled(job) => {
+                    running.stop_attempt(&job);
+                    running.ends().tell(&job, || Ended {
+                        state: JobState::Cancelled,
+                        result: None,
+                        error: None,
+                    });
+                }
                 Changed::Jobs => {}
             }
             jobs_wake.notify_one();
         }),
     });
-    ingress::router(ingress).merge(api::router(state))
+    ingress::router(ingress).merge(api::router_with(state, calls::openapi()))
 }
 
 /// Where it is, and the token: shown once, like every token.
 fn greet(url: &str, token_file: &Path, first_token: Option<&str>) {
-    println!("triggerd serves on {url}");
-    match first_token {
-        Some(token) => println!(
-            "first admin token (shown once, kept in {}): {token}",
-            token_file.display()
-        ),
-        None => println!("the admin token is the one in {}", token_file.display()),
-    }
+    let file = token_file.display();
+    let token = match first_token {
+        Some(token) => format!("first admin token (shown once, kept in {file}): {token}"),
+        None => format!("the admin token is the one in {file}"),
+    };
+    logging::greet(&format!("triggerd serves on {url}\n{token}\n"));
 }
 
 fn absolute(path: &Path) -> PathBuf {

@@ -5,7 +5,7 @@ use super::failure::{CliError, Failure};
 use super::output::print_text;
 use super::{
     accounts, apply, check, connect, events, inspect, instance, jobs, objects, providers, requests,
-    send,
+    send, subscriptions,
 };
 use crate::config::SETTINGS_TEXT;
 
@@ -31,7 +31,7 @@ async fn dispatch(command: ClientCommand) -> Result<(), CliError> {
         ClientCommand::Jobs(args) => jobs::run(args).await,
         ClientCommand::Events(args) => events::run(args).await,
         ClientCommand::Requests(args) => requests::run(args).await,
-        ClientCommand::Subscriptions(args) => objects::list_subscriptions(args).await,
+        ClientCommand::Subscriptions(args) => subscriptions::run(args).await,
         ClientCommand::Runnables(args) => objects::list_runnables(args).await,
         ClientCommand::Triggers(args) => objects::list_triggers(args).await,
         ClientCommand::Provider(args) => match &args.command {

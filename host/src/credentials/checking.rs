@@ -45,10 +45,10 @@ impl Credentials {
         let secrets = Secrets::parse(&draft.secrets);
         let base_url = draft.base_url.clone().or_else(|| auth.base_url.clone());
         let mut values = plain_texts(&draft.fields);
-        if !auth.attach.contains_key(draft.kind.as_str()) {
-            let all = secrets.iter();
-            values.extend(all.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        }
+        let told = secrets
+            .iter()
+            .filter(|(name, _)| auth.tells(draft.kind.as_str(), name));
+        values.extend(told.map(|(name, value)| (name.to_owned(), value.to_owned())));
         if let Some(base_url) = &base_url {
             values.insert("base_url".to_owned(), base_url.clone());
         }

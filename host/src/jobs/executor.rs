@@ -13,6 +13,7 @@ use crate::clock::{Clock, Millis};
 use crate::id::{HostId, JobId};
 use crate::jobs::attempt;
 use crate::jobs::context::Names;
+use crate::jobs::ends::Ends;
 use crate::jobs::running::Running;
 use crate::jobs::schedule::{Candidate, Grant, Schedule};
 use crate::jobs::versions::Versions;
@@ -73,7 +74,7 @@ pub enum Tick {
 
 /// Turns ready jobs into attempts. Cheap to clone.
 #[derive(Clone)]
-pub struct Executor(Arc<Inner>);
+pub struct Executor(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) store: Store,
@@ -83,11 +84,12 @@ pub(super) struct Inner {
     pub(super) metrics: Arc<Metrics>,
     pub(super) versions: Versions,
     pub(super) names: Names,
-    config: ExecutorConfig,
-    wake: Arc<Notify>,
+    pub(super) ends: Ends,
+    pub(super) config: ExecutorConfig,
+    pub(super) wake: Arc<Notify>,
     schedule: Mutex<Schedule>,
-    running: Running,
-    tasks: TaskTracker,
+    pub(super) running: Running,
+    pub(super) tasks: TaskTracker,
     is_draining: AtomicBool,
     is_killed: AtomicBool,
 }
@@ -103,6 +105,7 @@ impl Executor {
             clock: parts.clock,
             owner: parts.owner,
             metrics: parts.metrics,
+            ends: Ends::default(),
             config: parts.config,
             wake: parts.wake,
             schedule: Mutex::new(Schedule::new(parts.config.running_max)),
@@ -147,7 +150,9 @@ impl Executor {
     /// Claims ready jobs for the free places and starts them; does not wait for their ends.
     pub async fn tick(&self) -> Result<Tick, StoreError> {
         let host = &self.0;
-        if host.is_draining.load(Ordering::SeqCst) {
+        // Whoever drains waits for a tick that is under way.
+        let _under_way = host.tasks.token();
+        if host.is_draining() {
             return Ok(Tick::After(IDLE));
         }
         let now = host.clock.now();
@@ -175,7 +180,6 @@ impl Executor {
     pub async fn keep(&self) -> Result<(), StoreError> {
         let host = &self.0;
         let now = host.clock.now();
-        host.store.note_host(&host.owner, now).await?;
         let until = now.plus(host.config.lease);
         for job in host
             .store
@@ -195,7 +199,7 @@ impl Executor {
             );
             host.wake.notify_one();
         }
-        Ok(())
+        host.store.note_host(&host.owner, now).await
     }
 
     /// How often [`Executor::keep`] is to be called.
@@ -208,14 +212,19 @@ impl Executor {
         self.0.running.stop(job)
     }
 
+    /// Who waits for the ends of jobs.
+    pub fn ends(&self) -> &Ends {
+        &self.0.ends
+    }
+
     /// How many jobs run here.
     pub fn running(&self) -> u32 {
         self.0.schedule().running()
     }
 
     /// Waits for what runs, its leases kept, and at the deadline stops it: its jobs are ready again
-    /// at once, for another host or the next start. To be called when the last tick has ended;
-    /// later ones claim nothing. Returns whether all ended by themselves.
+    /// at once, for another host or the next start. A tick that is under way gives back what it
+    /// claims, later ones claim nothing. Returns whether all ended by themselves.
     pub async fn drain(&self, deadline: Duration) -> bool {
         /// For what was stopped to be recorded.
         const RECORD_GRACE: Duration = Duration::from_secs(5);
@@ -268,20 +277,19 @@ impl Executor {
                 return Err(error);
             }
         };
+        if host.is_draining.load(Ordering::SeqCst) {
+            let unrun = claimed.into_iter().map(|job| (job.job.id, job.job.fence));
+            host.schedule().give_back(&grant.runnable, grant.places);
+            host.store.release_jobs(unrun.collect(), now).await?;
+            return Ok(false);
+        }
         let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
         let unused = grant.places.saturating_sub(count);
         if unused > 0 {
             host.schedule().give_back(&grant.runnable, unused);
         }
         for job in claimed {
-            let host = Arc::clone(host);
-            let (id, fence) = (job.job.id.clone(), job.job.fence);
-            let stop = host.running.add(&id, fence);
-            self.0.tasks.spawn(async move {
-                attempt::attend(&host, job, stop).await;
-                host.running.remove(&id, fence);
-                host.wake.notify_one();
-            });
+            attempt::start(host, job);
         }
         Ok(unused > 0 && count > 0)
     }
@@ -290,6 +298,11 @@ impl Executor {
 impl Inner {
     pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing new is begun here.
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::SeqCst)
     }
 
     /// Whether the host's patience with what runs is over.

@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-use sqlx::AnyConnection;
-
 use super::body::Stored;
 use super::changes::insert_entry;
+use super::connection::Connection;
 use super::open::Backend;
 use super::pulled::{PackedEvent, Source, insert_events};
 use super::registrations::{SealedChange, change};
@@ -20,6 +18,7 @@ use crate::clock::Millis;
 use crate::id::{AuditId, RequestId, SubscriptionId, WorkspaceId};
 use crate::model::{AuditEntry, End, NewTimer, Progress, Progressed, PulledBatch, SyncAction};
 use crate::seal::KeyRing;
+use serde_json::Value;
 
 impl Store {
     /// Commits one step of a run, together with other writes that wait.
@@ -126,7 +125,7 @@ async fn pack_timer(timer: NewTimer) -> PackedTimer {
 /// Pulls what was woken and writes steps; one answer for each, in their order. The rows are taken in
 /// one order everywhere, so that two hosts do not wait for each other in a circle.
 pub(super) async fn write_all(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     (wakes, steps): (BTreeSet<&SubscriptionId>, &[&PackedProgress]),
     now: Millis,
@@ -152,7 +151,7 @@ pub(super) async fn write_all(
 
 /// Writes one step, if its run still holds the subscription.
 async fn write(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     packed: &PackedProgress,
     now: Millis,
@@ -234,7 +233,7 @@ async fn write(
 
 /// The row's own columns; none: the run does not hold it any more.
 async fn update_upkeep(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     packed: &PackedProgress,
     now: Millis,
 ) -> Result<Option<Held>, StoreError> {

@@ -1,8 +1,7 @@
 //! Subscriptions.
 
-use sqlx::AnyConnection;
-
 use super::changes::Edit;
+use super::connection::Connection;
 use super::keys::subscription_place;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
@@ -391,7 +390,7 @@ impl Edit<'_> {
 
 /// Removes a subscription with everything that is kept for it but its history.
 pub(super) async fn remove_subscription(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     id: &SubscriptionId,
 ) -> Result<(), StoreError> {
     const PARTS: [&str; 4] = [

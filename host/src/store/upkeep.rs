@@ -5,8 +5,7 @@
 
 use std::fmt::Write as _;
 
-use sqlx::AnyConnection;
-
+use super::connection::Connection;
 use super::open::Backend;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Time};
@@ -265,7 +264,7 @@ impl Store {
 
 /// The same within a commit.
 pub(super) async fn poke_of_credential(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     credential: &CredentialId,
     now: Millis,
 ) -> Result<u64, StoreError> {
@@ -282,7 +281,7 @@ pub(super) async fn poke_of_credential(
 
 /// A push hinted at changes: these are pulled, as of this commit. In one order everywhere.
 pub(super) async fn wake(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     id: &SubscriptionId,
     now: Millis,
 ) -> Result<(), StoreError> {

@@ -41,6 +41,7 @@ pub struct Applied {
     pub runnables: Vec<AppliedObject>,
     pub subscriptions: Vec<AppliedObject>,
     pub triggers: Vec<AppliedObject>,
+    pub schedules: Vec<AppliedObject>,
 }
 
 /// What became of one object.
@@ -115,6 +116,7 @@ pub(super) async fn apply_one(
         .chain(applied.subscriptions);
     objects
         .chain(applied.triggers)
+        .chain(applied.schedules)
         .next()
         .ok_or_else(|| Problem::internal("nothing was applied"))
 }
@@ -177,6 +179,7 @@ async fn show(
         runnables: Vec::new(),
         subscriptions: Vec::new(),
         triggers: Vec::new(),
+        schedules: Vec::new(),
     };
     for object in plan.objects {
         let (object_state, endpoint_url) = state_of(state, workspace, &object).await?;
@@ -186,6 +189,7 @@ async fn show(
             ObjectKind::Runnable => &mut applied.runnables,
             ObjectKind::Subscription => &mut applied.subscriptions,
             ObjectKind::Trigger => &mut applied.triggers,
+            ObjectKind::Schedule => &mut applied.schedules,
         };
         list.push(AppliedObject {
             name: object.name,
@@ -233,6 +237,11 @@ async fn state_of(
         ObjectKind::Trigger => {
             let found = store.trigger_by_name(&workspace.id, &object.name).await?;
             let shown = found.map(|found| if found.enabled { "enabled" } else { "disabled" });
+            (shown.map(str::to_owned), None)
+        }
+        ObjectKind::Schedule => {
+            let found = store.schedule_by_name(&workspace.id, &object.name).await?;
+            let shown = found.map(|found| if found.paused { "paused" } else { "active" });
             (shown.map(str::to_owned), None)
         }
     })

@@ -10,6 +10,7 @@
 //! - [`document`], [`accounts`]: the document's words as types.
 //! - [`runnable`], [`words`]: what a runnable may say, and the forms of names, headers and the like.
 //! - [`catalog`]: what is asked of the providers.
+//! - [`schedules`]: schedules, from their words to what is wanted.
 //! - [`plan`], [`plan_accounts`], [`difference`]: from what is stored to what is wanted.
 //!
 //! Promised: a document with a mistake changes nothing, all its mistakes are told at once, the same
@@ -25,6 +26,7 @@ pub mod mistake;
 pub mod plan;
 mod plan_accounts;
 mod runnable;
+mod schedules;
 mod wanted;
 mod words;
 
@@ -33,4 +35,5 @@ pub use catalog::{Catalog, CatalogError, CredentialTerms, Field, FieldMistake, S
 pub use document::{Document, RunnableEntry, SubscriptionEntry, TriggerEntry};
 pub use mistake::Mistake;
 pub use plan::{Plan, PlanError, PlannedObject, Planner};
+pub use schedules::ScheduleEntry;
 pub use words::name as workspace_name_form;

@@ -26,6 +26,7 @@ pub enum ObjectKind {
     Runnable,
     Subscription,
     Trigger,
+    Schedule,
 }
 
 /// What becomes of an object.
@@ -97,6 +98,9 @@ impl Planner<'_> {
         for entry in &document.triggers {
             self.plan_trigger(entry, &mut draft).await;
         }
+        for entry in &document.schedules {
+            self.plan_schedule(entry, &mut draft);
+        }
         if !draft.mistakes.is_empty() {
             return Err(PlanError::Mistakes(draft.mistakes));
         }
@@ -106,6 +110,7 @@ impl Planner<'_> {
     async fn load(&self) -> Result<Stored, StoreError> {
         let mut stored = Stored::default();
         self.load_accounts(&mut stored).await?;
+        self.load_schedules(&mut stored).await?;
         let workspace = self.workspace_id;
         let mut page = PageQuery::first(PageQuery::LIMIT_MAX);
         loop {
@@ -279,7 +284,7 @@ impl Planner<'_> {
 
     async fn plan_trigger(&self, entry: &TriggerEntry, draft: &mut Draft<'_>) {
         let subscription = draft.find_subscription(entry);
-        let runnable = draft.find_runnable(entry);
+        let runnable = draft.find_runnable(&entry.pointer, &entry.runnable);
         if let Some((_, provider)) = &subscription {
             let checked = self
                 .catalog

@@ -6,5 +6,6 @@ mod cli;
 mod log;
 mod objects;
 mod routes;
+mod schedules;
 mod support;
 mod tokens;

@@ -10,7 +10,7 @@
 //! - [`document`], [`accounts`]: the document's words as types.
 //! - [`runnable`], [`words`]: what a runnable may say, and the forms of names, headers and the like.
 //! - [`catalog`]: what is asked of the providers.
-//! - [`plan`], [`plan_accounts`], [`difference`]: from what is stored to what is wanted.
+//! - [`plan`], [`plan_integrations`], [`plan_accounts`], [`difference`]: from what is stored to what is wanted.
 //!
 //! Promised: a document with a mistake changes nothing, all its mistakes are told at once, the same
 //! document again changes nothing, and no secret is ever part of a difference.
@@ -24,6 +24,7 @@ mod fields;
 pub mod mistake;
 pub mod plan;
 mod plan_accounts;
+mod plan_integrations;
 mod runnable;
 mod wanted;
 mod words;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::lanes::{Entered, Lanes, lane_of};
@@ -191,8 +192,8 @@ impl Engine {
         for _ in 0..BUSY_LOOKS {
             let claim = self.0.claim(self.0.clock.now());
             if let Some(claimed) = self.0.store.claim_subscription(id, &claim).await? {
-                let lane = self.0.lanes.enter(lane_of(&claimed.subscription));
-                self.0.run(claimed, &lane).await;
+                // A run of its own: who asked may go away, and a run that is cut off keeps its lease.
+                let _ = self.start(claimed).await;
                 return Ok(());
             }
             if self.0.store.subscription_upkeep(id).await?.is_none() {
@@ -229,7 +230,7 @@ impl Engine {
         let _ = tokio::time::timeout(within, self.0.runs.wait()).await;
     }
 
-    fn start(&self, claimed: Claimed) {
+    fn start(&self, claimed: Claimed) -> JoinHandle<()> {
         let inner = Arc::clone(&self.0);
         inner.running.fetch_add(1, Ordering::AcqRel);
         let lane = inner.lanes.enter(lane_of(&claimed.subscription));
@@ -237,7 +238,7 @@ impl Engine {
         self.0.runs.spawn(async move {
             let _running = running;
             inner.run(claimed, &lane).await;
-        });
+        })
     }
 
     /// Where a clock was put back, times that were noted before lie too far ahead.

@@ -1,6 +1,6 @@
 //! Planning subscriptions: those registered by hand, and those that this host makes and keeps.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::difference::{Difference, compare, compare_maps, compare_secrets};
 use super::draft::Draft;
@@ -188,13 +188,10 @@ fn compare_plain(
         &name(&to.credential_id),
         differences,
     );
-    let maps: [(&str, &Map<String, Value>, &Map<String, Value>); 2] = [
-        ("parameters", &stored.parameters, &wanted.parameters),
-        ("properties", &stored.properties, &wanted.properties),
-    ];
-    for (field, from, to) in maps {
-        compare_maps(Some(field), from, to, differences);
-    }
+    let field = Some("parameters");
+    compare_maps(field, &stored.parameters, &wanted.parameters, differences);
+    let field = Some("properties");
+    compare_maps(field, &stored.properties, &wanted.properties, differences);
     let events = |events: &Option<Vec<String>>| match events {
         Some(events) => Value::from(events.clone()),
         None => Value::Null,

@@ -65,7 +65,7 @@ impl Subscriptions {
         let change = Change::DeleteSubscription(id.clone());
         self.0.store.apply(actor, vec![change]).await?;
         if self.0.store.subscription_upkeep(&id).await?.is_some() {
-            self.0.engine.run_now(&id).await?;
+            self.0.engine.run_apart(&id).await?;
         }
         match self.0.store.subscription_upkeep(&id).await? {
             None => Ok(Ended::Gone),
@@ -141,7 +141,7 @@ impl Subscriptions {
             .store
             .poke_subscription(&subscription.id, poke, now)
             .await?;
-        self.0.engine.run_now(&subscription.id).await?;
+        self.0.engine.run_apart(&subscription.id).await?;
         Ok(())
     }
 

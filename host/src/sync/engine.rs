@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::lanes::{Entered, Lanes, lane_of};
@@ -111,6 +110,9 @@ pub enum RunError {
     /// Another run holds it, here or at another host.
     #[error("it is being worked on at the moment: try again in a few seconds")]
     Busy,
+    /// The host ends, or the run did not come to its end; it is taken up again.
+    #[error("it was cut off and is taken up again later")]
+    CutOff,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -192,8 +194,8 @@ impl Engine {
         for _ in 0..BUSY_LOOKS {
             let claim = self.0.claim(self.0.clock.now());
             if let Some(claimed) = self.0.store.claim_subscription(id, &claim).await? {
-                // A run of its own: who asked may go away, and a run that is cut off keeps its lease.
-                let _ = self.start(claimed).await;
+                let lane = self.0.lanes.enter(lane_of(&claimed.subscription));
+                self.0.run(claimed, &lane).await;
                 return Ok(());
             }
             if self.0.store.subscription_upkeep(id).await?.is_none() {
@@ -202,6 +204,14 @@ impl Engine {
             tokio::time::sleep(BUSY_PAUSE).await;
         }
         Err(RunError::Busy)
+    }
+
+    /// The same in a task of its own, which goes on when who asked for it goes away: a run that is
+    /// cut off would keep its lease.
+    pub async fn run_apart(&self, id: &SubscriptionId) -> Result<(), RunError> {
+        let (engine, id) = (self.clone(), id.clone());
+        let run = self.0.runs.spawn(async move { engine.run_now(&id).await });
+        run.await.unwrap_or(Err(RunError::CutOff))
     }
 
     /// Whether something is due now that is not passed over.
@@ -230,7 +240,7 @@ impl Engine {
         let _ = tokio::time::timeout(within, self.0.runs.wait()).await;
     }
 
-    fn start(&self, claimed: Claimed) -> JoinHandle<()> {
+    fn start(&self, claimed: Claimed) {
         let inner = Arc::clone(&self.0);
         inner.running.fetch_add(1, Ordering::AcqRel);
         let lane = inner.lanes.enter(lane_of(&claimed.subscription));
@@ -238,7 +248,7 @@ impl Engine {
         self.0.runs.spawn(async move {
             let _running = running;
             inner.run(claimed, &lane).await;
-        })
+        });
     }
 
     /// Where a clock was put back, times that were noted before lie too far ahead.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use triggerd_fakes::github::Github;
+use triggerd_fakes::nextcloud::Nextcloud;
 use triggerd_fakes::{FakeServer, Service};
 
 /// The first of the fakes listens here unless an argument says otherwise, the others behind it.
@@ -41,5 +42,5 @@ async fn main() -> ExitCode {
 }
 
 fn services() -> Vec<Arc<dyn Service>> {
-    vec![Arc::new(Github::new())]
+    vec![Arc::new(Github::new()), Arc::new(Nextcloud::new())]
 }

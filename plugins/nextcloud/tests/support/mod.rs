@@ -1,6 +1,8 @@
 //! What the tests of this provider share.
 #![allow(dead_code, clippy::unwrap_used)] // Each test binary uses a part; a test that cannot go on panics.
 
+pub mod server;
+
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 

@@ -84,6 +84,13 @@ impl Clock {
         }
     }
 
+    /// Sets a fixed clock, also back; a system clock is left alone.
+    pub fn set(&self, to: Millis) {
+        if let Source::Fixed(at) = &self.0 {
+            at.store(to.0, Ordering::Relaxed);
+        }
+    }
+
     /// Moves a fixed clock; a system clock is left alone.
     pub fn advance(&self, by: std::time::Duration) {
         if let Source::Fixed(at) = &self.0 {

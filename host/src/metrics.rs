@@ -136,6 +136,14 @@ pub struct Metrics {
     pub plugin_loads: Counters<2>,
     /// Memory that reloads left behind, in bytes: a library is never closed.
     pub plugin_leaked_bytes: Gauge,
+    /// Subscriptions that are due to be looked after.
+    pub sync_due: Gauge,
+    /// Steps that kept a subscription alive, by what was done.
+    pub sync_steps: Counters<7>,
+    /// Steps that failed, by why.
+    pub sync_failures: Counters<11>,
+    /// Timers that fired.
+    pub timers_fired: Counter,
     /// Renewals of credentials that a service was asked for, by outcome.
     pub credential_renewals: Counters<3>,
     /// Calls of the API by the class of their status.
@@ -166,6 +174,24 @@ impl Default for Metrics {
             attempt_latency: Latency::default(),
             plugin_loads: Counters::of(["ok", "failed"]),
             plugin_leaked_bytes: Gauge::default(),
+            sync_due: Gauge::default(),
+            sync_steps: Counters::of([
+                "make", "update", "renew", "retire", "check", "pull", "delete",
+            ]),
+            sync_failures: Counters::of([
+                "internal",
+                "panic",
+                "unsupported",
+                "invalid_input",
+                "unauthenticated",
+                "credentials",
+                "upstream",
+                "rate_limited",
+                "not_found",
+                "cancelled",
+                "host",
+            ]),
+            timers_fired: Counter::default(),
             credential_renewals: Counters::of(["renewed", "refused", "failed"]),
             api_calls: Counters::of(["2xx", "3xx", "4xx", "5xx"]),
         }
@@ -203,6 +229,13 @@ impl Metrics {
         );
         let help = "Memory that replaced provider libraries still hold.";
         page.gauge("plugin_leaked_bytes", help, &self.plugin_leaked_bytes);
+        let help = "Subscriptions that are due to be looked after.";
+        page.gauge("sync_due", help, &self.sync_due);
+        let help = "Steps that kept a subscription alive.";
+        page.counters("sync_steps", "action", help, &self.sync_steps);
+        let help = "Steps that failed.";
+        page.counters("sync_failures", "code", help, &self.sync_failures);
+        page.counter("timers_fired", "Timers that fired.", &self.timers_fired);
         let help = "Renewals of credentials that a service was asked for.";
         let renewals = &self.credential_renewals;
         page.counters("credential_renewals", "outcome", help, renewals);

@@ -50,7 +50,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("documents", "runnables"),
     ("events", "runnables"),
     ("subscriptions", "credentials"),
-    ("sync", "subscriptions"),
+    ("subscriptions", "sync"),
     ("sync", "credentials"),
     ("documents", "subscriptions"),
     ("documents", "credentials"),
@@ -59,6 +59,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
 /// Outside crates that are named in one place only.
 const PLACES: &[(&str, &[&str])] = &[
     ("sqlx", &["host/src/store/"]),
+    ("rusqlite", &["host/src/store/"]),
     ("reqwest", &["host/src/outbound/"]),
     (
         "axum",

@@ -22,8 +22,9 @@ alter table subscriptions add column next_action text;
 alter table subscriptions add column renew_at bigint;
 alter table subscriptions add column check_at bigint;
 alter table subscriptions add column pull_at bigint;
--- After a failure: making, changing and ending are not tried before.
+-- After a failure: what `retry_action` names is not tried before; none: nothing is.
 alter table subscriptions add column retry_at bigint;
+alter table subscriptions add column retry_action text;
 -- Rises with every hint from outside (a push, a change), so that none is lost under a run.
 alter table subscriptions add column pokes bigint not null default 0;
 -- Failures in a row.

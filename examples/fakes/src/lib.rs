@@ -8,6 +8,7 @@
 mod exchange;
 mod faults;
 pub mod github;
+pub mod google;
 pub mod nextcloud;
 mod server;
 mod wire;

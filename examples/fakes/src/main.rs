@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use triggerd_fakes::github::Github;
+use triggerd_fakes::google::Google;
 use triggerd_fakes::nextcloud::Nextcloud;
 use triggerd_fakes::{FakeServer, Service};
 
@@ -42,5 +43,9 @@ async fn main() -> ExitCode {
 }
 
 fn services() -> Vec<Arc<dyn Service>> {
-    vec![Arc::new(Github::new()), Arc::new(Nextcloud::new())]
+    vec![
+        Arc::new(Github::new()),
+        Arc::new(Nextcloud::new()),
+        Arc::new(Google::new()),
+    ]
 }

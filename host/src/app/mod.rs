@@ -14,6 +14,7 @@ mod peers;
 mod providers;
 mod retention;
 mod serve;
+mod sync;
 mod ticks;
 
 pub use serve::{StartError, serve};

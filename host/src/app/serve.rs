@@ -13,7 +13,7 @@ use super::egress::{LateCredentials, ProviderEgress};
 use super::peers::Peers;
 use super::providers::RegistryProviders;
 use super::ticks::{self, Parts};
-use super::{credentials, executor, http, logging};
+use super::{credentials, executor, http, logging, sync};
 use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
@@ -25,11 +25,12 @@ use crate::metrics::Metrics;
 use crate::outbound::{Outbound, OutboundConfig};
 use crate::plugins::load::Loader;
 use crate::plugins::probe::Prober;
-use crate::plugins::services::{NoState, Offered, Reach};
+use crate::plugins::services::{Offered, Reach};
 use crate::plugins::{Folders, Registry};
 use crate::runnables::{CommandDirs, Runner};
 use crate::seal::{KEY_VARIABLE, KeyRing};
 use crate::store::{DatabaseConfig, Store};
+use crate::sync::KeptState;
 use crate::tokens::Tokens;
 
 /// Why the server did not start, or did not end well. Says what to do.
@@ -89,7 +90,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     .map_err(|error| StartError::of("the HTTP client cannot be made", error))?;
     let metrics = Arc::new(Metrics::default());
     let late = LateCredentials::default();
-    let registry = open_registry(&config, &clock, &outbound, &late, &metrics)?;
+    let registry = open_registry(&config, &store, &clock, (&outbound, &late), &metrics)?;
     let runner = Runner::new(
         CommandDirs::new(config.runnables.command_dirs.clone()),
         outbound.clone(),
@@ -134,6 +135,10 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         &late,
     );
     credentials::start(&credentials, &background);
+    let (engine, timers_wake) = sync::open(&parts, &credentials, owner.clone(), &public);
+    sync::start(&engine, timers_wake, &credentials, &parts, &background)
+        .await
+        .map_err(|error| StartError::of("subscriptions cannot be taken up again", error))?;
     let executor = Executor::new(ExecutorParts {
         store: store.clone(),
         runner: runner.clone(),
@@ -179,6 +184,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     stop.cancel();
     executor.drain(config.server.drain).await;
     background.ended().await;
+    engine.drain(config.server.drain).await;
     credentials.ended().await;
     if let Err(error) = tokens.note_uses().await {
         tracing::debug!(%error, "the last uses of tokens were not noted");
@@ -211,9 +217,9 @@ fn make_folders(config: &Config) -> Result<(), StartError> {
 
 fn open_registry(
     config: &Config,
+    store: &Store,
     clock: &Clock,
-    outbound: &Outbound,
-    credentials: &LateCredentials,
+    (outbound, credentials): (&Outbound, &LateCredentials),
     metrics: &Arc<Metrics>,
 ) -> Result<Registry, StartError> {
     let folders = Folders {
@@ -231,7 +237,7 @@ fn open_registry(
     let body_max = usize::try_from(config.limits.body_max).unwrap_or(usize::MAX);
     let offered = Offered {
         egress,
-        state: Arc::new(NoState),
+        state: Arc::new(KeptState(store.clone())),
     };
     let loader = Loader::open(&cache, prober, clock.clone(), offered, body_max)
         .map_err(|error| StartError::of("the plugin cache cannot be made", error))?;
@@ -263,6 +269,7 @@ fn router(
         read_timeout: config.limits.read_timeout,
     }));
     let (jobs_wake, changed) = (Arc::clone(&parts.jobs_wake), Arc::clone(&ingress));
+    let sync_wake = Arc::clone(&parts.sync_wake);
     let running = executor.clone();
     let state = ApiState::new(ApiStateParts {
         store: parts.store.clone(),
@@ -280,7 +287,10 @@ fn router(
         in_flight_max: config.limits.api_in_flight as usize,
         on_change: Arc::new(move |change| {
             match change {
-                Changed::Objects(_) => changed.forget_opened(),
+                Changed::Objects(_) => {
+                    changed.forget_opened();
+                    sync_wake.notify_one();
+                }
                 // What runs on another host is stopped there, when its lease is to be extended.
                 Changed::Cancelled(job) => drop(running.stop_attempt(&job)),
                 Changed::Jobs => {}

@@ -69,13 +69,18 @@ pub(super) fn start(parts: &Parts, background: &Background, config: &Config) {
         }
     });
     let (store, metrics) = (parts.store.clone(), Arc::clone(&parts.metrics));
+    let clock = parts.clock.clone();
     background.run(Arc::new(Notify::new()), move || {
-        let (store, metrics) = (store.clone(), Arc::clone(&metrics));
+        let (store, metrics, clock) = (store.clone(), Arc::clone(&metrics), clock.clone());
         async move {
             if let Ok(waiting) = store.count_jobs(JobState::Ready).await {
                 metrics
                     .jobs_ready
                     .set(i64::try_from(waiting).unwrap_or(i64::MAX));
+            }
+            if let Ok(due) = store.count_due_subscriptions(clock.now()).await {
+                let due = i64::try_from(due).unwrap_or(i64::MAX);
+                metrics.sync_due.set(due);
             }
             Next::After(COUNT_EVERY)
         }

@@ -26,8 +26,9 @@ pub struct Upkeep {
     pub renew_at: Option<Millis>,
     pub check_at: Option<Millis>,
     pub pull_at: Option<Millis>,
-    /// Making, changing and ending are not tried before.
+    /// After a failure: what `retry_action` names is not tried before; none: nothing is.
     pub retry_at: Option<Millis>,
+    pub retry_action: Option<SyncAction>,
     /// Rises with every hint from outside.
     pub pokes: i64,
     /// Failures in a row.
@@ -81,7 +82,7 @@ pub struct Progress {
     pub fence: i64,
     pub registrations: Vec<RegistrationChange>,
     /// All of it but `due_at`, `next_action` and `pokes`. `pokes` as they were read: where they
-    /// rose since, `pull_at` and `retry_at` stay as they are stored.
+    /// rose since, `check_at`, `pull_at` and the two of a retry stay as they are stored.
     pub upkeep: Upkeep,
     /// A paused subscription stays paused.
     pub health: Option<(SubscriptionState, Option<String>)>,

@@ -6,9 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::AnyConnection;
-
 use super::body::Stored;
+use super::connection::Connection;
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
 use super::sql::{FromRow, Row, Statement};
@@ -111,7 +110,7 @@ impl PackedAppend {
 
 /// Inserts the rows; one answer for each append, in their order.
 pub(super) async fn insert(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     appends: &[&PackedAppend],
     now: Millis,
@@ -172,7 +171,7 @@ static SELECT_OWNERS: ManyRows = ManyRows::new(
 
 /// Which request owns each delivery id of this batch.
 async fn claim_deliveries<'a>(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     appends: &[&'a PackedAppend],
     now: Millis,
@@ -251,7 +250,7 @@ static INSERT_REQUESTS: ManyRows = ManyRows::new(
 );
 
 async fn insert_requests(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     rows: &[(&PackedAppend, &Appended)],
 ) -> Result<(), StoreError> {
@@ -323,7 +322,7 @@ static INSERT_EVENTS: ManyRows = ManyRows::new(
 );
 
 async fn insert_events(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     rows: &[(&PackedAppend, &Appended)],
     waited_for: &HashSet<Kind<'_>>,

@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use sqlx::AnyConnection;
-
+use super::connection::Connection;
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
 use super::sql::{FromRow, Row, Statement, Text};
@@ -79,7 +78,7 @@ static FIND_ATTEMPTS: ManyRows =
 
 /// Moves the jobs whose fence holds and inserts their attempts. One answer for each, in their order.
 pub(super) async fn finish(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     finished: &[&Finished],
 ) -> Result<Vec<bool>, StoreError> {
@@ -143,7 +142,7 @@ fn push_move(update: &mut Statement, end: &Finished) {
 }
 
 async fn insert_attempts(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     finished: &[&Finished],
 ) -> Result<(), StoreError> {
@@ -180,7 +179,7 @@ async fn insert_attempts(
 }
 
 async fn find_attempts(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     finished: &[&Finished],
 ) -> Result<HashSet<String>, StoreError> {
@@ -207,7 +206,7 @@ pub(super) struct CutOff {
 
 /// Writes the attempt of a running job that is taken from its host.
 pub(super) async fn insert_cut_off(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     job: &Job,
     end: CutOff,
 ) -> Result<(), StoreError> {

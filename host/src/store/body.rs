@@ -14,7 +14,7 @@ const INLINE_MAX: usize = 256 * 1024;
 /// Bytes as they are stored, with the word for the `encoding` column.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
-    pub(super) bytes: Option<Vec<u8>>,
+    pub(super) bytes: Option<Bytes>,
     pub(super) encoding: &'static str,
 }
 
@@ -28,30 +28,30 @@ impl Stored {
     pub(super) async fn pack(bytes: Option<Bytes>) -> Stored {
         match bytes {
             None => Stored::NOTHING,
-            Some(bytes) if bytes.len() <= INLINE_MAX => pack(&bytes),
-            Some(bytes) => tokio::task::spawn_blocking(move || pack(&bytes))
+            Some(bytes) if bytes.len() <= INLINE_MAX => pack(bytes),
+            Some(bytes) => tokio::task::spawn_blocking(move || pack(bytes))
                 .await
                 .expect("invariant: compression does not panic"),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.bytes.as_ref().map_or(0, Vec::len)
+        self.bytes.as_ref().map_or(0, Bytes::len)
     }
 }
 
-fn pack(bytes: &[u8]) -> Stored {
+fn pack(bytes: Bytes) -> Stored {
     if bytes.len() >= COMPRESSED_MIN {
-        let compressed = lz4_flex::block::compress_prepend_size(bytes);
+        let compressed = lz4_flex::block::compress_prepend_size(&bytes);
         if compressed.len() < bytes.len() / 8 * 7 {
             return Stored {
-                bytes: Some(compressed),
+                bytes: Some(compressed.into()),
                 encoding: "lz4",
             };
         }
     }
     Stored {
-        bytes: Some(bytes.to_vec()),
+        bytes: Some(bytes),
         encoding: "plain",
     }
 }
@@ -77,7 +77,7 @@ mod tests {
     async fn there_and_back(bytes: &[u8]) -> &'static str {
         let stored = Stored::pack(Some(Bytes::copy_from_slice(bytes))).await;
         let encoding = stored.encoding;
-        let back = unpack(stored.bytes.expect("something"), encoding).expect("it reads");
+        let back = unpack(stored.bytes.expect("something").into(), encoding).expect("it reads");
         assert_eq!(back, bytes);
         encoding
     }

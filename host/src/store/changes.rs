@@ -3,6 +3,7 @@
 use serde_json::json;
 use sqlx::AnyConnection;
 
+use super::connection::Connection;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError};
@@ -260,7 +261,7 @@ impl Described {
 }
 
 pub(super) async fn insert_entry(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     entry: &AuditEntry,
 ) -> Result<(), StoreError> {
     Statement::new(

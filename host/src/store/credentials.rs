@@ -5,6 +5,7 @@ use super::keys::credential_place;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
 use super::subscriptions::{Envelope, json};
+use super::upkeep::poke_of_credential;
 use super::{Store, StoreError};
 use crate::id::{CredentialId, WorkspaceId};
 use crate::model::{
@@ -252,6 +253,8 @@ impl Edit<'_> {
                 update.id
             )));
         }
+        // Whatever waited for it goes on.
+        poke_of_credential(self.connection, &update.id, self.now).await?;
         Ok(ChangedKind::Updated)
     }
 

@@ -1,16 +1,20 @@
 //! The connections: one text for two databases, so both are reached through `sqlx::Any`.
 //!
-//! SQLite has one connection that writes and a few that read. PostgreSQL has one pool for both, and
+//! SQLite has one connection that writes, the direct one of the group commit beside it, and a few
+//! that read. PostgreSQL has one pool for both, and
 //! only a primary is accepted: what a replica shows may be old.
 
 use std::fs::File;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, Row};
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
+use super::direct::Direct;
 use super::health::WriteHealth;
 use super::open::{Backend, DatabaseConfig};
 use super::transaction::Transaction;
@@ -20,6 +24,10 @@ pub(super) struct Database {
     pub(super) backend: Backend,
     readers: AnyPool,
     writers: AnyPool,
+    /// SQLite's connection of the group commit.
+    direct: Option<Mutex<Direct>>,
+    /// Whose turn it is to write: SQLite has room for one, and lets others wait asleep.
+    turns: Option<Arc<Mutex<()>>>,
     pub(super) health: WriteHealth,
     /// Held for as long as the store is open.
     lock: Option<File>,
@@ -55,19 +63,34 @@ impl Database {
     }
 
     /// The writing connection without a transaction.
-    pub(super) async fn writer(&self) -> Result<PoolConnection<Any>, StoreError> {
-        self.writers
+    pub(super) async fn writer(&self) -> Result<WriterConnection, StoreError> {
+        let turn = match &self.turns {
+            Some(turns) => Some(Arc::clone(turns).lock_owned().await),
+            None => None,
+        };
+        let connection = self
+            .writers
             .acquire()
             .await
-            .map_err(|error| StoreError::of("reach the database", error))
+            .map_err(|error| StoreError::of("reach the database", error))?;
+        Ok(WriterConnection {
+            connection,
+            _turn: turn,
+        })
     }
 
-    pub(super) fn reader_pool(&self) -> &AnyPool {
-        &self.readers
+    /// The connection of the group commit, if there is one, and the turn to write.
+    pub(super) async fn direct(&self) -> Option<DirectConnection<'_>> {
+        let (direct, turns) = (self.direct.as_ref()?, self.turns.as_ref()?);
+        let turn = turns.lock().await;
+        Some(DirectConnection {
+            direct: direct.lock().await,
+            _turn: turn,
+        })
     }
 
-    pub(super) fn writer_pool(&self) -> &AnyPool {
-        &self.writers
+    pub(super) fn is_closed(&self) -> bool {
+        self.readers.is_closed()
     }
 
     /// What is locked by another host is passed over; SQLite has no other host.
@@ -93,6 +116,53 @@ impl Database {
             // Closing the file, which clones of the store put off, would do the same.
             let _ = lock.unlock();
         }
+    }
+}
+
+/// The writing connection, for as long as nobody else may write.
+pub(super) struct WriterConnection {
+    connection: PoolConnection<Any>,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl WriterConnection {
+    /// Gives it up without a word of goodbye, which nobody may be there to hear.
+    pub(super) fn cut_off(self) {
+        drop(self.connection.detach());
+    }
+}
+
+impl Deref for WriterConnection {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for WriterConnection {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.connection
+    }
+}
+
+/// The direct connection, for as long as nobody else may write.
+pub(super) struct DirectConnection<'d> {
+    direct: MutexGuard<'d, Direct>,
+    _turn: MutexGuard<'d, ()>,
+}
+
+impl Deref for DirectConnection<'_> {
+    type Target = Direct;
+
+    fn deref(&self) -> &Direct {
+        &self.direct
+    }
+}
+
+impl DerefMut for DirectConnection<'_> {
+    fn deref_mut(&mut self) -> &mut Direct {
+        &mut self.direct
     }
 }
 
@@ -122,10 +192,13 @@ async fn connect_sqlite(path: &str, config: &DatabaseConfig) -> Result<Database,
     let readers = pool()
         .max_connections(config.connections_max.max(1))
         .connect_lazy_with(options);
+    let direct = Direct::open(&file.path)?;
     Ok(Database {
         backend: Backend::Sqlite,
         readers,
         writers,
+        direct: Some(Mutex::new(direct)),
+        turns: Some(Arc::default()),
         health: WriteHealth::default(),
         lock: Some(file.lock),
     })
@@ -144,6 +217,8 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
         backend: Backend::Postgres,
         readers: pool.clone(),
         writers: pool,
+        direct: None,
+        turns: None,
         health: WriteHealth::default(),
         lock: None,
     })

@@ -129,6 +129,28 @@ impl StoreError {
             _ => StoreError::Database { operation, source },
         }
     }
+
+    /// The same for the direct connection to SQLite.
+    pub(super) fn of_direct(operation: &'static str, error: rusqlite::Error) -> StoreError {
+        let source = Cause::new(&error);
+        let code = match error.sqlite_error() {
+            Some(said) => said.extended_code,
+            None => return StoreError::Database { operation, source },
+        };
+        match code {
+            rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+            | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY => {
+                StoreError::Conflict(format!("{operation}: it is there already"))
+            }
+            rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY => StoreError::Conflict(format!(
+                "{operation}: it names something that is not there, or something names it"
+            )),
+            code if is_passing(Some(&code.to_string())) => {
+                StoreError::Unavailable { operation, source }
+            }
+            _ => StoreError::Database { operation, source },
+        }
+    }
 }
 
 /// Whether this code names a state of the database that passes: SQLite's primary result codes are

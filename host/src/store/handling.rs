@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
-use sqlx::AnyConnection;
-
 use super::body::Stored;
+use super::connection::Connection;
 use super::jobs::{PackedJob, insert_jobs};
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
@@ -95,7 +94,7 @@ static HANDLE_EVENTS: ManyRows = ManyRows::new(
 
 /// Updates the events and inserts the jobs of those that were still pending.
 pub(super) async fn handle(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     events: &[&PackedHandled],
     now: Millis,

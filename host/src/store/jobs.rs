@@ -5,6 +5,7 @@ use sqlx::AnyConnection;
 
 use super::attempts::{CutOff, insert_cut_off};
 use super::body::Stored;
+use super::connection::Connection;
 use super::open::Backend;
 use super::requests::Packed;
 use super::rows::{ManyRows, chunks};
@@ -222,7 +223,7 @@ static INSERT_JOBS: ManyRows = ManyRows::new(
 
 /// Inserts those that are not there yet.
 pub(super) async fn insert_jobs(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     jobs: &[&PackedJob],
 ) -> Result<(), StoreError> {

@@ -5,9 +5,7 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
-use sqlx::AnyConnection;
-
+use super::connection::Connection;
 use super::events;
 use super::jobs::job_columns;
 use super::requests::Packed;
@@ -17,6 +15,7 @@ use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{AttemptId, EventId, HostId, JobId, RunnableId};
 use crate::model::{AttemptOutcome, ClaimedJob, Finished, Job, NewAttempt, Next, ReadyRunnable};
+use bytes::Bytes;
 
 /// Runnables that have ready jobs, found by stepping through the index from one to the next, so that
 /// a million waiting jobs of one runnable cost as much as one.
@@ -205,7 +204,7 @@ impl Store {
 
 /// Claims due jobs of one runnable.
 pub(super) async fn claim(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     skip_locked: &'static str,
     claim: &Claim,
 ) -> Result<Vec<HeldJob>, StoreError> {

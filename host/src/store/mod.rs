@@ -53,7 +53,9 @@ mod tenants;
 mod triggers;
 
 mod body;
+mod connection;
 mod database;
+mod direct;
 mod health;
 mod migrations;
 mod rows;

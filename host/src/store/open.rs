@@ -61,7 +61,7 @@ impl Store {
         let database = Arc::new(Database::connect(&config).await?);
         migrations::run(&database).await?;
         keys::check(&database, &keys, clock.now()).await?;
-        let writer = Writer::start(database.clone(), &config, clock.clone());
+        let writer = Writer::start(database.clone(), &config, clock.clone())?;
         Ok(Store {
             database,
             writer,

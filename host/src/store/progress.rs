@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-use sqlx::AnyConnection;
-
 use super::body::Stored;
 use super::changes::insert_entry;
+use super::connection::Connection;
 use super::open::Backend;
 use super::pulled::{PackedEvent, Source, insert_events};
 use super::registrations::{SealedChange, change};
@@ -20,6 +18,7 @@ use crate::clock::Millis;
 use crate::id::{AuditId, RequestId, SubscriptionId, WorkspaceId};
 use crate::model::{AuditEntry, End, NewTimer, Progress, Progressed, PulledBatch, SyncAction};
 use crate::seal::KeyRing;
+use serde_json::Value;
 
 impl Store {
     /// Commits one step of a run, together with other writes that wait.
@@ -126,7 +125,7 @@ async fn pack_timer(timer: NewTimer) -> PackedTimer {
 /// Pulls what was woken and writes steps; one answer for each, in their order. The rows are taken in
 /// one order everywhere, so that two hosts do not wait for each other in a circle.
 pub(super) async fn write_all(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     (wakes, steps): (BTreeSet<&SubscriptionId>, &[&PackedProgress]),
     now: Millis,
@@ -152,7 +151,7 @@ pub(super) async fn write_all(
 
 /// Writes one step, if its run still holds the subscription.
 async fn write(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     packed: &PackedProgress,
     now: Millis,
@@ -234,16 +233,16 @@ async fn write(
 
 /// The row's own columns; none: the run does not hold it any more.
 async fn update_upkeep(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     packed: &PackedProgress,
     now: Millis,
 ) -> Result<Option<Held>, StoreError> {
     let progress = &packed.progress;
     let upkeep = &progress.upkeep;
     let (owner, due_at) = match &progress.end {
-        // Removed in the same commit, so it does not matter.
+        // Of one that is removed in the same commit it does not matter.
         End::Remove | End::GoOn { .. } => (
-            "sync_until = $19, due_at = $20, next_action = $21",
+            "sync_until = $19, due_at = coalesce($20, $22), next_action = $21",
             match &progress.end {
                 End::GoOn { lease_until } => Some(*lease_until),
                 _ => None,
@@ -260,8 +259,8 @@ async fn update_upkeep(
          check_at = case when pokes = $5 then $6 else check_at end, \
          pull_at = case when pokes = $7 then $8 else pull_at end, \
          retry_at = case when pokes = $9 then $10 else retry_at end, tries = $11, drift = $12, \
-         notes = $13, last_error = $14, last_error_at = $15, revision = revision + $16, {owner} \
-         where id = $17 and sync_fence = $18 and sync_owner is not null \
+         notes = $13, last_error = $14, last_error_at = $15, revision = revision + $16, {owner}, \
+         retry_action = case when pokes = $23 then $24 else retry_action end where id = $17 and sync_fence = $18 and sync_owner is not null \
          returning workspace_id, provider"
     );
     let changes_registrations = !packed.registrations.is_empty();
@@ -295,9 +294,17 @@ async fn update_upkeep(
             .bind(due_at)
             .bind(next_action)
             .bind(now),
-        End::GoOn { .. } | End::Remove => statement.bind(due_at).bind(due_at).bind(next_action),
+        End::GoOn { .. } | End::Remove => statement
+            .bind(due_at)
+            .bind(due_at)
+            .bind(next_action)
+            .bind(now),
     };
-    statement.one(connection).await
+    statement
+        .bind(upkeep.pokes)
+        .bind(upkeep.retry_action.map(SyncAction::as_str))
+        .one(connection)
+        .await
 }
 
 struct Held {

@@ -3,10 +3,9 @@
 
 use std::collections::HashSet;
 
-use sqlx::AnyConnection;
-
 use super::StoreError;
 use super::body::Stored;
+use super::connection::Connection;
 use super::open::Backend;
 use super::sql::{Statement, Text};
 use super::waiting::{Kind, waited_for};
@@ -41,7 +40,7 @@ pub(super) struct PackedEvent {
 /// Inserts those whose delivery id was not seen before; returns how many they are, and how many of
 /// them a trigger waits for. Repeating it is harmless.
 pub(super) async fn insert_events(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     source: &Source<'_>,
     events: &[PackedEvent],
@@ -89,7 +88,7 @@ pub(super) async fn insert_events(
 }
 
 async fn is_new(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     source: &Source<'_>,
     event: &PackedEvent,
     now: Millis,

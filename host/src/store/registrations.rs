@@ -1,7 +1,6 @@
 //! Registrations: what was made at services, with their sealed secrets.
 
-use sqlx::AnyConnection;
-
+use super::connection::Connection;
 use super::keys::registration_place;
 use super::sql::{FromRow, Row, Statement};
 use super::subscriptions::json;
@@ -68,7 +67,7 @@ impl Store {
 
 /// Whoever opened the subscription opens it anew.
 async fn bump_revision(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     id: &SubscriptionId,
 ) -> Result<(), StoreError> {
     Statement::new(
@@ -106,7 +105,7 @@ impl SealedChange {
 
 /// Makes one change; repeated, it changes nothing more.
 pub(super) async fn change(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     subscription: &SubscriptionId,
     sealed: &SealedChange,
     now: Millis,

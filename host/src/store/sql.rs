@@ -1,23 +1,31 @@
-//! Statements: binding values, running, reading rows. The only file that knows the driver's types.
+//! Statements: binding values, running, reading rows. What the drivers differ in stands in
+//! [`super::connection`] and [`super::direct`].
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::{
-    AnyConnection, Arguments, AssertSqlSafe, Encode, Executor, Row as _, SqlSafeStr, SqlStr, Type,
-};
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr, SqlStr};
 
 use super::StoreError;
+use super::connection::Connection;
 use crate::clock::Millis;
 
 /// One statement with its values.
 pub(super) struct Statement {
-    operation: &'static str,
-    text: SqlStr,
-    arguments: AnyArguments,
+    pub(super) operation: &'static str,
+    pub(super) text: SqlStr,
+    pub(super) values: Vec<Value>,
+}
+
+/// A value for a placeholder. What is absent has a type too: PostgreSQL asks for it.
+pub(super) enum Value {
+    Text(Option<Cow<'static, str>>),
+    Number(Option<i64>),
+    Bytes(Option<Bytes>),
 }
 
 impl Statement {
@@ -26,7 +34,7 @@ impl Statement {
         Statement {
             operation,
             text: text.into_sql_str(),
-            arguments: AnyArguments::default(),
+            values: Vec::new(),
         }
     }
 
@@ -35,7 +43,7 @@ impl Statement {
         Statement {
             operation,
             text: AssertSqlSafe(text.into()).into_sql_str(),
-            arguments: AnyArguments::default(),
+            values: Vec::new(),
         }
     }
 
@@ -45,34 +53,27 @@ impl Statement {
     }
 
     pub(super) fn push(&mut self, value: impl Bind) {
-        value.bind_to(&mut self.arguments);
+        self.values.push(value.into_value());
     }
 
     /// Runs it; returns how many rows it changed.
-    pub(super) async fn run(self, connection: &mut AnyConnection) -> Result<u64, StoreError> {
-        let run = connection.execute(sqlx::query_with(self.text, self.arguments));
-        within_time(self.operation, run)
-            .await
-            .map(|done| done.rows_affected())
+    pub(super) async fn run(self, connection: &mut impl Connection) -> Result<u64, StoreError> {
+        connection.run(self).await
     }
 
     pub(super) async fn all<T: FromRow>(
         self,
-        connection: &mut AnyConnection,
+        connection: &mut impl Connection,
     ) -> Result<Vec<T>, StoreError> {
-        let fetch = connection.fetch_all(sqlx::query_with(self.text, self.arguments));
-        let rows = within_time(self.operation, fetch).await?;
-        rows.iter().map(|row| T::from_row(&Row(row))).collect()
+        connection.all(self).await
     }
 
     /// The first row, if there is one.
     pub(super) async fn one<T: FromRow>(
         self,
-        connection: &mut AnyConnection,
+        connection: &mut impl Connection,
     ) -> Result<Option<T>, StoreError> {
-        let fetch = connection.fetch_optional(sqlx::query_with(self.text, self.arguments));
-        let row = within_time(self.operation, fetch).await?;
-        row.as_ref().map(|row| T::from_row(&Row(row))).transpose()
+        connection.one(self).await
     }
 }
 
@@ -93,79 +94,79 @@ pub(super) async fn within_time<T>(
 
 /// What may be bound to a placeholder.
 pub(super) trait Bind {
-    fn bind_to(self, arguments: &mut AnyArguments);
-}
-
-fn add<'q, T: Encode<'q, sqlx::Any> + Type<sqlx::Any>>(arguments: &mut AnyArguments, value: T) {
-    arguments
-        .add(value)
-        .expect("invariant: texts, numbers and bytes encode without fail");
+    fn into_value(self) -> Value;
 }
 
 /// PostgreSQL keeps no NUL in text. A name out of a hostile body may hold one.
-fn without_nul(text: String) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
-    } else {
-        text
-    }
+fn text(text: impl Into<String>) -> Value {
+    let text = text.into();
+    Value::Text(Some(Cow::Owned(match text.contains('\0') {
+        true => text.replace('\0', "\u{fffd}"),
+        false => text,
+    })))
+}
+
+fn text_opt(value: Option<impl Into<String>>) -> Value {
+    value.map_or(Value::Text(None), text)
 }
 
 macro_rules! bind_as {
-    ($(($($generics:tt)*) $type:ty, $value:ident => $as:expr;)*) => {$(
-        impl $($generics)* Bind for $type {
-            fn bind_to(self, arguments: &mut AnyArguments) {
+    ($($type:ty, $value:ident => $as:expr;)*) => {$(
+        impl Bind for $type {
+            fn into_value(self) -> Value {
                 let $value = self;
-                add(arguments, $as);
+                $as
             }
         }
     )*};
 }
 
 bind_as! {
-    () &str, value => without_nul(value.to_owned());
-    () Option<&str>, value => value.map(|text| without_nul(text.to_owned()));
-    () &String, value => without_nul(value.clone());
-    () &Option<String>, value => value.clone().map(without_nul);
-    () String, value => without_nul(value);
-    () Option<String>, value => value.map(without_nul);
-    () i64, value => value;
-    () Option<i64>, value => value;
-    () u32, value => i64::from(value);
-    () u16, value => i64::from(value);
-    () Option<u16>, value => value.map(i64::from);
-    () bool, value => i64::from(value);
-    () Millis, value => value.0;
-    () Option<Millis>, value => value.map(|at| at.0);
-    () &[u8], value => value.to_vec();
-    () Vec<u8>, value => value;
-    () Option<Vec<u8>>, value => value;
-    () &Option<Bytes>, value => value.as_deref().map(<[u8]>::to_vec);
+    &str, value => text(value);
+    Option<&str>, value => text_opt(value);
+    &String, value => text(value);
+    &Option<String>, value => text_opt(value.as_deref());
+    String, value => text(value);
+    Option<String>, value => text_opt(value);
+    i64, value => Value::Number(Some(value));
+    Option<i64>, value => Value::Number(value);
+    u32, value => Value::Number(Some(value.into()));
+    u16, value => Value::Number(Some(value.into()));
+    Option<u16>, value => Value::Number(value.map(i64::from));
+    bool, value => Value::Number(Some(value.into()));
+    Millis, value => Value::Number(Some(value.0));
+    Option<Millis>, value => Value::Number(value.map(|at| at.0));
+    &[u8], value => Value::Bytes(Some(Bytes::copy_from_slice(value)));
+    Vec<u8>, value => Value::Bytes(Some(value.into()));
+    Option<Vec<u8>>, value => Value::Bytes(value.map(Bytes::from));
+    Bytes, value => Value::Bytes(Some(value));
+    Option<Bytes>, value => Value::Bytes(value);
+    &Option<Bytes>, value => Value::Bytes(value.clone());
 }
 
 macro_rules! bind_ids {
     ($($id:ident)*) => {$(
         impl Bind for &crate::id::$id {
-            fn bind_to(self, arguments: &mut AnyArguments) {
-                add(arguments, self.as_str().to_owned());
+            fn into_value(self) -> Value {
+                Value::Text(Some(Cow::Owned(self.as_str().to_owned())))
             }
         }
 
         impl Bind for crate::id::$id {
-            fn bind_to(self, arguments: &mut AnyArguments) {
-                (&self).bind_to(arguments);
+            fn into_value(self) -> Value {
+                (&self).into_value()
             }
         }
 
         impl Bind for &Option<crate::id::$id> {
-            fn bind_to(self, arguments: &mut AnyArguments) {
-                add(arguments, self.as_ref().map(|id| id.as_str().to_owned()));
+            fn into_value(self) -> Value {
+                self.as_ref().into_value()
             }
         }
 
         impl Bind for Option<&crate::id::$id> {
-            fn bind_to(self, arguments: &mut AnyArguments) {
-                add(arguments, self.map(|id| id.as_str().to_owned()));
+            fn into_value(self) -> Value {
+                self.map_or(Value::Text(None), Bind::into_value)
             }
         }
     )*};
@@ -179,8 +180,8 @@ bind_ids! {
 macro_rules! bind_words {
     ($($word:ident)*) => {$(
         impl Bind for crate::model::$word {
-            fn bind_to(self, arguments: &mut AnyArguments) {
-                add(arguments, self.as_str());
+            fn into_value(self) -> Value {
+                Value::Text(Some(Cow::Borrowed(self.as_str())))
             }
         }
     )*};
@@ -193,29 +194,50 @@ bind_words! {
 }
 
 /// What reads itself from a row.
-pub(super) trait FromRow: Sized {
+pub(super) trait FromRow: Sized + Send {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError>;
 }
 
 /// A row, read by column names.
-pub(super) struct Row<'r>(&'r AnyRow);
+pub(super) enum Row<'r> {
+    Any(&'r AnyRow),
+    Direct(&'r rusqlite::Row<'r>),
+}
 
 impl<'r> Row<'r> {
-    fn read<T>(&self, column: &'static str) -> Result<T, StoreError>
-    where
-        T: sqlx::Decode<'r, sqlx::Any> + Type<sqlx::Any>,
-    {
-        self.0
-            .try_get_unchecked(column)
-            .map_err(|error| StoreError::corrupt(column, error))
+    fn text_at(&self, column: &'static str) -> Result<Option<&'r str>, StoreError> {
+        match self {
+            Row::Any(row) => row
+                .try_get_unchecked(column)
+                .map_err(|error| StoreError::corrupt(column, error)),
+            Row::Direct(row) => direct(column, row.get_ref(column), |value| value.as_str_or_null()),
+        }
+    }
+
+    pub(super) fn bytes_opt(&self, column: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
+        match self {
+            Row::Any(row) => row
+                .try_get_unchecked(column)
+                .map_err(|error| StoreError::corrupt(column, error)),
+            Row::Direct(row) => {
+                let bytes = direct(column, row.get_ref(column), |value| {
+                    value.as_bytes_or_null()
+                })?;
+                Ok(bytes.map(<[u8]>::to_vec))
+            }
+        }
+    }
+
+    fn present<T>(column: &'static str, value: Option<T>) -> Result<T, StoreError> {
+        value.ok_or_else(|| StoreError::corrupt(column, "it is absent"))
     }
 
     pub(super) fn text(&self, column: &'static str) -> Result<String, StoreError> {
-        self.read(column)
+        Row::present(column, self.text_opt(column)?)
     }
 
     pub(super) fn text_opt(&self, column: &'static str) -> Result<Option<String>, StoreError> {
-        self.read(column)
+        Ok(self.text_at(column)?.map(str::to_owned))
     }
 
     /// A text column that holds an id or a word.
@@ -223,27 +245,30 @@ impl<'r> Row<'r> {
     where
         T: FromStr<Err: std::fmt::Display>,
     {
-        let text: &str = self.read(column)?;
-        text.parse()
-            .map_err(|error| StoreError::corrupt(column, error))
+        Row::present(column, self.parsed_opt(column)?)
     }
 
     pub(super) fn parsed_opt<T>(&self, column: &'static str) -> Result<Option<T>, StoreError>
     where
         T: FromStr<Err: std::fmt::Display>,
     {
-        let text: Option<&str> = self.read(column)?;
-        text.map(str::parse)
+        self.text_at(column)?
+            .map(str::parse)
             .transpose()
             .map_err(|error| StoreError::corrupt(column, error))
     }
 
     pub(super) fn int(&self, column: &'static str) -> Result<i64, StoreError> {
-        self.read(column)
+        Row::present(column, self.int_opt(column)?)
     }
 
     pub(super) fn int_opt(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
-        self.read(column)
+        match self {
+            Row::Any(row) => row
+                .try_get_unchecked(column)
+                .map_err(|error| StoreError::corrupt(column, error)),
+            Row::Direct(row) => direct(column, row.get_ref(column), |value| value.as_i64_or_null()),
+        }
     }
 
     /// A number that fits a smaller type.
@@ -267,15 +292,11 @@ impl<'r> Row<'r> {
     }
 
     pub(super) fn millis(&self, column: &'static str) -> Result<Millis, StoreError> {
-        self.read(column).map(Millis)
+        self.int(column).map(Millis)
     }
 
     pub(super) fn millis_opt(&self, column: &'static str) -> Result<Option<Millis>, StoreError> {
         Ok(self.int_opt(column)?.map(Millis))
-    }
-
-    pub(super) fn bytes_opt(&self, column: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(column)
     }
 
     /// A document column.
@@ -283,10 +304,20 @@ impl<'r> Row<'r> {
         &self,
         column: &'static str,
     ) -> Result<T, StoreError> {
-        let text: &str = self.read(column)?;
+        let text = Row::present(column, self.text_at(column)?)?;
         serde_json::from_str(text)
             .map_err(|_| StoreError::corrupt(column, "it is not the JSON that was expected"))
     }
+}
+
+/// A value as the direct connection reads it.
+fn direct<'r, T>(
+    column: &'static str,
+    value: rusqlite::Result<rusqlite::types::ValueRef<'r>>,
+    read: impl FnOnce(rusqlite::types::ValueRef<'r>) -> rusqlite::types::FromSqlResult<T>,
+) -> Result<T, StoreError> {
+    let value = value.map_err(|error| StoreError::corrupt(column, error))?;
+    read(value).map_err(|error| StoreError::corrupt(column, error))
 }
 
 /// A row of one number, named `n`.

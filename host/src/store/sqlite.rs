@@ -1,9 +1,9 @@
 //! What only SQLite needs: its file, its lock, its settings and its checkpoints.
 //!
 //! Commits append to the write-ahead log and sync it; carrying the log over into the database file
-//! is done by [`run_checkpoints`] beside them. A busy log never becomes empty by itself, so when it
-//! has grown long the last few pages are carried over between two commits, after which the log
-//! begins anew.
+//! is done by [`run_checkpoints`] beside them. Whoever commits meanwhile makes the log longer, so a
+//! busy log never becomes empty by itself: when it is long, the last few pages are carried over
+//! between two commits, after which it begins anew.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,22 +18,22 @@ use super::StoreError;
 use super::database::SharedDatabase;
 
 /// Larger pages than the usual 4096 bytes keep most bodies on few pages.
-const SETTINGS: &str = "
+pub(super) const SETTINGS: &str = "
     pragma page_size = 8192;
     pragma journal_mode = wal;
     pragma synchronous = full;
     pragma foreign_keys = on;
     pragma busy_timeout = 5000;
     pragma wal_autocheckpoint = 0;
-    pragma journal_size_limit = 67108864;
+    pragma journal_size_limit = 134217728;
     pragma temp_store = memory;
     pragma cache_size = -16384;
 ";
 
 /// A checkpoint beside the commits begins after this much was written,
 const CHECKPOINT_AFTER: u64 = 8 << 20;
-/// and one between two commits when the log was not begun anew for this much.
-const RESTART_AFTER: u64 = 64 << 20;
+/// and one between two commits when the log has so many pages.
+const PAGES_MAX: i64 = 4096;
 
 /// A database file that this process alone has open.
 pub(super) struct DatabaseFile {
@@ -103,19 +103,17 @@ pub(super) async fn prepare_connection(connection: &mut AnyConnection) -> Result
         .map(|_| ())
 }
 
-/// How much was committed since the last checkpoints.
+/// How much was committed since the last checkpoint.
 #[derive(Default)]
 pub(super) struct LogGrowth {
-    since_checkpoint: AtomicU64,
-    since_restart: AtomicU64,
+    bytes: AtomicU64,
     wake: Notify,
 }
 
 impl LogGrowth {
     /// Notes a commit of about this many bytes.
     pub(super) fn grew(&self, bytes: u64) {
-        self.since_restart.fetch_add(bytes, Ordering::Relaxed);
-        let before = self.since_checkpoint.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes >= CHECKPOINT_AFTER {
             self.wake.notify_one();
         }
@@ -126,9 +124,9 @@ impl LogGrowth {
 pub(super) async fn run_checkpoints(database: SharedDatabase, growth: std::sync::Arc<LogGrowth>) {
     loop {
         growth.wake.notified().await;
-        growth.since_checkpoint.store(0, Ordering::Relaxed);
-        if let Err(error) = checkpoint(&database, &growth).await {
-            if matches!(error, sqlx::Error::PoolClosed) {
+        growth.bytes.store(0, Ordering::Relaxed);
+        if let Err(error) = checkpoint(&database, PAGES_MAX).await {
+            if database.is_closed() {
                 return;
             }
             tracing::warn!(%error, "checkpoint failed, the next commit asks for another");
@@ -136,31 +134,33 @@ pub(super) async fn run_checkpoints(database: SharedDatabase, growth: std::sync:
     }
 }
 
+/// Carries the log over beside the commits. If it has `pages_max` pages or more, the last of them
+/// are carried over while nothing is committed, so that the next commit begins it anew: a log that is
+/// written over is synced faster than one that grows.
 pub(super) async fn checkpoint(
     database: &SharedDatabase,
-    growth: &LogGrowth,
-) -> Result<(), sqlx::Error> {
-    let complete = {
-        let mut reader = database.reader_pool().acquire().await?;
-        carry_over(&mut reader).await?
-    };
-    if complete {
-        growth.since_restart.store(0, Ordering::Relaxed);
-    } else if growth.since_restart.load(Ordering::Relaxed) >= RESTART_AFTER {
-        // Holding the writer, nothing is added meanwhile, and little is left to carry over.
-        let mut writer = database.writer_pool().acquire().await?;
-        if carry_over(&mut writer).await? {
-            growth.since_restart.store(0, Ordering::Relaxed);
+    pages_max: i64,
+) -> Result<(), StoreError> {
+    let pages = {
+        let mut reader = database.read().await?;
+        let pages = carry_over(&mut reader).await?;
+        if pages >= pages_max {
+            // What came meanwhile, so that the commits wait for little.
+            carry_over(&mut reader).await?;
         }
+        pages
+    };
+    if pages >= pages_max {
+        let mut writer = database.writer().await?;
+        carry_over(&mut writer).await?;
     }
     Ok(())
 }
 
-/// A passive checkpoint; true if the whole log is in the database file now.
-async fn carry_over(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
-    let row = connection
-        .fetch_one("pragma wal_checkpoint(passive)")
-        .await?;
-    let (log, carried): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
-    Ok(log == carried)
+/// A passive checkpoint, which waits for nobody; how many pages the log has.
+async fn carry_over(connection: &mut AnyConnection) -> Result<i64, StoreError> {
+    let carried = connection.fetch_one("pragma wal_checkpoint(passive)").await;
+    carried
+        .and_then(|row| row.try_get(1))
+        .map_err(|error| StoreError::of("carry the log over", error))
 }

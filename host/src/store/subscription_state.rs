@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-use sqlx::AnyConnection;
-
+use super::connection::Connection;
 use super::sql::{FromRow, Row, Statement};
 use super::{Store, StoreError};
 use crate::id::SubscriptionId;
+use serde_json::Value;
 
 impl Store {
     /// The values of these keys; absent ones are left out.
@@ -52,7 +51,7 @@ impl Store {
 
 /// The same within a commit.
 pub(super) async fn put(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     subscription: &SubscriptionId,
     key: &str,
     value: Option<&Value>,

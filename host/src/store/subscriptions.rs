@@ -1,8 +1,7 @@
 //! Subscriptions.
 
-use sqlx::AnyConnection;
-
 use super::changes::Edit;
+use super::connection::Connection;
 use super::keys::subscription_place;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
@@ -377,7 +376,8 @@ impl Edit<'_> {
     ) -> Result<(), StoreError> {
         Statement::new(
             "poke a subscription",
-            "update subscriptions set pokes = pokes + 1, due_at = $1, retry_at = null \
+            "update subscriptions set pokes = pokes + 1, due_at = $1, retry_at = null, \
+             retry_action = null \
              where id = $2 and mode = 'managed'",
         )
         .bind(self.now)
@@ -390,7 +390,7 @@ impl Edit<'_> {
 
 /// Removes a subscription with everything that is kept for it but its history.
 pub(super) async fn remove_subscription(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     id: &SubscriptionId,
 ) -> Result<(), StoreError> {
     const PARTS: [&str; 4] = [

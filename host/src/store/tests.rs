@@ -51,8 +51,8 @@ fn append(bytes: usize) -> Append {
 }
 
 async fn set(store: &Store, pragma: &'static str) {
-    let mut writer = store.database.writer().await.expect("the writer");
-    writer.execute(sqlx::raw_sql(pragma)).await.expect("set");
+    let mut direct = store.database.direct().await.expect("SQLite");
+    direct.batch("set", pragma).expect("set");
 }
 
 #[tokio::test]
@@ -154,8 +154,7 @@ async fn a_checkpoint_lets_the_log_begin_anew() {
         store.append(append(500_000)).await.expect("appended");
     }
     let before = log_size();
-    let growth = super::sqlite::LogGrowth::default();
-    super::sqlite::checkpoint(&store.database, &growth)
+    super::sqlite::checkpoint(&store.database, 1)
         .await
         .expect("carried over");
     for _ in 0..4 {

@@ -1,14 +1,13 @@
 //! Events that happen at a known time: kept by key until they fire or are withdrawn.
 
-use bytes::Bytes;
-use sqlx::AnyConnection;
-
 use super::body::{Stored, unpack};
+use super::connection::Connection;
 use super::pulled::{PackedEvent, Source, insert_events};
 use super::sql::{FromRow, Row, Statement, Time};
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{EventId, RequestId, SubscriptionId, WorkspaceId};
+use bytes::Bytes;
 
 /// What fired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,7 +98,7 @@ pub(super) struct PackedTimer {
 
 /// Sets a timer, or withdraws it.
 pub(super) async fn set(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     subscription: &SubscriptionId,
     key: &str,
     timer: Option<&PackedTimer>,
@@ -129,7 +128,7 @@ pub(super) async fn set(
 }
 
 async fn withdraw(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     subscription: &SubscriptionId,
     key: &str,
 ) -> Result<(), StoreError> {

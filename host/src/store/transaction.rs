@@ -7,10 +7,10 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, Executor};
+use sqlx::{AnyConnection, Executor};
 
 use super::StoreError;
+use super::database::WriterConnection;
 use super::open::Backend;
 use super::sql::within_time;
 
@@ -19,12 +19,12 @@ const ROLLBACK_MAX: Duration = Duration::from_secs(5);
 
 pub(super) struct Transaction {
     /// Absent after the commit.
-    connection: Option<PoolConnection<Any>>,
+    connection: Option<WriterConnection>,
 }
 
 impl Transaction {
     pub(super) async fn begin(
-        mut connection: PoolConnection<Any>,
+        mut connection: WriterConnection,
         backend: Backend,
     ) -> Result<Transaction, StoreError> {
         let begin = match backend {
@@ -38,7 +38,7 @@ impl Transaction {
                 connection: Some(connection),
             }),
             Err(error) => {
-                drop(connection.detach());
+                connection.cut_off();
                 Err(error)
             }
         }
@@ -78,12 +78,12 @@ impl Drop for Transaction {
         };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(roll_back(connection))),
-            Err(_) => drop(connection.detach()),
+            Err(_) => connection.cut_off(),
         }
     }
 }
 
-async fn roll_back(mut connection: PoolConnection<Any>) {
+async fn roll_back(mut connection: WriterConnection) {
     let rolled_back = connection.execute(sqlx::raw_sql("rollback"));
     let good = match tokio::time::timeout(ROLLBACK_MAX, rolled_back).await {
         Ok(Ok(_)) => true,
@@ -91,7 +91,6 @@ async fn roll_back(mut connection: PoolConnection<Any>) {
         Err(_) => false,
     };
     if !good {
-        // Cut off without a word of goodbye, which nobody may be there to hear.
-        drop(connection.detach());
+        connection.cut_off();
     }
 }

@@ -5,8 +5,7 @@
 
 use std::fmt::Write as _;
 
-use sqlx::AnyConnection;
-
+use super::connection::Connection;
 use super::open::Backend;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Time};
@@ -22,7 +21,7 @@ const PASSED_OVER_MAX: usize = 64;
 macro_rules! upkeep_columns {
     () => {
         "cursor, pulled_at, checked_at, due_at, next_action, renew_at, check_at, pull_at, \
-         retry_at, pokes, tries, drift, notes, last_error, last_error_at"
+         retry_at, retry_action, pokes, tries, drift, notes, last_error, last_error_at"
     };
 }
 
@@ -167,7 +166,7 @@ impl Store {
         let mut connection = self.database.writer().await?;
         Statement::new(
             "poke a subscription",
-            "update subscriptions set pokes = pokes + 1, due_at = $1, retry_at = null, \
+            "update subscriptions set pokes = pokes + 1, due_at = $1, retry_at = null, retry_action = null, \
              check_at = case when $2 = 1 then $3 else check_at end, \
              pull_at = case when $4 = 1 and pulled_at is not null then $5 else pull_at end \
              where id = $6 and mode = 'managed'",
@@ -183,6 +182,20 @@ impl Store {
         .map(|_| ())
     }
 
+    /// Everything is looked at. Returns how many there are.
+    pub async fn poke_all_subscriptions(&self, now: Millis) -> Result<u64, StoreError> {
+        let mut connection = self.database.writer().await?;
+        Statement::new(
+            "poke every subscription",
+            "update subscriptions set pokes = pokes + 1, due_at = $1 \
+             where mode = 'managed' and due_at > $2",
+        )
+        .bind(now)
+        .bind(now)
+        .run(&mut connection)
+        .await
+    }
+
     /// A credential is good again: whatever waited for it is due. Returns how many there are.
     pub async fn poke_subscriptions_of_credential(
         &self,
@@ -190,15 +203,7 @@ impl Store {
         now: Millis,
     ) -> Result<u64, StoreError> {
         let mut connection = self.database.writer().await?;
-        Statement::new(
-            "poke the subscriptions of a credential",
-            "update subscriptions set pokes = pokes + 1, due_at = $1, retry_at = null \
-             where credential_id = $2 and mode = 'managed'",
-        )
-        .bind(now)
-        .bind(credential)
-        .run(&mut connection)
-        .await
+        poke_of_credential(&mut connection, credential, now).await
     }
 
     /// Everything of a provider that was pulled before is pulled again. Returns how many there are.
@@ -257,9 +262,26 @@ impl Store {
     }
 }
 
+/// The same within a commit.
+pub(super) async fn poke_of_credential(
+    connection: &mut AnyConnection,
+    credential: &CredentialId,
+    now: Millis,
+) -> Result<u64, StoreError> {
+    Statement::new(
+        "poke the subscriptions of a credential",
+        "update subscriptions set pokes = pokes + 1, due_at = $1, retry_at = null, \
+         retry_action = null where credential_id = $2 and mode = 'managed'",
+    )
+    .bind(now)
+    .bind(credential)
+    .run(connection)
+    .await
+}
+
 /// A push hinted at changes: these are pulled, as of this commit. In one order everywhere.
 pub(super) async fn wake(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     id: &SubscriptionId,
     now: Millis,
 ) -> Result<(), StoreError> {
@@ -294,6 +316,7 @@ impl FromRow for Upkeep {
             check_at: row.millis_opt("check_at")?,
             pull_at: row.millis_opt("pull_at")?,
             retry_at: row.millis_opt("retry_at")?,
+            retry_action: row.parsed_opt("retry_action")?,
             pokes: row.int("pokes")?,
             tries: row.number("tries")?,
             drift: match list("drift")? {

@@ -3,9 +3,8 @@
 
 use std::collections::HashSet;
 
-use sqlx::AnyConnection;
-
 use super::StoreError;
+use super::connection::Connection;
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
 use super::sql::{FromRow, Row, Statement};
@@ -23,7 +22,7 @@ static SELECT_WAITED_FOR: ManyRows = ManyRows::new(
 
 /// Leaves those kinds that an enabled trigger waits for, as of this transaction.
 pub(super) async fn waited_for<'a>(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     backend: Backend,
     mut waited_for: HashSet<Kind<'a>>,
 ) -> Result<HashSet<Kind<'a>>, StoreError> {

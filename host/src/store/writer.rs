@@ -1,8 +1,9 @@
-//! Group commit: one task takes every write that waits into one transaction and answers all of them
+//! Group commit: one writer takes every write that waits into one transaction and answers all of them
 //! after its sync.
 //!
 //! A transaction costs one sync of the disk however much is in it, so the busier the host, the
-//! cheaper each write. The queue is bounded in number and bytes: what does not fit is refused at once
+//! cheaper each write; what comes while a group is written joins it. SQLite's writer is a thread of
+//! its own, whose statements run where they are called ([`super::direct`]). The queue is bounded in number and bytes: what does not fit is refused at once
 //! as unavailable, and so is everything that waits while the database is. If the database refuses a
 //! transaction for what is in it, each write is tried alone, so that one bad row harms nobody else.
 //! After a lost connection nobody knows whether the commit happened; every write here may be
@@ -10,19 +11,20 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::StoreError;
 use super::appends::{self, PackedAppend};
 use super::attempts;
+use super::connection::Connection;
 use super::database::SharedDatabase;
 use super::handling::{self, PackedHandled};
 use super::leases::{self, Claim, HeldJob};
 use super::open::{Backend, DatabaseConfig};
 use super::progress::{self, PackedProgress};
 use super::sqlite::{LogGrowth, run_checkpoints};
-use super::transaction::Transaction;
 use crate::clock::Clock;
 use crate::model::{Appended, Finished, Progressed};
 
@@ -68,22 +70,35 @@ struct Waiting {
     _share: OwnedSemaphorePermit,
 }
 
-/// The way to the writing task.
+impl Waiting {
+    fn answer(self, written: Result<Written, StoreError>) {
+        // Who was answered finds room again. Who does not wait any more does not want to know.
+        drop(self._share);
+        let _ = self.reply.send(written);
+    }
+}
+
+/// The way to the writer.
 #[derive(Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Waiting>,
     bytes: Arc<Semaphore>,
     bytes_max: usize,
-    task: Arc<tokio::sync::Mutex<Option<JoinHandle<()>>>>,
+    ended: Arc<tokio::sync::Mutex<Option<oneshot::Receiver<()>>>>,
     closing: Arc<tokio::sync::Notify>,
 }
 
 impl Writer {
-    pub(super) fn start(database: SharedDatabase, config: &DatabaseConfig, clock: Clock) -> Writer {
+    pub(super) fn start(
+        database: SharedDatabase,
+        config: &DatabaseConfig,
+        clock: Clock,
+    ) -> Result<Writer, StoreError> {
         let (queue, waiting) = mpsc::channel(config.queue_max.max(1));
         let closing = Arc::new(tokio::sync::Notify::new());
         let growth = Arc::new(LogGrowth::default());
-        let checkpoints = (database.backend == Backend::Sqlite)
+        let backend = database.backend;
+        let checkpoints = (backend == Backend::Sqlite)
             .then(|| tokio::spawn(run_checkpoints(database.clone(), growth.clone())));
         let committer = Committer {
             database,
@@ -91,15 +106,32 @@ impl Writer {
             growth,
             checkpoints,
         };
-        let task = tokio::spawn(committer.run(waiting, closing.clone()));
+        let (ending, ended) = oneshot::channel();
+        let (told, runtime) = (closing.clone(), Handle::current());
+        let run = async move {
+            committer.run(waiting, told).await;
+            // Whoever waits for it hears that it ended, also if it panicked.
+            drop(ending);
+        };
+        match backend {
+            // Its statements run where they are called: that is a thread of their own.
+            Backend::Sqlite => {
+                let thread = std::thread::Builder::new().name("store-writer".to_owned());
+                let started = thread.spawn(move || runtime.block_on(run));
+                started.map_err(|error| {
+                    StoreError::Refused(format!("the writing thread cannot be started: {error}"))
+                })?;
+            }
+            Backend::Postgres => drop(tokio::spawn(run)),
+        }
         let bytes_max = config.queue_bytes_max.min(Semaphore::MAX_PERMITS);
-        Writer {
+        Ok(Writer {
             queue,
             bytes: Arc::new(Semaphore::new(bytes_max)),
             bytes_max,
-            task: Arc::new(tokio::sync::Mutex::new(Some(task))),
+            ended: Arc::new(tokio::sync::Mutex::new(Some(ended))),
             closing,
-        }
+        })
     }
 
     /// Puts a write into the next commit and waits until that is synced.
@@ -137,9 +169,9 @@ impl Writer {
     /// Commits what waits and takes nothing more.
     pub(super) async fn finish(&self) {
         self.closing.notify_one();
-        if let Some(task) = self.task.lock().await.take() {
-            // It ends by itself; that it panicked was reported by the runtime.
-            let _ = task.await;
+        if let Some(ended) = self.ended.lock().await.take() {
+            // The end is that the other side is gone.
+            let _ = ended.await;
         }
     }
 }
@@ -161,77 +193,116 @@ impl Drop for Committer {
 
 impl Committer {
     async fn run(self, mut waiting: mpsc::Receiver<Waiting>, closing: Arc<tokio::sync::Notify>) {
-        let mut batch = Vec::with_capacity(BATCH_MAX);
+        let mut group = Vec::with_capacity(BATCH_MAX);
         loop {
             tokio::select! {
                 biased;
-                taken = waiting.recv_many(&mut batch, BATCH_MAX) => {
+                taken = waiting.recv_many(&mut group, BATCH_MAX) => {
                     if taken == 0 {
                         return;
                     }
-                    self.commit_and_reply(&mut batch).await;
+                    self.commit_and_reply(&mut group, &mut waiting).await;
                 }
                 () = closing.notified() => waiting.close(),
             }
         }
     }
 
-    async fn commit_and_reply(&self, batch: &mut Vec<Waiting>) {
-        let (mut writes, mut replies) = (Vec::new(), Vec::new());
-        let mut shares = Vec::with_capacity(batch.len());
-        for waiting in batch.drain(..) {
-            writes.push(waiting.write);
-            replies.push(waiting.reply);
-            shares.push(waiting._share);
-        }
-        let bytes = writes.iter().map(Write::size).sum::<usize>() as u64;
-        match self.commit_all(&writes).await {
+    /// Commits the group and whoever joins it.
+    async fn commit_and_reply(
+        &self,
+        group: &mut Vec<Waiting>,
+        waiting: &mut mpsc::Receiver<Waiting>,
+    ) {
+        let committed = self.commit(group, Some(waiting)).await;
+        let bytes = group.iter().map(|each| each.write.size()).sum::<usize>() as u64;
+        match committed {
             Ok(written) => {
                 self.growth.grew(bytes);
                 self.database.health.wrote(bytes, self.clock.now());
-                for (reply, written) in replies.into_iter().zip(written) {
-                    // Who does not wait any more does not want to know.
-                    let _ = reply.send(Ok(written));
+                for (each, written) in group.drain(..).zip(written) {
+                    each.answer(Ok(written));
                 }
             }
-            Err(error) if error.is_unavailable() || writes.len() == 1 => {
+            Err(error) if error.is_unavailable() || group.len() == 1 => {
                 if error.is_unavailable() {
                     self.database.health.failed(bytes, self.clock.now());
                 }
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(%error, cause, writes = writes.len(), "writes were not committed");
-                for reply in replies {
-                    let _ = reply.send(Err(error.clone()));
+                tracing::warn!(%error, cause, writes = group.len(), "writes were not committed");
+                for each in group.drain(..) {
+                    each.answer(Err(error.clone()));
                 }
             }
             Err(_) => {
-                for (write, reply) in writes.iter().zip(replies) {
-                    let alone = self.commit_all(std::slice::from_ref(write)).await;
-                    let written = alone.map(|mut written| {
+                for each in group.drain(..) {
+                    let mut alone = vec![each];
+                    let written = self.commit(&mut alone, None).await.map(|mut written| {
                         written.pop().expect("invariant: one write, one answer")
                     });
-                    let _ = reply.send(written);
+                    if let Some(each) = alone.pop() {
+                        each.answer(written);
+                    }
                 }
             }
         }
     }
 
-    async fn commit_all(&self, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
-        let transaction = self.database.write().await?;
-        let written = self.run_all(transaction, writes).await;
-        match written {
-            Err(error) if error.is_unavailable() && self.database.backend == Backend::Postgres => {
-                let transaction = self.database.write().await?;
-                self.run_all(transaction, writes).await
-            }
+    /// One transaction with the whole group, and with those who come while it is written: they cost
+    /// no sync of their own. One answer for each.
+    async fn commit(
+        &self,
+        group: &mut Vec<Waiting>,
+        joining: Option<&mut mpsc::Receiver<Waiting>>,
+    ) -> Result<Vec<Written>, StoreError> {
+        if let Some(mut direct) = self.database.direct().await {
+            direct.begin()?;
+            let written = self.write_all(&mut *direct, group, joining).await;
+            return direct.end(written);
+        }
+        match self.commit_once(group, joining).await {
+            Err(error) if error.is_unavailable() => self.commit_once(group, None).await,
             written => written,
         }
     }
 
-    async fn run_all(
+    async fn commit_once(
         &self,
-        mut transaction: Transaction,
-        writes: &[Write],
+        group: &mut Vec<Waiting>,
+        joining: Option<&mut mpsc::Receiver<Waiting>>,
+    ) -> Result<Vec<Written>, StoreError> {
+        let mut transaction = self.database.write().await?;
+        let written = self.write_all(&mut transaction, group, joining).await?;
+        transaction.commit().await?;
+        Ok(written)
+    }
+
+    async fn write_all(
+        &self,
+        connection: &mut impl Connection,
+        group: &mut Vec<Waiting>,
+        mut joining: Option<&mut mpsc::Receiver<Waiting>>,
+    ) -> Result<Vec<Written>, StoreError> {
+        let mut written = Vec::with_capacity(group.len());
+        loop {
+            let writes: Vec<&Write> = group[written.len()..]
+                .iter()
+                .map(|each| &each.write)
+                .collect();
+            written.extend(self.write_some(connection, &writes).await?);
+            if let Some(joining) = &mut joining {
+                join(group, joining);
+            }
+            if written.len() == group.len() {
+                return Ok(written);
+            }
+        }
+    }
+
+    async fn write_some(
+        &self,
+        connection: &mut impl Connection,
+        writes: &[&Write],
     ) -> Result<Vec<Written>, StoreError> {
         let now = self.clock.now();
         let backend = self.database.backend;
@@ -246,16 +317,16 @@ impl Committer {
                 Write::Claim(_) => {}
             }
         }
-        let appended = appends::insert(&mut transaction, backend, &appends, now).await?;
-        let held = attempts::finish(&mut transaction, backend, &finished).await?;
-        handling::handle(&mut transaction, backend, &handled, now).await?;
+        let appended = appends::insert(connection, backend, &appends, now).await?;
+        let held = attempts::finish(connection, backend, &finished).await?;
+        handling::handle(connection, backend, &handled, now).await?;
         let wakes = appends
             .iter()
             .zip(&appended)
             .filter_map(|(append, appended)| append.wakes(appended))
             .collect();
         let progressed =
-            progress::write_all(&mut transaction, backend, (wakes, &progresses), now).await?;
+            progress::write_all(connection, backend, (wakes, &progresses), now).await?;
         let mut progressed = progressed.into_iter();
 
         let (mut appended, mut held) = (appended.into_iter(), held.into_iter());
@@ -272,7 +343,7 @@ impl Committer {
                     Written::Finish(held.by_ref().take(finished.len()).collect())
                 }
                 Write::Claim(claim) => Written::Claim(
-                    leases::claim(&mut transaction, self.database.skip_locked(), claim).await?,
+                    leases::claim(connection, self.database.skip_locked(), claim).await?,
                 ),
                 Write::Sync(_) => Written::Sync(
                     progressed
@@ -281,7 +352,15 @@ impl Committer {
                 ),
             });
         }
-        transaction.commit().await?;
         Ok(written)
+    }
+}
+
+/// Takes those who wait into a group that has room.
+fn join(group: &mut Vec<Waiting>, joining: &mut mpsc::Receiver<Waiting>) {
+    while group.len() < BATCH_MAX
+        && let Ok(each) = joining.try_recv()
+    {
+        group.push(each);
     }
 }

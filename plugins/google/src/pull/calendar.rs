@@ -29,7 +29,7 @@ const LISTED_BACK_MS: i64 = 30 * 24 * 3_600_000;
 const EVENTS_MAX: u32 = 20_000;
 const PAGE_SIZE: &str = "250";
 /// What Calendar is asked to say of an event, and what an event hands on.
-const FIELDS: &str = "id,status,htmlLink,hangoutLink,created,updated,summary,description,location,\
+const FIELDS: &str = "id,etag,status,htmlLink,hangoutLink,created,updated,summary,description,location,\
 creator,organizer,start,end,recurrence,recurringEventId,originalStartTime,transparency,visibility,\
 iCalUID,sequence,eventType,attendees(email,displayName,responseStatus,optional,self,resource)";
 
@@ -131,6 +131,7 @@ async fn take_in(
             at_ms: cursor.at_ms,
             listed: cursor.sync.is_none(),
             resync: cursor.resync,
+            unkept: cursor.known >= EVENTS_MAX,
         };
         let changed = sighting.change();
         let event = changed.map(|change| change.into_event(&sighting, calendar));

@@ -18,6 +18,8 @@ pub struct Sighting<'s> {
     pub listed: bool,
     /// In a listing because the place was lost.
     pub resync: bool,
+    /// There are more events than we keep.
+    pub unkept: bool,
 }
 
 /// What happened to an event.
@@ -79,13 +81,12 @@ impl Sighting<'_> {
         expected
     }
 
+    /// Of a cancelled event Calendar tells hardly more than the id: one that we know neither itself
+    /// nor by its series was made and cancelled between two looks, or ended long ago.
     fn cancellation(&self) -> Option<Change> {
-        // Made and cancelled between two looks: nobody has heard of it.
-        let unheard = self.known.is_none()
-            && self.text("recurringEventId").is_none()
-            && self.is_since("created");
-        let old = self.listed && self.known.is_none() && !(self.resync && self.is_since("updated"));
-        (!unheard && !old).then_some(Change::Cancelled)
+        let is_new = !self.listed || (self.resync && self.is_since("updated"));
+        let is_of_known = self.head.is_some() || self.unkept;
+        (self.known.is_some() || (is_new && is_of_known)).then_some(Change::Cancelled)
     }
 
     fn is_since(&self, field: &str) -> bool {

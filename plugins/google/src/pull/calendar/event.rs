@@ -36,6 +36,7 @@ impl Change {
         // A cancelled event is sure to have an id and nothing else.
         let version = updated
             .clone()
+            .or_else(|| text(&event, "etag"))
             .or_else(|| Some(sighting.known?.updated.clone()))
             .unwrap_or_default();
         let mut payload = json!({

@@ -18,7 +18,7 @@ use super::event::{Calendar, started};
 use super::{FIELDS, Page, short};
 use crate::api::{Api, Failure};
 use crate::pull::cursor::Starts;
-use crate::pull::moment::{start_ms, written};
+use crate::pull::moment::{field_ms, start_ms, written};
 
 const HOUR_MS: i64 = 3_600_000;
 /// How far ahead starts are read; more than twice the time to the next reading, so that one which
@@ -27,6 +27,7 @@ const AHEAD_MS: i64 = 25 * HOUR_MS;
 const AGAIN_MS: i64 = 12 * HOUR_MS;
 /// Of a longer time away, older starts are not made up for.
 const BACK_MAX_MS: i64 = 7 * 24 * HOUR_MS;
+const LATE_MS: i64 = 300_000;
 const PAGES_MAX: usize = 20;
 /// Starts on one page of the state.
 const KEPT_A_PAGE: usize = 60;
@@ -45,8 +46,12 @@ pub async fn read(
     let now_ms = api.host().now_ms();
     let before = load(api.host(), starts.pages).await?;
     let read_before_ms = starts.read_at_ms.clamp(now_ms - BACK_MAX_MS, now_ms);
+    // What was entered for this very minute may have begun just before the last reading; before the
+    // first one nothing is made up for.
+    let is_first = starts.again_at_ms == 0;
+    let from_ms = read_before_ms - if is_first { 0 } else { LATE_MS };
     let mut until_ms = now_ms + AHEAD_MS;
-    let (said, complete_to_ms) = list(api, path, calendar, read_before_ms, until_ms).await?;
+    let (said, complete_to_ms) = list(api, path, calendar, from_ms, until_ms).await?;
     if let Some(complete_to_ms) = complete_to_ms {
         until_ms = complete_to_ms;
         pulled.notes.push(format!(
@@ -63,7 +68,10 @@ pub async fn read(
             continue;
         };
         let is_set = before.get(id) == Some(&start);
-        let is_missed = start <= now_ms && start > read_before_ms && !is_set;
+        let is_missed = start <= now_ms
+            && start > from_ms
+            && !is_set
+            && !was_entered_late(event, start, before.get(id));
         if start > now_ms || is_missed {
             let timer = started(event, id, start, calendar);
             pulled.timers.insert(timer_key(id), Some(timer));
@@ -84,6 +92,16 @@ pub async fn read(
     starts.again_at_ms = (now_ms + AGAIN_MS).min(until_ms.max(now_ms + HOUR_MS / 60));
     keep(&kept, starts, pulled);
     Ok(())
+}
+
+/// Whether an event was entered, or put to this start, when that had passed already. What was
+/// entered in the minutes around its start begins all the same.
+fn was_entered_late(event: &Value, start_ms: i64, known: Option<&i64>) -> bool {
+    let entered = match known {
+        Some(_) => "updated",
+        None => "created",
+    };
+    field_ms(event, entered).is_some_and(|entered_ms| entered_ms > start_ms + LATE_MS)
 }
 
 /// All that begins before `until_ms` and had not ended at `from_ms`; and, when that is too much, up

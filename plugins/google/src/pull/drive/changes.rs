@@ -76,7 +76,8 @@ pub async fn read(step: &mut Step<'_>) -> Result<bool, Failure> {
             Look::Present(file) => step.observe(file, &sighting),
         }
         if let Some(time_ms) = time.and_then(moment_ms) {
-            step.cursor.seen_ms = step.cursor.seen_ms.max(time_ms);
+            // What was made at this very moment is known by now.
+            step.cursor.seen_ms = step.cursor.seen_ms.max(time_ms + 1);
         }
     }
     Ok(move_on(

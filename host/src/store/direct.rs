@@ -1,0 +1,143 @@
+//! The connection of SQLite's group commit, called in the writer's own thread.
+//!
+//! Through the pool every statement of a commit is handed to the driver's thread and its outcome
+//! back, which on a busy machine takes longer than the statements do. This connection runs the same
+//! texts where it is called: its futures are ready at once, and what they cost is SQLite.
+
+use std::path::Path;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, OpenFlags, ToSql};
+
+use super::StoreError;
+use super::connection::Connection;
+use super::sql::{FromRow, Row, Statement, Value};
+use super::sqlite::SETTINGS;
+
+/// So many statements stay prepared. A group takes them in few sizes, see [`super::rows`].
+const STATEMENTS_MAX: usize = 128;
+
+pub(super) struct Direct {
+    connection: rusqlite::Connection,
+}
+
+impl Direct {
+    /// Opens the file, which must be there.
+    pub(super) fn open(path: &Path) -> Result<Direct, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = || {
+            let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+            connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+            connection.execute_batch(SETTINGS)?;
+            Ok(Direct { connection })
+        };
+        open().map_err(|error: rusqlite::Error| {
+            StoreError::Refused(format!(
+                "the database {} cannot be opened: {error}",
+                path.display()
+            ))
+        })
+    }
+
+    /// Takes the write lock at once, so that it cannot fail in the middle.
+    pub(super) fn begin(&mut self) -> Result<(), StoreError> {
+        self.batch("begin a transaction", "begin immediate")
+    }
+
+    /// Commits, or undoes everything if something failed. The changes are synced when this is `Ok`.
+    pub(super) fn end<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        let ended = outcome.and_then(|value| {
+            self.batch("commit", "commit")?;
+            Ok(value)
+        });
+        // SQLite ends a transaction by itself when the disk is full.
+        if ended.is_err() && !self.connection.is_autocommit() {
+            self.batch("roll back", "rollback")?;
+        }
+        ended
+    }
+
+    /// Statements without values.
+    pub(super) fn batch(
+        &mut self,
+        operation: &'static str,
+        text: &'static str,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .execute_batch(text)
+            .map_err(|error| StoreError::of_direct(operation, error))
+    }
+
+    fn with<T>(
+        &mut self,
+        statement: Statement,
+        run: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let done = self
+            .connection
+            .prepare_cached(statement.text.as_str())
+            .and_then(|mut prepared| {
+                bind(&mut prepared, &statement.values)?;
+                run(&mut prepared)
+            });
+        done.map_err(|error| StoreError::of_direct(statement.operation, error))
+    }
+
+    fn rows<T: FromRow>(
+        &mut self,
+        statement: Statement,
+        rows_max: usize,
+    ) -> Result<Vec<T>, StoreError> {
+        self.with(statement, |prepared| {
+            let mut rows = prepared.raw_query();
+            let mut read = Vec::new();
+            while let Some(row) = rows.next()? {
+                if read.len() < rows_max {
+                    read.push(T::from_row(&Row::Direct(row)));
+                }
+            }
+            Ok(read)
+        })?
+        .into_iter()
+        .collect()
+    }
+}
+
+impl Connection for Direct {
+    async fn run(&mut self, statement: Statement) -> Result<u64, StoreError> {
+        self.with(statement, |prepared| prepared.raw_execute())
+            .map(|changed| changed as u64)
+    }
+
+    async fn all<T: FromRow>(&mut self, statement: Statement) -> Result<Vec<T>, StoreError> {
+        self.rows(statement, usize::MAX)
+    }
+
+    async fn one<T: FromRow>(&mut self, statement: Statement) -> Result<Option<T>, StoreError> {
+        Ok(self.rows(statement, 1)?.pop())
+    }
+}
+
+/// `$3` is the third value wherever it stands; a plain `?` is the next one.
+fn bind(prepared: &mut CachedStatement<'_>, values: &[Value]) -> rusqlite::Result<()> {
+    for place in 1..=prepared.parameter_count() {
+        let numbered = prepared.parameter_name(place);
+        let number = numbered.and_then(|name| name.trim_start_matches('$').parse().ok());
+        let number: usize = number.unwrap_or(place);
+        let value = values.get(number - 1);
+        let value = value.expect("invariant: each placeholder has its value");
+        prepared.raw_bind_parameter(place, value)?;
+    }
+    Ok(())
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Text(Some(text)) => ValueRef::Text(text.as_bytes()),
+            Value::Number(Some(number)) => ValueRef::Integer(*number),
+            Value::Bytes(Some(bytes)) => ValueRef::Blob(bytes),
+            Value::Text(None) | Value::Number(None) | Value::Bytes(None) => ValueRef::Null,
+        }))
+    }
+}

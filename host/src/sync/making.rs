@@ -1,0 +1,210 @@
+//! Making registrations, renewing them, ending them.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
+use trigger_plugin_abi::codes;
+use trigger_plugin_api::messages::{CreatedSubscription, NewSubscription};
+
+use super::calls::said;
+use super::run::{Run, StepError, texts};
+use super::times;
+use crate::clock::{random, random_fraction};
+use crate::id::RegistrationId;
+use crate::model::{
+    NewRegistration, Registration, RegistrationAnswer, RegistrationChange, RegistrationState,
+};
+use crate::plugins::sync_facts::Renewal;
+use crate::secret::Secret;
+
+/// As many random bytes as a secret has.
+const SECRET_LEN: usize = 32;
+
+impl Run<'_> {
+    /// Makes one at the service, beside the one that lives, if one does. Row and secrets are
+    /// committed before the service is called: it may call back before it answers.
+    pub(super) async fn make(&mut self) -> Result<(), StepError> {
+        let id = RegistrationId::generate(self.now());
+        let secrets = self.new_secrets();
+        self.change(RegistrationChange::Insert(NewRegistration {
+            id: id.clone(),
+            endpoint_url: self.wanted.endpoint_url.clone(),
+            parameters: self.wanted.parameters.clone(),
+            events: self.wanted.events.clone(),
+            secrets: sealed(&secrets),
+        }));
+        self.flush().await?;
+        let calls = self.calls();
+        let new = NewSubscription {
+            id: self.subscription.id.to_string(),
+            endpoint_url: self.wanted.endpoint_url.clone(),
+            parameters: self.wanted.parameters.clone(),
+            events: self.wanted.events.clone(),
+            credentials: calls.credentials(),
+            key: id.to_string(),
+            secrets,
+        };
+        let created: CreatedSubscription = match calls.ask("create", &new).await {
+            Ok(created) => created,
+            Err(error) => {
+                // Whatever went wrong may have gone wrong after it was made.
+                let state = RegistrationState::Lost;
+                self.change(RegistrationChange::State { id, state });
+                return Err(error.into());
+            }
+        };
+        let before = self.view().live().map(|live| live.id.clone());
+        if let Some(before) = &before {
+            self.change(RegistrationChange::State {
+                id: before.clone(),
+                state: RegistrationState::Old,
+            });
+        }
+        self.keep_answer(&id, created);
+        self.change(RegistrationChange::State {
+            id: id.clone(),
+            state: RegistrationState::Live,
+        });
+        self.upkeep.drift.clear();
+        self.schedule_after_making(before.is_none());
+        if before.is_none() {
+            self.audit("subscription.made", json!({ "registration": id }));
+        }
+        Ok(())
+    }
+
+    /// Renews the lease of the one that lives.
+    pub(super) async fn renew(&mut self) -> Result<(), StepError> {
+        let lease = self.service.facts().lease;
+        let Some(live) = self.view().live().cloned() else {
+            self.upkeep.renew_at = None;
+            return Ok(());
+        };
+        if lease.is_some_and(|lease| lease.renew == Renewal::Recreate) {
+            return self.make().await;
+        }
+        match self.calls().ask("refresh", &self.existing(&live)).await {
+            Ok(answer) => {
+                self.keep_answer(&live.id, answer);
+                self.schedule_renewal();
+                Ok(())
+            }
+            Err(error) if error.code == codes::UNSUPPORTED => self.make().await,
+            Err(error) if error.code == codes::NOT_FOUND => {
+                self.upkeep.renew_at = None;
+                self.found_missing(&said(&error));
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends one at the service; one that is gone there already is fine.
+    pub(super) async fn retire(&mut self, id: &RegistrationId) -> Result<(), StepError> {
+        let Some(registration) = self.registrations.iter().find(|one| one.id == *id).cloned()
+        else {
+            return Ok(());
+        };
+        let ended: Result<(), _> = self
+            .calls()
+            .ask("delete", &self.existing(&registration))
+            .await;
+        match ended {
+            Ok(()) => {}
+            Err(error) if error.code == codes::NOT_FOUND => {}
+            Err(error) if self.may_be_dropped(&registration, error.code) => {
+                let what = match registration.state {
+                    RegistrationState::Lost => "what a making that was cut short may have left",
+                    _ => "a registration that has ended",
+                };
+                self.note(format!(
+                    "{what} could not be ended at the service: {}",
+                    said(&error)
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.change(RegistrationChange::Delete(id.clone()));
+        if self.subscription.is_deleting {
+            self.audit("subscription.ended", json!({ "registration": id }));
+        }
+        Ok(())
+    }
+
+    /// A refusal for good holds nothing up where most likely nothing is there.
+    fn may_be_dropped(&self, registration: &Registration, code: u32) -> bool {
+        let is_final = matches!(code, codes::INVALID_INPUT | codes::UNSUPPORTED);
+        let is_over = registration.expires_at.is_some_and(|at| at <= self.now());
+        is_final && (registration.state == RegistrationState::Lost || is_over)
+    }
+
+    /// What the service answered about one of them; what it leaves out stays.
+    pub(super) fn keep_answer(&mut self, id: &RegistrationId, answer: CreatedSubscription) {
+        let now = self.now();
+        let Some(held) = self.registrations.iter().find(|one| one.id == *id) else {
+            return;
+        };
+        let mut secrets = texts(&held.secrets);
+        let is_new = answer
+            .secrets
+            .iter()
+            .any(|(name, value)| secrets.get(name) != Some(value));
+        secrets.extend(answer.secrets);
+        let lifetime = self.service.facts().lease.map(|lease| lease.lifetime);
+        let told = answer.expires_at_ms.map(crate::clock::Millis);
+        let answer = RegistrationAnswer {
+            external_id: match answer.external_id.is_empty() {
+                true => held.external_id.clone(),
+                false => answer.external_id,
+            },
+            endpoint_url: self.wanted.endpoint_url.clone(),
+            parameters: self.wanted.parameters.clone(),
+            events: self.wanted.events.clone(),
+            properties: match answer.properties.is_empty() {
+                true => held.properties.clone(),
+                false => answer.properties,
+            },
+            secrets: is_new.then(|| sealed(&secrets)),
+            expires_at: told.or_else(|| lifetime.map(|lifetime| now.plus(lifetime))),
+        };
+        let id = id.clone();
+        self.change(RegistrationChange::Answered { id, answer });
+    }
+
+    pub(super) fn schedule_renewal(&mut self) {
+        let lease = self.service.facts().lease;
+        let expires_at = self.view().live().and_then(|live| live.expires_at);
+        self.upkeep.renew_at =
+            expires_at.map(|at| times::renew_at(self.now(), at, lease, random_fraction()));
+    }
+
+    fn schedule_after_making(&mut self, is_first: bool) {
+        self.schedule_renewal();
+        let facts = self.service.facts();
+        let check_every = facts.check_every;
+        let pulls = facts.pull.is_some();
+        self.upkeep.check_at =
+            check_every.map(|every| times::next(self.now(), every, random_fraction()));
+        // What happened while nothing was there is read, and a first cursor is fetched.
+        if is_first && (pulls || self.upkeep.pulled_at.is_some()) {
+            self.upkeep.pull_at = Some(self.now());
+        }
+    }
+
+    fn new_secrets(&self) -> BTreeMap<String, String> {
+        let fields = self.service.secret_fields().into_iter();
+        fields
+            .map(|field| {
+                let mut bytes = [0u8; SECRET_LEN];
+                random(&mut bytes);
+                (field, URL_SAFE_NO_PAD.encode(bytes))
+            })
+            .collect()
+    }
+}
+
+fn sealed(secrets: &BTreeMap<String, String>) -> Secret<String> {
+    Secret::new(json!(secrets).to_string())
+}

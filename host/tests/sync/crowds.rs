@@ -1,0 +1,198 @@
+//! Many at once: spread, throttled, shared by hosts.
+
+use std::time::Duration;
+
+use serde_json::{Map, json};
+use triggerd::id::*;
+use triggerd::model::*;
+use triggerd::secret::Secret;
+use triggerd::sync::EngineConfig;
+
+use crate::fixture::{Fixture, on_both};
+use crate::world::*;
+
+on_both! {
+    two_hosts_share_what_is_due_and_do_nothing_twice
+}
+
+async fn crowd(fixture: &Fixture, count: usize) {
+    for some in (0..count).collect::<Vec<_>>().chunks(500) {
+        let changes = some.iter().map(|number| {
+            let mut new = fixture.new_subscription(&format!("s{number}"));
+            new.mode = SubscriptionMode::Managed;
+            new.state = SubscriptionState::Pending;
+            new.secrets = None;
+            new.parameters = Map::from_iter([("number".to_owned(), json!(number))]);
+            Change::CreateSubscription(new)
+        });
+        fixture.apply(changes.collect()).await;
+    }
+}
+
+async fn two_hosts_share_what_is_due_and_do_nothing_twice(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    crowd(&fixture, 300).await;
+    let (one, other) = (engine(&world), engine(&world));
+    tokio::join!(work(&one), work(&other));
+    tokio::join!(work(&one), work(&other));
+    assert_eq!(world.count("create"), 300);
+    assert_eq!(world.hooks().len(), 300);
+    fixture.advance(18 * 3600);
+    tokio::join!(work(&one), work(&other));
+    tokio::join!(work(&one), work(&other));
+    assert_eq!(world.count("create"), 600);
+    assert_eq!(world.count("delete"), 300);
+    assert_eq!(world.hooks().len(), 300);
+}
+
+#[tokio::test]
+async fn ten_thousand_that_are_due_in_one_minute_are_all_renewed_in_time() {
+    let fixture = Fixture::sqlite().await;
+    let mut facts = channels();
+    facts.pull = None;
+    let world = World::new(&fixture, facts);
+    crowd(&fixture, 10_000).await;
+    make_without_the_engine(&fixture, &world).await;
+    let config = EngineConfig {
+        running_max: 128,
+        lane_max: 16,
+        ..EngineConfig::default()
+    };
+    let engine = engine_with(&world, config);
+
+    // Now and then the service asks for two seconds.
+    world.lock().throttle_every = Some(700);
+    fixture.advance(18 * 3600);
+    let start = fixture.now();
+    let is_done = async || {
+        let next = fixture.store.next_subscription_due().await.expect("read");
+        next > Some(fixture.later(600))
+    };
+    while !is_done().await {
+        engine.tick().await.expect("a tick");
+        engine.settled().await;
+        fixture.clock.advance(Duration::from_millis(250));
+    }
+    let took = fixture.now().since(start);
+    assert!(
+        took < HOUR,
+        "it took {took:?} of the six hours that it may take"
+    );
+    let hooks = world.hooks();
+    assert_eq!(hooks.len(), 10_000, "one each, and none ended");
+    assert!(
+        hooks.iter().all(|hook| hook.key.starts_with("reg_")),
+        "all of them are new"
+    );
+    let most = world.lock().in_flight_max;
+    assert!(most <= 16, "{most} calls at once");
+    // What was made together does not come back together.
+    let mut due = Vec::new();
+    let mut page = PageQuery::first(1000);
+    loop {
+        let found = fixture
+            .store
+            .list_subscription_upkeep(&fixture.workspace, &page)
+            .await
+            .expect("read");
+        due.extend(
+            found
+                .items
+                .iter()
+                .filter_map(|row| row.upkeep.renew_at)
+                .map(|at| at.0),
+        );
+        match found.next {
+            Some(next) => page.cursor = Some(next),
+            None => break,
+        }
+    }
+    due.sort_unstable();
+    assert_eq!(due.len(), 10_000);
+    assert!(
+        due[9_000] - due[1_000] > 30 * 60_000,
+        "they are spread over more than half an hour"
+    );
+}
+
+/// As if they had been made a while ago, all in one minute.
+async fn make_without_the_engine(fixture: &Fixture, world: &World) {
+    let claim = SyncClaim {
+        owner: HostId::generate(fixture.now()),
+        now: fixture.now(),
+        lease_until: fixture.later(600),
+        limit: 1000,
+        passed_over: Vec::new(),
+    };
+    let expires_at = fixture.later(24 * 3600);
+    let renew_at = fixture.later(18 * 3600);
+    loop {
+        let claimed = fixture
+            .store
+            .claim_due_subscriptions(&claim)
+            .await
+            .expect("claimed");
+        if claimed.is_empty() {
+            return;
+        }
+        let kept = claimed.into_iter().map(|one| {
+            let row = &one.subscription;
+            let id = RegistrationId::generate(fixture.now());
+            let url = format!("https://hooks.example/webhooks/acme/{}", row.endpoint);
+            let hook = Hook {
+                key: format!("first-{}", row.name),
+                url: url.clone(),
+                events: Vec::new(),
+                parameters: row.parameters.clone(),
+                secret: String::new(),
+                expires_at_ms: Some(expires_at.0),
+            };
+            world.lock().hooks.insert(row.name.clone(), hook);
+            let registrations = vec![
+                RegistrationChange::Insert(NewRegistration {
+                    id: id.clone(),
+                    endpoint_url: url.clone(),
+                    parameters: row.parameters.clone(),
+                    events: Vec::new(),
+                    secrets: Secret::new("{}".to_owned()),
+                }),
+                RegistrationChange::Answered {
+                    id: id.clone(),
+                    answer: RegistrationAnswer {
+                        external_id: row.name.clone(),
+                        endpoint_url: url,
+                        parameters: row.parameters.clone(),
+                        events: Vec::new(),
+                        properties: Map::new(),
+                        secrets: None,
+                        expires_at: Some(expires_at),
+                    },
+                },
+                RegistrationChange::State {
+                    id,
+                    state: RegistrationState::Live,
+                },
+            ];
+            fixture.store.progress_subscription(Progress {
+                subscription_id: row.id.clone(),
+                fence: one.fence,
+                registrations,
+                upkeep: Upkeep {
+                    renew_at: Some(renew_at),
+                    ..one.upkeep
+                },
+                health: Some((SubscriptionState::Active, None)),
+                adopted: None,
+                pulled: None,
+                audit: Vec::new(),
+                end: End::Release {
+                    due_at: Some(renew_at),
+                    next_action: Some(SyncAction::Renew),
+                },
+            })
+        });
+        for kept in futures_util::future::join_all(kept).await {
+            assert!(matches!(kept, Ok(Progressed::Kept { .. })), "{kept:?}");
+        }
+    }
+}

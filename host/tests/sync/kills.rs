@@ -1,0 +1,129 @@
+//! A host that dies between any two steps: whatever was cut off, the next one leaves exactly one
+//! thing at the service, and it is ours.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use serde_json::json;
+use triggerd::id::SubscriptionId;
+use triggerd::model::*;
+
+use crate::fixture::Fixture;
+use crate::world::*;
+
+/// A future that is dropped when it has waited so often: at a call's beginning or end, before or
+/// after a commit, anywhere.
+struct CutOff<F>(Option<Pin<Box<F>>>, usize);
+
+impl<F: Future> Future for CutOff<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(future) = self.0.as_mut() else {
+            return Poll::Ready(None);
+        };
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        if self.1 == 0 {
+            self.0 = None;
+            return Poll::Ready(None);
+        }
+        self.1 -= 1;
+        Poll::Pending
+    }
+}
+
+/// Runs once, cut off after so many waits. Whether it came to its end.
+async fn run_cut_off(world: &World, id: &SubscriptionId, waits: usize) -> bool {
+    let engine = engine(world);
+    let run = async move { engine.run_now(id).await };
+    CutOff(Some(Box::pin(run)), waits).await.is_some()
+}
+
+/// Another host, when the lease is over.
+async fn recover(fixture: &Fixture, world: &World) {
+    // A write that was under way may still come to its end.
+    fixture.store.ping().await.expect("it answers");
+    fixture.advance(700);
+    let engine = engine(world);
+    work(&engine).await;
+    fixture.advance(700);
+    work(&engine).await;
+}
+
+async fn check(
+    fixture: Fixture,
+    prepare: impl AsyncFn(&Fixture, &World, &SubscriptionId),
+    is_deleted: bool,
+) {
+    let mut waits = 0;
+    loop {
+        let world = World::new(&fixture, channels());
+        let id = subscribe(&fixture, &format!("s{waits}"), json!({})).await;
+        prepare(&fixture, &world, &id).await;
+        let ended = run_cut_off(&world, &id, waits).await;
+        let hooks = world.hooks().len();
+        recover(&fixture, &world).await;
+        if is_deleted {
+            assert!(
+                world.hooks().is_empty(),
+                "cut off after {waits} waits: {:?}",
+                world.lock().journal
+            );
+            let row = fixture.store.subscription_upkeep(&id).await.expect("read");
+            assert!(row.is_none(), "cut off after {waits} waits");
+        } else {
+            assert!(hooks <= 2);
+            assert_one_and_the_same(&fixture, &world, &id).await;
+            assert_eq!(state(&fixture, &id).await.0, SubscriptionState::Active);
+            fixture
+                .apply(vec![Change::ForceDeleteSubscription(id)])
+                .await;
+        }
+        if ended {
+            break;
+        }
+        waits += 1;
+    }
+    assert!(waits >= 4, "there is something to be cut off: {waits}");
+}
+
+async fn active(_: &Fixture, world: &World, id: &SubscriptionId) {
+    engine(world).run_now(id).await.expect("made");
+}
+
+macro_rules! on_each {
+    ($($name:ident: $prepare:expr, $deleted:literal;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[tokio::test]
+            async fn on_sqlite() {
+                check(Fixture::sqlite().await, $prepare, $deleted).await;
+            }
+
+            #[tokio::test]
+            async fn on_postgres() {
+                check(Fixture::postgres().await, $prepare, $deleted).await;
+            }
+        }
+    )*};
+}
+
+on_each! {
+    a_making_that_is_cut_off_anywhere_leaves_one: async |_: &Fixture, _: &World, _: &SubscriptionId| {}, false;
+    a_renewal_that_is_cut_off_anywhere_leaves_one: async |fixture: &Fixture, world: &World, id: &SubscriptionId| {
+        active(fixture, world, id).await;
+        fixture.advance(18 * 3600);
+    }, false;
+    an_update_that_is_cut_off_anywhere_leaves_one: async |fixture: &Fixture, world: &World, id: &SubscriptionId| {
+        active(fixture, world, id).await;
+        change_parameters(fixture, id, json!({ "deep": true })).await;
+    }, false;
+    an_end_that_is_cut_off_anywhere_leaves_nothing: async |fixture: &Fixture, world: &World, id: &SubscriptionId| {
+        active(fixture, world, id).await;
+        fixture.apply(vec![Change::DeleteSubscription(id.clone())]).await;
+    }, true;
+}

@@ -1,0 +1,233 @@
+//! Pulls: a durable cursor, events once, lost cursors said, timers to the second.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use trigger_plugin_abi::codes;
+use triggerd::id::*;
+use triggerd::model::*;
+
+use crate::fixture::{Fixture, on_both};
+use crate::world::*;
+
+on_both! {
+    a_hint_is_followed_by_the_changes_themselves
+    a_hint_that_comes_during_a_pull_is_followed_by_another
+    every_page_is_read
+    a_lost_cursor_is_read_anew_and_said
+    a_throttled_pull_waits_as_long_as_it_was_asked_to
+    a_timer_fires_to_the_second_and_not_if_it_was_withdrawn
+}
+
+async fn active(fixture: &Fixture, world: &World) -> (triggerd::sync::Engine, SubscriptionId) {
+    let engine = engine(world);
+    let id = subscribe(fixture, "a", json!({})).await;
+    work(&engine).await;
+    assert_eq!(world.count("pull"), 1, "a first cursor is fetched");
+    (engine, id)
+}
+
+/// A push that says only that something changed.
+async fn hint(fixture: &Fixture, id: &SubscriptionId) {
+    let mut append = fixture.append(b"", None);
+    append.request.subscription_id = id.clone();
+    append.events.clear();
+    append.wake = true;
+    fixture.store.append(append).await.expect("appended");
+}
+
+async fn changes(fixture: &Fixture) -> BTreeSet<String> {
+    let page = PageQuery::first(1000);
+    let filter = EventFilter {
+        name: Some("change".to_owned()),
+        ..EventFilter::default()
+    };
+    let found = fixture
+        .store
+        .list_events(&fixture.workspace, &filter, &page)
+        .await
+        .expect("read");
+    let mut told = BTreeSet::new();
+    for event in found.items {
+        let payload = fixture
+            .store
+            .event_payload(&event.id)
+            .await
+            .expect("read")
+            .expect("one");
+        let payload: Value = serde_json::from_slice(&payload).expect("JSON");
+        assert!(
+            told.insert(payload["change"].as_str().expect("a text").to_owned()),
+            "twice"
+        );
+    }
+    told
+}
+
+fn names(count: usize) -> BTreeSet<String> {
+    (0..count).map(|number| format!("c{number}")).collect()
+}
+
+async fn a_hint_is_followed_by_the_changes_themselves(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let (engine, id) = active(&fixture, &world).await;
+    work(&engine).await;
+    assert_eq!(world.count("pull"), 1, "without a hint nothing is read");
+    world.happens("c0");
+    hint(&fixture, &id).await;
+    work(&engine).await;
+    assert_eq!(changes(&fixture).await, names(1));
+    assert_eq!(
+        read_row(&fixture, &id).await.upkeep.cursor.as_deref(),
+        Some("1")
+    );
+}
+
+async fn a_hint_that_comes_during_a_pull_is_followed_by_another(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let (engine, id) = active(&fixture, &world).await;
+    hint(&fixture, &id).await;
+    let claim = SyncClaim {
+        owner: HostId::generate(fixture.now()),
+        now: fixture.now(),
+        lease_until: fixture.later(60),
+        limit: 1,
+        passed_over: Vec::new(),
+    };
+    let held = fixture
+        .store
+        .claim_due_subscriptions(&claim)
+        .await
+        .expect("claimed")
+        .remove(0);
+    world.happens("c0");
+    hint(&fixture, &id).await;
+    // The run that read before the hint ends without knowing of it.
+    let mut upkeep = held.upkeep.clone();
+    upkeep.pull_at = None;
+    let done = Progress {
+        subscription_id: id.clone(),
+        fence: held.fence,
+        registrations: Vec::new(),
+        upkeep,
+        health: None,
+        adopted: None,
+        pulled: None,
+        audit: Vec::new(),
+        end: End::Release {
+            due_at: None,
+            next_action: None,
+        },
+    };
+    fixture
+        .store
+        .progress_subscription(done)
+        .await
+        .expect("kept");
+    work(&engine).await;
+    assert_eq!(changes(&fixture).await, names(1));
+}
+
+async fn every_page_is_read(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let (engine, id) = active(&fixture, &world).await;
+    world.lock().page = 7;
+    for name in names(250) {
+        world.happens(&name);
+    }
+    hint(&fixture, &id).await;
+    work(&engine).await;
+    assert_eq!(changes(&fixture).await, names(250));
+}
+
+async fn a_lost_cursor_is_read_anew_and_said(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let (engine, id) = active(&fixture, &world).await;
+    for name in ["c0", "c1", "c2"] {
+        world.happens(name);
+        hint(&fixture, &id).await;
+        work(&engine).await;
+        fixture.advance(1);
+    }
+    world.happens("c3");
+    world.lock().oldest_cursor = 4;
+    hint(&fixture, &id).await;
+    work(&engine).await;
+    assert_eq!(
+        changes(&fixture).await,
+        names(4),
+        "those that were read before do not come again"
+    );
+    let row = read_row(&fixture, &id).await;
+    assert!(
+        row.upkeep.notes[0].text.contains("the cursor was lost"),
+        "{:?}",
+        row.upkeep.notes
+    );
+    assert_eq!(row.upkeep.cursor.as_deref(), Some("4"));
+    assert!(world.lock().journal.contains(&"pull since".to_owned()));
+}
+
+async fn a_throttled_pull_waits_as_long_as_it_was_asked_to(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let (engine, id) = active(&fixture, &world).await;
+    let mut error = trigger_plugin_abi::host::CallError::new(codes::RATE_LIMITED, "slow down");
+    error.retry_after_ms = Some(60_000);
+    world.lock().faults.push_back(("pull", When::Before, error));
+    world.happens("c0");
+    hint(&fixture, &id).await;
+    for _ in 0..59 {
+        work(&engine).await;
+        hint(&fixture, &id).await;
+        fixture.advance(1);
+    }
+    assert_eq!(
+        world.count("pull"),
+        2,
+        "the one before, and the one that was refused"
+    );
+    assert_eq!(
+        state(&fixture, &id).await.0,
+        SubscriptionState::Active,
+        "that is no trouble"
+    );
+    fixture.advance(10);
+    work(&engine).await;
+    assert_eq!(changes(&fixture).await, names(1));
+}
+
+async fn a_timer_fires_to_the_second_and_not_if_it_was_withdrawn(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let (engine, id) = active(&fixture, &world).await;
+    let at = fixture.later(90).0;
+    for key in ["a", "b"] {
+        world.lock().timers.insert(key.to_owned(), Some(at));
+    }
+    hint(&fixture, &id).await;
+    work(&engine).await;
+    world.lock().timers.insert("b".to_owned(), None);
+    hint(&fixture, &id).await;
+    work(&engine).await;
+    let started = async || {
+        let filter = EventFilter {
+            name: Some("started".to_owned()),
+            ..EventFilter::default()
+        };
+        let found = fixture
+            .store
+            .list_events(&fixture.workspace, &filter, &PageQuery::default())
+            .await;
+        found.expect("read").items
+    };
+    for _ in 0..89 {
+        fixture.advance(1);
+        engine.fire_timers().await.expect("a tick");
+    }
+    assert!(started().await.is_empty());
+    fixture.advance(1);
+    engine.fire_timers().await.expect("a tick");
+    engine.fire_timers().await.expect("a tick");
+    let events = started().await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].received_at.0, at);
+}

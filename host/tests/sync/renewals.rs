@@ -1,0 +1,159 @@
+//! Leases: renewed ahead, make before break, and found again after a long absence.
+
+use serde_json::json;
+use trigger_plugin_abi::codes;
+use triggerd::clock::Millis;
+use triggerd::model::*;
+use triggerd::plugins::sync_facts::Renewal;
+
+use crate::fixture::{Fixture, on_both};
+use crate::world::*;
+
+on_both! {
+    a_new_channel_lives_before_the_old_one_is_ended
+    a_lease_that_can_be_extended_is_extended
+    a_renewal_that_fails_is_repeated_until_it_works
+    a_host_that_was_down_for_three_lifetimes_catches_up
+    a_clock_that_jumped_a_day_renews_each_once
+    a_service_that_knows_no_renewal_gets_a_new_one
+}
+
+async fn a_new_channel_lives_before_the_old_one_is_ended(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let engine = engine(&world);
+    let id = subscribe(&fixture, "a", json!({})).await;
+    work(&engine).await;
+    let first = world.hooks()[0].key.clone();
+    let due = read_row(&fixture, &id)
+        .await
+        .upkeep
+        .renew_at
+        .expect("a time");
+    assert!(due <= fixture.later(18 * 3600) && due > fixture.later(16 * 3600));
+    // The old one cannot be ended at first: both are held, and both verify.
+    world.fails("delete", When::Before, codes::UPSTREAM);
+    fixture.advance(18 * 3600);
+    work(&engine).await;
+    let held = fixture.store.registrations(&id).await.expect("read");
+    let states: Vec<RegistrationState> = held.iter().map(|one| one.state).collect();
+    assert_eq!(states, [RegistrationState::Live, RegistrationState::Old]);
+    assert_eq!(held[1].id.as_str(), first);
+    assert_eq!(world.hooks().len(), 2);
+    assert_eq!(state(&fixture, &id).await.0, SubscriptionState::Active);
+    fixture.advance(60);
+    work(&engine).await;
+    assert_one_and_the_same(&fixture, &world, &id).await;
+    assert_ne!(world.hooks()[0].key, first);
+    assert_ne!(held[0].secrets.expose(), held[1].secrets.expose());
+}
+
+async fn a_lease_that_can_be_extended_is_extended(fixture: Fixture) {
+    let mut facts = channels();
+    let lease = facts.lease.as_mut().expect("a lease");
+    lease.renew = Renewal::Refresh;
+    let world = World::new(&fixture, facts);
+    let engine = engine(&world);
+    let id = subscribe(&fixture, "a", json!({})).await;
+    for _ in 0..72 {
+        work(&engine).await;
+        assert_eq!(world.hooks().len(), 1, "there is no gap");
+        fixture.advance(3600);
+    }
+    assert_eq!(world.count("create"), 1);
+    assert!((3..6).contains(&world.count("refresh")));
+    work(&engine).await;
+    assert_one_and_the_same(&fixture, &world, &id).await;
+}
+
+async fn a_renewal_that_fails_is_repeated_until_it_works(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let engine = engine(&world);
+    let id = subscribe(&fixture, "a", json!({})).await;
+    work(&engine).await;
+    for _ in 0..6 {
+        world.fails("create", When::Before, codes::UPSTREAM);
+    }
+    fixture.advance(18 * 3600);
+    let mut was_degraded = false;
+    for _ in 0..120 {
+        work(&engine).await;
+        was_degraded |= state(&fixture, &id).await.0 == SubscriptionState::Degraded;
+        fixture.advance(60);
+    }
+    assert!(was_degraded, "it is said");
+    assert_one_and_the_same(&fixture, &world, &id).await;
+    assert_eq!(
+        state(&fixture, &id).await,
+        (SubscriptionState::Active, String::new())
+    );
+    assert!(world.count("create") <= 8, "{:?}", world.lock().journal);
+}
+
+async fn a_host_that_was_down_for_three_lifetimes_catches_up(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let first = engine(&world);
+    let id = subscribe(&fixture, "a", json!({})).await;
+    work(&first).await;
+    drop(first);
+    for number in 0..250 {
+        world.happens(&format!("change {number}"));
+    }
+    fixture.advance(3 * 24 * 3600);
+    assert!(world.hooks().is_empty(), "its channel ended long ago");
+    let second = engine(&world);
+    work(&second).await;
+    assert_one_and_the_same(&fixture, &world, &id).await;
+    assert_eq!(state(&fixture, &id).await.0, SubscriptionState::Active);
+    let page = PageQuery::first(1000);
+    let events = fixture
+        .store
+        .list_events(&fixture.workspace, &EventFilter::default(), &page)
+        .await;
+    assert_eq!(events.expect("read").items.len(), 250, "each once");
+}
+
+async fn a_clock_that_jumped_a_day_renews_each_once(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let engine = engine(&world);
+    for number in 0..20 {
+        subscribe(&fixture, &format!("s{number}"), json!({})).await;
+    }
+    work(&engine).await;
+    assert_eq!(world.count("create"), 20);
+    fixture.advance(24 * 3600);
+    for _ in 0..5 {
+        work(&engine).await;
+        fixture.advance(60);
+    }
+    assert_eq!(world.count("create"), 40);
+    assert_eq!(world.hooks().len(), 20);
+
+    // Put back again: nothing is renewed too late by the true time.
+    let before = fixture.now();
+    fixture.clock.set(Millis(before.0 - 24 * 3_600_000));
+    work(&engine).await;
+    for hour in 0..40 {
+        fixture.advance(3600);
+        work(&engine).await;
+        assert_eq!(world.hooks().len(), 20, "hour {hour}");
+    }
+}
+
+async fn a_service_that_knows_no_renewal_gets_a_new_one(fixture: Fixture) {
+    let mut facts = channels();
+    facts.lease.as_mut().expect("a lease").renew = Renewal::Refresh;
+    let world = World::new(&fixture, facts);
+    let engine = engine(&world);
+    let id = subscribe(&fixture, "a", json!({})).await;
+    work(&engine).await;
+    // It ended behind our back: the service knows nothing of it when it is renewed.
+    world.lock().hooks.clear();
+    fixture.advance(18 * 3600);
+    work(&engine).await;
+    assert_one_and_the_same(&fixture, &world, &id).await;
+    let notes = read_row(&fixture, &id).await.upkeep.notes;
+    assert!(
+        notes[0].text.contains("does not know it any more"),
+        "{notes:?}"
+    );
+}

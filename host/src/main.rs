@@ -1,5 +1,6 @@
 //! The program: the server, its probe, and the client commands.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -40,7 +41,8 @@ fn end(ended: Result<(), Failure>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("triggerd: {}", failure.message);
+            // Nobody may be there to read it; the exit code says it too.
+            let _ = writeln!(std::io::stderr(), "triggerd: {}", failure.message);
             ExitCode::FAILURE
         }
     }

@@ -136,6 +136,10 @@ impl Tokens {
     /// Makes a token; its text is in nobody's hands but the caller's.
     pub async fn create(&self, order: TokenOrder) -> Result<(Token, TokenText), StoreError> {
         let text = TokenText::generate();
+        Ok((self.insert(order, &text).await?, text))
+    }
+
+    async fn insert(&self, order: TokenOrder, text: &TokenText) -> Result<Token, StoreError> {
         let new = NewToken {
             id: TokenId::generate(self.clock.now()),
             workspace_id: order.workspace_id,
@@ -144,7 +148,7 @@ impl Tokens {
             scopes: order.scopes,
             expires_at: order.expires_at,
         };
-        Ok((self.store.insert_token(new).await?, text))
+        self.store.insert_token(new).await
     }
 
     /// Writes down when tokens were last used; to be called now and then.
@@ -174,7 +178,7 @@ impl Tokens {
             scopes: vec![Scope::Admin],
             expires_at: None,
         };
-        // The file is opened first: a token whose text nobody has would lock everyone out.
+        // The file is written first: a token whose text nobody has would lock everyone out.
         let unwritable = |source| FirstTokenError::Unwritable {
             path: file.to_owned(),
             source,
@@ -182,9 +186,10 @@ impl Tokens {
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut opened = options.open(file).map_err(unwritable)?;
-        let (_, text) = self.create(order).await?;
+        let text = TokenText::generate();
         writeln!(opened, "{}", text.expose()).map_err(unwritable)?;
         opened.sync_all().map_err(unwritable)?;
+        self.insert(order, &text).await?;
         Ok(Some(text))
     }
 }

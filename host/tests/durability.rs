@@ -5,7 +5,7 @@ mod harness;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use harness::{Delivery, Host, SECRET, push};
+use harness::{Delivery, Host, Options, SECRET, push};
 use serde_json::Value;
 
 const DOCUMENT: &str = "
@@ -217,4 +217,27 @@ async fn two_hosts_on_one_file_are_refused() {
         said.contains("already") || said.contains("another"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn a_host_whose_log_takes_nothing_more_goes_on() {
+    let host = Host::start_with(Options {
+        log: Some("/dev/full".into()),
+        ..Options::default()
+    })
+    .await;
+    host.script("note.sh", "cat >/dev/null");
+    host.apply(DOCUMENT);
+    let endpoint = host.endpoint("repo").await;
+    let delivery = Delivery {
+        event: "push",
+        id: "d-1",
+        body: &push("main"),
+    };
+    // What is refused is logged too.
+    let refused = delivery.send(&endpoint, "another").await;
+    assert_eq!(refused.expect("an answer").status(), 401);
+    let kept = delivery.send(&endpoint, SECRET).await;
+    assert_eq!(kept.expect("an answer").status(), 200);
+    host.item("jobs", |job| job["state"] == "done").await;
 }

@@ -1,9 +1,11 @@
 //! Background work: idempotent ticks, woken by a hint and by a timer.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,7 +47,7 @@ impl Background {
         let stop = self.stop.clone();
         self.tracker.spawn(async move {
             while !stop.is_cancelled() {
-                let Next::After(pause) = tick().await else {
+                let Next::After(pause) = survive(&mut tick).await else {
                     tokio::task::yield_now().await;
                     continue;
                 };
@@ -68,7 +70,7 @@ impl Background {
         let last = self.last.clone();
         self.tracker.spawn(async move {
             loop {
-                let Next::After(pause) = tick().await else {
+                let Next::After(pause) = survive(&mut tick).await else {
                     continue;
                 };
                 tokio::select! {
@@ -85,5 +87,55 @@ impl Background {
         self.last.cancel();
         self.tracker.close();
         self.tracker.wait().await;
+    }
+}
+
+/// A tick that panics ends alone: the work that it stands for goes on.
+async fn survive<F, T>(tick: &mut T) -> Next
+where
+    T: FnMut() -> F,
+    F: Future<Output = Next>,
+{
+    let ticked = AssertUnwindSafe(async { tick().await }).catch_unwind();
+    ticked.await.unwrap_or_else(|_| {
+        tracing::error!("work in the background panicked; it is tried again");
+        Next::After(super::STORE_PAUSE)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_goes_on_after_a_tick_that_panicked() {
+        let (background, ticks) = (
+            Background::new(CancellationToken::new()),
+            Arc::new(AtomicU32::new(0)),
+        );
+        let done = Arc::new(Notify::new());
+        let (counted, ended) = (Arc::clone(&ticks), Arc::clone(&done));
+        // So that nothing waits for the pause after the panic.
+        let wake = Arc::new(Notify::new());
+        wake.notify_one();
+        background.run(wake, move || {
+            let (counted, ended) = (Arc::clone(&counted), Arc::clone(&ended));
+            async move {
+                match counted.fetch_add(1, Ordering::SeqCst) {
+                    0 => panic!("the first one"),
+                    1 => Next::AtOnce,
+                    _ => {
+                        ended.notify_one();
+                        Next::After(Duration::from_secs(3600))
+                    }
+                }
+            }
+        });
+        let waited = tokio::time::timeout(Duration::from_secs(60), done.notified());
+        waited.await.expect("it goes on");
+        background.stop.cancel();
+        background.ended().await;
     }
 }

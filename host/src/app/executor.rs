@@ -1,13 +1,10 @@
 //! The executor's ticks: taking back what an earlier run held, claiming, keeping leases.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
 use super::background::{Background, Next};
-use crate::clock::Clock;
-use crate::id::HostId;
 use crate::jobs::{Executor, Tick};
 use crate::store::StoreError;
 
@@ -46,24 +43,4 @@ pub async fn start(
         }
     });
     Ok(())
-}
-
-/// The id of the host with this data folder: the same after a restart, so that it takes back at
-/// once what it held.
-pub fn host_id(data: &Path, clock: &Clock) -> std::io::Result<HostId> {
-    let file = data.join("host.id");
-    match std::fs::read_to_string(&file) {
-        Ok(text) => text.trim().parse().map_err(|error| {
-            std::io::Error::other(format!(
-                "{}: {error}: remove the file to get a new one",
-                file.display()
-            ))
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let id = HostId::generate(clock.now());
-            std::fs::write(&file, format!("{id}\n"))?;
-            Ok(id)
-        }
-        Err(error) => Err(error),
-    }
 }

@@ -1,4 +1,7 @@
-//! The log: lines for people or JSON, on standard error.
+//! The log: lines for people or JSON, on standard error. Where it leads may be full or gone; lines
+//! are lost then, and nothing else is.
+
+use std::io::{self, Write};
 
 use tracing_subscriber::EnvFilter;
 
@@ -10,7 +13,8 @@ pub fn start(log: &Log) -> Result<(), String> {
         .map_err(|error| format!("log.filter `{}`: {error}", log.filter))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .log_internal_errors(false)
+        .with_writer(|| Lossy(io::stderr()));
     let started = match log.format {
         LogFormat::Text => builder
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
@@ -20,4 +24,24 @@ pub fn start(log: &Log) -> Result<(), String> {
     // A second start in one process (a test) keeps the first.
     drop(started);
     Ok(())
+}
+
+/// Takes everything and fails at nothing.
+struct Lossy<W>(W);
+
+impl<W: Write> Write for Lossy<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
+/// Writes lines for whoever started the host, if there is anybody.
+pub fn greet(lines: &str) {
+    let _ = io::stdout().lock().write_all(lines.as_bytes());
 }

@@ -6,6 +6,7 @@
 
 mod background;
 mod credentials;
+mod data_folder;
 mod egress;
 mod executor;
 mod http;

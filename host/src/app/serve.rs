@@ -13,7 +13,7 @@ use super::egress::{LateCredentials, ProviderEgress};
 use super::peers::Peers;
 use super::providers::RegistryProviders;
 use super::ticks::{self, Parts};
-use super::{credentials, executor, http, logging, sync};
+use super::{credentials, data_folder, executor, http, logging, sync};
 use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
@@ -30,6 +30,7 @@ use crate::plugins::{Folders, Registry};
 use crate::runnables::{CommandDirs, Runner};
 use crate::seal::{KEY_VARIABLE, KeyRing};
 use crate::store::{DatabaseConfig, Store};
+use crate::subscriptions::Subscriptions;
 use crate::sync::KeptState;
 use crate::tokens::Tokens;
 
@@ -63,6 +64,12 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let clock = Clock::system();
     make_folders(&config)?;
     let data = &config.server.data;
+    let lock = data_folder::lock(data).map_err(|error| {
+        StartError::of(
+            format!("the data folder {} cannot be used", data.display()),
+            error,
+        )
+    })?;
     let variable = std::env::var(KEY_VARIABLE).ok();
     let keys = KeyRing::load(data, variable.as_deref())
         .map_err(|error| StartError::of("the keys that seal secrets cannot be used", error))?;
@@ -96,7 +103,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         outbound.clone(),
         clock.clone(),
     );
-    let owner = executor::host_id(data, &clock)
+    let owner = data_folder::host_id(data, &clock)
         .map_err(|error| StartError::of("the data folder cannot be used", error))?;
     let parts = Parts {
         store: store.clone(),
@@ -154,7 +161,8 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     executor::start(&executor, &parts.jobs_wake, &background)
         .await
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
-    let router = router(&parts, &config, &runner, &executor, &public);
+    let subscriptions = sync::subscriptions(&parts, &engine, &credentials, &public);
+    let router = router(&parts, &config, &runner, &executor, subscriptions, &public);
 
     let local = format!("http://{}", reachable(bound));
     let server_file = ServerFile {
@@ -176,13 +184,21 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let signals = tokio::spawn(wait_for_signal(ended.clone()));
     let limits = &config.limits;
     let peers = Peers::new(limits.connections_per_peer, limits.proxies.clone());
-    http::serve_http(listener, peers, router, ended, config.server.drain).await;
-    tracing::info!(
-        "the server stops: running jobs are given {} s to end",
-        config.server.drain.as_secs()
+    let drain = config.server.drain;
+    // Requests and jobs end beside each other: who stops the host waits for the time once.
+    let ending = async {
+        ended.cancelled().await;
+        tracing::info!(
+            "the server stops: running jobs are given {} s to end",
+            drain.as_secs()
+        );
+        stop.cancel();
+        executor.drain(drain).await;
+    };
+    tokio::join!(
+        http::serve_http(listener, peers, router, ended.clone(), drain),
+        ending
     );
-    stop.cancel();
-    executor.drain(config.server.drain).await;
     background.ended().await;
     engine.drain(config.server.drain).await;
     credentials.ended().await;
@@ -191,6 +207,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     }
     store.close().await;
     server_file.remove(data);
+    drop(lock);
     signals.abort();
     Ok(())
 }
@@ -255,6 +272,7 @@ fn router(
     config: &Config,
     runner: &Runner,
     executor: &Executor,
+    subscriptions: Subscriptions,
     public: &str,
 ) -> axum::Router {
     let ingress = Arc::new(Ingress::new(ingress::Parts {
@@ -279,6 +297,7 @@ fn router(
             runner: runner.clone(),
             clock: parts.clock.clone(),
         }),
+        subscriptions,
         clock: parts.clock.clone(),
         metrics: Arc::clone(&parts.metrics),
         public_base: public.to_owned(),
@@ -303,14 +322,12 @@ fn router(
 
 /// Where it is, and the token: shown once, like every token.
 fn greet(url: &str, token_file: &Path, first_token: Option<&str>) {
-    println!("triggerd serves on {url}");
-    match first_token {
-        Some(token) => println!(
-            "first admin token (shown once, kept in {}): {token}",
-            token_file.display()
-        ),
-        None => println!("the admin token is the one in {}", token_file.display()),
-    }
+    let file = token_file.display();
+    let token = match first_token {
+        Some(token) => format!("first admin token (shown once, kept in {file}): {token}"),
+        None => format!("the admin token is the one in {file}"),
+    };
+    logging::greet(&format!("triggerd serves on {url}\n{token}\n"));
 }
 
 fn absolute(path: &Path) -> PathBuf {

@@ -49,10 +49,10 @@ impl Credentials {
         let mut values: BTreeMap<String, String> = fields
             .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
             .collect();
-        if !auth.attach.contains_key(draft.kind.as_str()) {
-            let all = secrets.iter();
-            values.extend(all.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        }
+        let told = secrets
+            .iter()
+            .filter(|(name, _)| auth.tells(draft.kind.as_str(), name));
+        values.extend(told.map(|(name, value)| (name.to_owned(), value.to_owned())));
         if let Some(base_url) = &base_url {
             values.insert("base_url".to_owned(), base_url.clone());
         }

@@ -147,6 +147,8 @@ impl Executor {
     /// Claims ready jobs for the free places and starts them; does not wait for their ends.
     pub async fn tick(&self) -> Result<Tick, StoreError> {
         let host = &self.0;
+        // Whoever drains waits for a tick that is under way.
+        let _under_way = host.tasks.token();
         if host.is_draining.load(Ordering::SeqCst) {
             return Ok(Tick::After(IDLE));
         }
@@ -175,7 +177,6 @@ impl Executor {
     pub async fn keep(&self) -> Result<(), StoreError> {
         let host = &self.0;
         let now = host.clock.now();
-        host.store.note_host(&host.owner, now).await?;
         let until = now.plus(host.config.lease);
         for job in host
             .store
@@ -195,7 +196,7 @@ impl Executor {
             );
             host.wake.notify_one();
         }
-        Ok(())
+        host.store.note_host(&host.owner, now).await
     }
 
     /// How often [`Executor::keep`] is to be called.
@@ -214,8 +215,8 @@ impl Executor {
     }
 
     /// Waits for what runs, its leases kept, and at the deadline stops it: its jobs are ready again
-    /// at once, for another host or the next start. To be called when the last tick has ended;
-    /// later ones claim nothing. Returns whether all ended by themselves.
+    /// at once, for another host or the next start. A tick that is under way gives back what it
+    /// claims, later ones claim nothing. Returns whether all ended by themselves.
     pub async fn drain(&self, deadline: Duration) -> bool {
         /// For what was stopped to be recorded.
         const RECORD_GRACE: Duration = Duration::from_secs(5);
@@ -268,6 +269,12 @@ impl Executor {
                 return Err(error);
             }
         };
+        if host.is_draining.load(Ordering::SeqCst) {
+            let unrun = claimed.into_iter().map(|job| (job.job.id, job.job.fence));
+            host.schedule().give_back(&grant.runnable, grant.places);
+            host.store.release_jobs(unrun.collect(), now).await?;
+            return Ok(false);
+        }
         let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
         let unused = grant.places.saturating_sub(count);
         if unused > 0 {

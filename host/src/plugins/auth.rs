@@ -21,6 +21,9 @@ pub struct AuthFacts {
     pub oauth: Option<OauthFacts>,
     /// How requests are signed, by kind of credential.
     pub attach: BTreeMap<String, AttachRule>,
+    /// Secrets that the provider gets itself although a rule signs its requests: keys that it
+    /// proves with what no rule can say.
+    pub lend: Vec<String>,
     /// The client that the instance shares with its workspaces.
     pub shared_client: Option<SharedClient>,
     /// Address ranges (CIDR) beyond public ones that the operator opened.
@@ -131,6 +134,7 @@ impl AuthFacts {
                 .unwrap_or_default(),
             oauth: oauth(native.get("oauth"), manifest.oauth.as_ref())?,
             attach: attach(native.get("attach"))?,
+            lend: lend(native.get("lend"))?,
             shared_client,
             allow: manifest
                 .permissions
@@ -148,6 +152,11 @@ impl AuthFacts {
             .as_ref()
             .is_some_and(|oauth| relative(&oauth.authorize_url) || relative(&oauth.token_url));
         oauth && self.base_url.is_none()
+    }
+
+    /// Whether the provider is told a secret of a credential of this kind.
+    pub fn tells(&self, kind: &str, secret: &str) -> bool {
+        !self.attach.contains_key(kind) || self.lend.iter().any(|one| one == secret)
     }
 
     /// Whether this field of the credentials schema is secret.
@@ -204,6 +213,16 @@ fn attach(declared: Option<&Value>) -> Result<BTreeMap<String, AttachRule>, Stri
     Ok(rules)
 }
 
+fn lend(declared: Option<&Value>) -> Result<Vec<String>, String> {
+    let declared = declared
+        .cloned()
+        .unwrap_or_else(|| Value::Array(Vec::new()));
+    serde_json::from_value(declared).map_err(|_| {
+        "`extra.native.lend` of the declaration: expected a list of fields of credentials_schema"
+            .to_owned()
+    })
+}
+
 fn space() -> String {
     " ".to_owned()
 }
@@ -235,6 +254,21 @@ mod tests {
         assert_eq!(rules.len(), 2);
         assert!(attach(Some(&json!({"token": {"basic": "x"}}))).is_err());
         assert!(attach(Some(&json!({"oauth": {"header": "X"}}))).is_err());
+    }
+
+    #[test]
+    fn secrets_are_told_where_no_rule_signs_and_where_they_are_lent() {
+        let rule = json!({"api-key": {"header": "X-Key", "value": "{key}"}});
+        let facts = AuthFacts {
+            attach: attach(Some(&rule)).expect("rules"),
+            lend: lend(Some(&json!(["private_key"]))).expect("a list"),
+            ..AuthFacts::default()
+        };
+        assert!(facts.tells("api-key", "private_key"));
+        assert!(!facts.tells("api-key", "key"));
+        assert!(facts.tells("basic", "key"));
+        assert_eq!(lend(None), Ok(Vec::new()));
+        assert!(lend(Some(&json!("private_key"))).is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::facts::Facts;
 use super::health::{PanicWindow, RateLimit};
 use super::library_file::Digest;
 use super::scope::{CallScope, Scopes};
+use super::sound;
 
 /// What an operator bounded, with the defaults filled in.
 #[derive(Clone, Debug)]
@@ -115,7 +116,7 @@ impl LiveProvider {
         subscription: &SubscriptionHandle,
         request: &Request<'_>,
     ) -> Result<Dispatched, CallError> {
-        self.guarded(|| subscription.dispatch(request))
+        self.guarded(|| subscription.dispatch(request).and_then(sound::checked))
     }
 
     /// Reads one request that is for nobody here, for the time it takes.

@@ -38,6 +38,8 @@ pub mod load;
 
 mod seen;
 
+mod sound;
+
 mod reconcile;
 
 pub mod registry;

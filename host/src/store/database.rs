@@ -209,7 +209,7 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
     let pool = AnyPoolOptions::new()
         .max_connections(config.connections_max.max(2))
         .acquire_timeout(Duration::from_secs(2))
-        .after_connect(|connection, _| Box::pin(accept_primary(connection)))
+        .after_connect(|connection, _| Box::pin(prepare_session(connection)))
         .connect_with(options)
         .await
         .map_err(|error| refused("the PostgreSQL database cannot be reached", &error))?;
@@ -222,6 +222,16 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
         health: WriteHealth::default(),
         lock: None,
     })
+}
+
+/// Whoever set this server or this user up may have chosen to answer commits before they are synced
+/// (`synchronous_commit = off`): not for us.
+const SESSION: &str = "select set_config('synchronous_commit', 'on', false) \
+    where current_setting('synchronous_commit') = 'off'";
+
+async fn prepare_session(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    accept_primary(connection).await?;
+    connection.execute(sqlx::raw_sql(SESSION)).await.map(|_| ())
 }
 
 async fn accept_primary(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {

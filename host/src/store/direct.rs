@@ -41,6 +41,10 @@ impl Direct {
 
     /// Takes the write lock at once, so that it cannot fail in the middle.
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
+        // Left open by a commit that panicked, or that could not be undone at the time.
+        if !self.connection.is_autocommit() {
+            self.batch("roll back", "rollback")?;
+        }
         self.batch("begin a transaction", "begin immediate")
     }
 

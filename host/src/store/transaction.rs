@@ -30,7 +30,8 @@ impl Transaction {
         let begin = match backend {
             // Takes the write lock at once, so that it cannot fail in the middle.
             Backend::Sqlite => "begin immediate",
-            Backend::Postgres => "begin",
+            // Whatever the server's default is: each statement sees what was committed before it.
+            Backend::Postgres => "begin isolation level read committed",
         };
         let begun = connection.execute(sqlx::raw_sql(begin));
         match within_time("begin a transaction", begun).await {

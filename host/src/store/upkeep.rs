@@ -264,7 +264,7 @@ impl Store {
 
 /// The same within a commit.
 pub(super) async fn poke_of_credential(
-    connection: &mut AnyConnection,
+    connection: &mut impl Connection,
     credential: &CredentialId,
     now: Millis,
 ) -> Result<u64, StoreError> {

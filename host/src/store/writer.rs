@@ -3,14 +3,17 @@
 //!
 //! A transaction costs one sync of the disk however much is in it, so the busier the host, the
 //! cheaper each write; what comes while a group is written joins it. SQLite's writer is a thread of
-//! its own, whose statements run where they are called ([`super::direct`]). The queue is bounded in number and bytes: what does not fit is refused at once
-//! as unavailable, and so is everything that waits while the database is. If the database refuses a
+//! its own, whose statements run where they are called ([`super::direct`]). The queue is bounded in
+//! number and bytes: what does not fit is refused at once as unavailable, and so is everything that
+//! waits while the database is. If the database refuses a
 //! transaction for what is in it, each write is tried alone, so that one bad row harms nobody else.
 //! After a lost connection nobody knows whether the commit happened; every write here may be
 //! repeated, so it is, once.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -201,7 +204,12 @@ impl Committer {
                     if taken == 0 {
                         return;
                     }
-                    self.commit_and_reply(&mut group, &mut waiting).await;
+                    let committed = AssertUnwindSafe(self.commit_and_reply(&mut group, &mut waiting));
+                    if committed.catch_unwind().await.is_err() {
+                        // Who waited is told that the store is closed, which it is not for others.
+                        tracing::error!("a commit panicked; what was in it was not kept");
+                        group.clear();
+                    }
                 }
                 () = closing.notified() => waiting.close(),
             }

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use triggerd::clock::Clock;
 use triggerd::model::Scope;
+use triggerd::seal::KeyRing;
+use triggerd::store::{DatabaseConfig, Store};
+use triggerd::tokens::Tokens;
 
 use crate::support::{Answer, Api};
 
@@ -144,4 +148,26 @@ async fn the_first_token_is_made_once() {
         .await
         .expect("an answer");
     assert!(second.is_none() && !file.exists());
+}
+
+#[tokio::test]
+async fn a_first_token_that_cannot_be_written_locks_nobody_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite:{}", folder.path().join("x.db").display());
+    let clock = Clock::system();
+    let store = Store::open(
+        DatabaseConfig::new(url),
+        KeyRing::ephemeral(),
+        clock.clone(),
+    )
+    .await;
+    let tokens = Tokens::new(store.expect("opened"), clock);
+    let full = std::path::Path::new("/dev/full");
+    assert!(tokens.create_first_admin(full).await.is_err());
+    let file = folder.path().join("admin.token");
+    let token = tokens.create_first_admin(&file).await.expect("an answer");
+    let text = std::fs::read_to_string(&file).expect("the file");
+    assert_eq!(text.trim(), token.expect("the first one").expose());
+    let caller = tokens.recognise(text.trim()).await.expect("an answer");
+    assert!(caller.is_some_and(|caller| caller.is_instance_admin()));
 }

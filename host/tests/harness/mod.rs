@@ -27,6 +27,8 @@ pub struct Options {
     pub no_plugins: bool,
     /// Starts without the manifest of the provider.
     pub no_manifests: bool,
+    /// Where its log goes; a file in its folder if absent.
+    pub log: Option<PathBuf>,
 }
 
 /// A running host.
@@ -106,7 +108,7 @@ impl Host {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
-            .open(self.path("log"))
+            .open(self.options.log.clone().unwrap_or_else(|| self.path("log")))
             .expect("a log");
         let child = Command::new(env!("CARGO_BIN_EXE_triggerd"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])

@@ -312,6 +312,23 @@ async fn draining_waits_for_what_runs_and_then_stops_it() {
 }
 
 #[tokio::test]
+async fn what_is_claimed_while_the_host_stops_is_given_back_unrun() {
+    let host = Host::start().await;
+    host.script("nap", "sleep 0.1");
+    let nap = host
+        .runnable("f/nap", RunnableKind::Command, json!({"argv": ["nap"]}))
+        .await;
+    let id = host.add_job(&nap, 1).await;
+    let executor = host.executor();
+    let (ticked, is_done) = tokio::join!(executor.tick(), executor.drain(Duration::from_secs(20)));
+    ticked.expect("a tick");
+    assert!(is_done);
+    let job = host.job(&id).await;
+    assert_eq!((job.state, job.attempts_made), (JobState::Ready, 0));
+    assert_eq!(host.attempts(&id).await, []);
+}
+
+#[tokio::test]
 async fn the_attempt_of_a_cancelled_job_is_stopped() {
     let host = Host::start().await;
     host.script("hang", "sleep 600");

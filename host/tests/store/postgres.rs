@@ -76,3 +76,47 @@ async fn connections_that_the_server_cut_are_replaced_unnoticed() {
         .expect("appended all the same");
     fixture.store.ping().await.expect("it answers");
 }
+
+/// Seen by the database itself, in the session that writes.
+#[tokio::test]
+async fn commits_are_synced_and_isolated_as_we_need_it_whatever_the_servers_defaults() {
+    let cluster = Cluster::own();
+    let url = cluster.database().await;
+    let pool = sqlx::PgPool::connect(&url).await.expect("connected");
+    for setting in [
+        "synchronous_commit to off",
+        "default_transaction_isolation to 'serializable'",
+    ] {
+        let name: String = sqlx::query_scalar("select current_database()::text")
+            .fetch_one(&pool)
+            .await
+            .expect("a name");
+        let text = format!("alter database \"{name}\" set {setting}");
+        sqlx::query(sqlx::AssertSqlSafe(text))
+            .execute(&pool)
+            .await
+            .expect("set");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let fixture = Fixture::open(folder, DatabaseConfig::new(url)).await;
+    for text in [
+        "create table seen (synced text, isolation text)",
+        "create function note() returns trigger language plpgsql as $$ begin \
+         insert into seen values (current_setting('synchronous_commit'), \
+         current_setting('transaction_isolation')); return new; end $$",
+        "create trigger note before insert on requests for each row execute function note()",
+    ] {
+        sqlx::query(text).execute(&pool).await.expect(text);
+    }
+    fixture
+        .store
+        .append(fixture.append(b"{}", None))
+        .await
+        .expect("appended");
+    let seen: (String, String) = sqlx::query_as("select synced, isolation from seen")
+        .fetch_one(&pool)
+        .await
+        .expect("noted");
+    assert_eq!(seen, ("on".to_owned(), "read committed".to_owned()));
+    fixture.store.close().await;
+}

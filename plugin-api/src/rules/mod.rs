@@ -55,6 +55,7 @@
 //!     attach:                        # by kind of credential, to requests of the provider's
 //!       oauth: {header: Authorization, value: "Bearer {access_token}"}    # what is done for oauth anyway
 //!       api-key: {basic: "{username}:{app_password}"}   # without a rule the provider gets the values itself
+//!     lend: [private_key]            # secrets that the provider gets although a rule signs its requests
 //!     permissions: {network: ["api.acme.example:443", "{base_url}"]}
 //!     lease: {lifetime: 24h, renew_before: 6h, renew: recreate}   # or refresh: the operation `refresh`
 //!     learn: {resource_id: {header: X-Acme-Resource}}   # properties read from genuine requests

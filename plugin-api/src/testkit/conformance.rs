@@ -4,9 +4,8 @@ use crate::ErrorCode;
 use crate::messages::{EventCall, Map, Outcome, OwnedRequest, Payload, Variables};
 use crate::provider::{Dispatch, Event};
 use crate::rules::fields::check_json;
-use crate::rules::vocabulary::{IgnoreRule, Scheme};
-use crate::testkit::forgeries::forgeries;
-use crate::testkit::subject::{NOW_MS, Subject, Whose, secret};
+use crate::rules::vocabulary::IgnoreRule;
+use crate::testkit::subject::{Subject, Whose};
 
 /// Runs the suite over a provider, one test for each fact. For a crate whose `build.rs` calls
 /// `trigger_plugin_build::declare()`; see [`crate::testkit`].
@@ -185,143 +184,6 @@ pub fn dispatch_is_repeatable<P: Dispatch + Event>(subject: &Subject<P>) {
     }
 }
 
-/// Nothing that was changed, left out, doubled, or signed with another's secret is accepted.
-pub fn forgeries_are_refused<P: Dispatch + Event>(subject: &Subject<P>) {
-    let Some(rule) = subject.rule() else {
-        return unverified(subject);
-    };
-    let ours = subject.subscription(&subject.spec(Whose::Ours));
-    let others = subject.subscription(&subject.spec(Whose::OtherTenants));
-    for (sample, request) in subject.signed_samples() {
-        for (what, forged) in forgeries(rule, &request) {
-            assert_refused(
-                subject.dispatch(&ours, &forged),
-                &format!("{} with {what}", sample.file),
-            );
-        }
-        assert_refused(
-            subject.dispatch(&others, &request),
-            &format!("{} at another tenant's endpoint", sample.file),
-        );
-        let theirs = subject.with_body(&request, &request.body);
-        let theirs = subject.signed(theirs, &others);
-        assert_refused(
-            subject.dispatch(&ours, &theirs),
-            &format!("{} signed with another tenant's secret", sample.file),
-        );
-        let not_text = OwnedRequest {
-            body: b"\xff\xfe{\"a\":\xc3}".to_vec(),
-            ..request.clone()
-        };
-        if matches!(rule.scheme, Scheme::Hmac(_)) {
-            assert_refused(
-                subject.dispatch(&ours, &not_text),
-                &format!("{} with a body that is no text", sample.file),
-            );
-        }
-    }
-}
-
-/// HTTP does not distinguish the case of header names, and neither may a provider.
-pub fn header_names_are_of_any_case<P: Dispatch + Event>(subject: &Subject<P>) {
-    let ours = subject.subscription(&subject.spec(Whose::Ours));
-    for (sample, request) in subject.signed_samples() {
-        for change in [str::to_ascii_uppercase, str::to_ascii_lowercase] {
-            let mut changed = request.clone();
-            changed
-                .headers
-                .iter_mut()
-                .for_each(|(name, _)| *name = change(name));
-            assert_eq!(
-                subject.dispatch(&ours, &changed),
-                subject.dispatch(&ours, &request),
-                "{}",
-                sample.file
-            );
-        }
-    }
-}
-
-/// While a secret is rotated the old one is good beside the new one, and not afterwards.
-pub fn rotated_secrets_are_accepted<P: Dispatch + Event>(subject: &Subject<P>) {
-    let Some(rule) = subject.rule() else {
-        return unverified(subject);
-    };
-    let mut during = subject.spec(Whose::OtherTenants);
-    during.secrets.insert(
-        format!("{}.previous", rule.secret),
-        secret(rule, Whose::Ours),
-    );
-    let during = subject.subscription(&during);
-    let after = subject.subscription(&subject.spec(Whose::OtherTenants));
-    for (sample, request) in subject.signed_samples() {
-        subject.dispatch(&during, &request).unwrap_or_else(|error| {
-            panic!("{} is refused during a rotation: {error}", sample.file)
-        });
-        assert_refused(
-            subject.dispatch(&after, &request),
-            &format!("{} after a rotation", sample.file),
-        );
-    }
-}
-
-/// A subscription whose secret is missing or empty does not open.
-pub fn secrets_are_required<P: Dispatch + Event>(subject: &Subject<P>) {
-    let Some(rule) = subject.rule() else {
-        return unverified(subject);
-    };
-    for found in [
-        None,
-        Some(""),
-        Some("   "),
-        Some(rule.secret_prefix.as_str()),
-    ] {
-        let mut spec = subject.spec(Whose::Ours);
-        spec.secrets.remove(&rule.secret);
-        spec.secrets
-            .extend(found.map(|secret| (rule.secret.clone(), secret.to_owned())));
-        let error = subject.declared.open_subscription(spec.clone()).err();
-        let code = error.map(|error| error.code);
-        assert_eq!(
-            code,
-            Some(ErrorCode::InvalidInput),
-            "a subscription opens with the secret {found:?}"
-        );
-        assert!(
-            !subject.declared.validate_subscription(&spec).is_empty(),
-            "the secret {found:?} is found to be valid"
-        );
-    }
-}
-
-/// Where requests carry their time, they are good up to the tolerance, before and after, and not beyond.
-pub fn timestamps_hold_up_to_the_edge<P: Dispatch + Event>(subject: &Subject<P>) {
-    let Some(tolerance_ms) = subject.rule().and_then(|rule| rule.tolerance_ms) else {
-        return;
-    };
-    let ours = subject.subscription(&subject.spec(Whose::Ours));
-    let tolerance_ms = i64::try_from(tolerance_ms).unwrap_or(i64::MAX / 4);
-    for (sample, request) in subject.signed_samples() {
-        for (offset_ms, is_good) in [
-            (tolerance_ms, true),
-            (-tolerance_ms, true),
-            (tolerance_ms + 1, false),
-            (-tolerance_ms - 1, false),
-        ] {
-            let moved = OwnedRequest {
-                received_at_ms: NOW_MS + offset_ms,
-                ..request.clone()
-            };
-            let accepted = subject.dispatch(&ours, &moved).is_ok();
-            assert_eq!(
-                accepted, is_good,
-                "{} received {offset_ms} ms after it was sent",
-                sample.file
-            );
-        }
-    }
-}
-
 /// Genuinely signed nonsense is refused or read, but harms nobody.
 pub fn poison_payloads_are_survived<P: Dispatch + Event>(subject: &Subject<P>) {
     let deep = "[".repeat(100_000);
@@ -367,22 +229,6 @@ pub fn poison_payloads_are_survived<P: Dispatch + Event>(subject: &Subject<P>) {
     }
 }
 
-/// The suite is worth nothing for a provider whose verification it does not know.
-fn unverified<P: Dispatch + Event>(subject: &Subject<P>) {
-    let declared = subject
-        .declared
-        .declaration()
-        .rules
-        .verify
-        .as_ref()
-        .map(|rule| rule.scheme);
-    assert_eq!(
-        declared,
-        Some(Scheme::None),
-        "extra.native.verify is missing: say how requests are verified, or that they are not"
-    );
-}
-
 fn is_ignored<P: Dispatch + Event>(subject: &Subject<P>, event: &str) -> bool {
     let declaration = subject.declared.declaration();
     let rules = declaration.event(event).map(|event| &event.rules);
@@ -400,12 +246,5 @@ fn payload<'p>(request: &'p OwnedRequest, payload: &'p Payload) -> &'p [u8] {
     match payload {
         Payload::Body => &request.body,
         Payload::Bytes(bytes) => bytes,
-    }
-}
-
-fn assert_refused<T>(result: crate::Result<T>, what: &str) {
-    match result {
-        Ok(_) => panic!("{what} is accepted"),
-        Err(error) => assert_eq!(error.code, ErrorCode::Unauthenticated, "{what}: {error}"),
     }
 }

@@ -13,15 +13,18 @@
 mod conformance;
 mod fake_host;
 mod forgeries;
+mod proof;
 mod subject;
 
 pub use conformance::{
-    declaration_is_complete, dispatch_is_repeatable, forgeries_are_refused,
-    genuine_samples_are_accepted, header_names_are_of_any_case, poison_payloads_are_survived,
-    rotated_secrets_are_accepted, samples_yield_variables, secrets_are_required,
-    timestamps_hold_up_to_the_edge,
+    declaration_is_complete, dispatch_is_repeatable, genuine_samples_are_accepted,
+    poison_payloads_are_survived, samples_yield_variables,
 };
 pub use fake_host::{FakeHost, LoggedLine, Served, block_on};
+pub use proof::{
+    forgeries_are_refused, header_names_are_of_any_case, rotated_secrets_are_accepted,
+    secrets_are_required, timestamps_hold_up_to_the_edge,
+};
 pub use subject::Subject;
 
 pub use crate::http_file::{HttpFileError, parse_request, parse_response};

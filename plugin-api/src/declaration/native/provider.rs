@@ -11,10 +11,11 @@ use crate::rules::vocabulary::{
     BodyRule, DELIVERY_WINDOW_MS, DeliveryIdRule, EventName, FormRule, ProviderRules, UnknownEvents,
 };
 
-const FOR_THE_HOST: [&str; 8] = [
+const FOR_THE_HOST: [&str; 9] = [
     "base_url",
     "oauth",
     "attach",
+    "lend",
     "permissions",
     "lease",
     "learn",

@@ -108,7 +108,7 @@ impl Ledger {
     pub fn due(&self, now_ms: i64, count_max: usize) -> Vec<Due> {
         let mut due: Vec<(&String, &Entry)> = self
             .open()
-            .filter(|(_, entry)| entry.due_ms <= now_ms)
+            .filter(|(_, entry)| entry.is_due(now_ms))
             .collect();
         due.sort_by_key(|(_, entry)| (entry.first_ms, entry.id));
         due.into_iter()
@@ -177,6 +177,11 @@ impl Ledger {
 }
 
 impl Entry {
+    /// A moment that lies too far ahead is from a clock that was wrong.
+    fn is_due(&self, now_ms: i64) -> bool {
+        !(now_ms + 1..=now_ms + BACKOFF_MAX_MS).contains(&self.due_ms)
+    }
+
     /// An attempt that is under way may still show in the log.
     fn settle(&mut self, now_ms: i64) {
         self.settled = true;

@@ -18,10 +18,12 @@ use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
 use crate::config::{Config, reachable};
-use crate::credentials::CredentialsParts;
+use crate::credentials::{Credentials, CredentialsParts};
+use crate::ingress::calls::{self, Calls, Uploads};
 use crate::ingress::{self, Ingress};
-use crate::jobs::{Executor, ExecutorConfig, ExecutorParts};
+use crate::jobs::{Ended, Executor, ExecutorConfig, ExecutorParts};
 use crate::metrics::Metrics;
+use crate::model::JobState;
 use crate::outbound::{Outbound, OutboundConfig};
 use crate::plugins::load::Loader;
 use crate::plugins::probe::Prober;
@@ -161,8 +163,17 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     executor::start(&executor, &parts.jobs_wake, &background)
         .await
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
+    let calls = open_calls(&parts, &config, &executor, &background);
     let subscriptions = sync::subscriptions(&parts, &engine, &credentials, &public);
-    let router = router(&parts, &config, &runner, &executor, subscriptions, &public);
+    let router = router(
+        &parts,
+        &config,
+        &runner,
+        (&executor, &credentials),
+        subscriptions,
+        &public,
+    )
+    .merge(calls::router(calls));
 
     let local = format!("http://{}", reachable(bound));
     let server_file = ServerFile {
@@ -267,11 +278,38 @@ fn open_registry(
     ))
 }
 
+fn open_calls(
+    parts: &Parts,
+    config: &Config,
+    executor: &Executor,
+    background: &Background,
+) -> Arc<Calls> {
+    let uploads = Uploads::new(
+        config.server.data.join("uploads"),
+        config.webhooks.uploads_max,
+    );
+    super::calls::start(parts, executor, uploads.clone(), background);
+    Arc::new(Calls::new(calls::Parts {
+        store: parts.store.clone(),
+        tokens: Arc::clone(&parts.tokens),
+        executor: executor.clone(),
+        clock: parts.clock.clone(),
+        metrics: Arc::clone(&parts.metrics),
+        jobs_wake: Arc::clone(&parts.jobs_wake),
+        uploads,
+        body_max: usize::try_from(config.limits.body_max).unwrap_or(usize::MAX),
+        read_timeout: config.limits.read_timeout,
+        wait_max: config.webhooks.wait_max,
+        include_headers: config.webhooks.include_headers.clone(),
+        in_flight_max: config.limits.webhooks_in_flight as usize,
+    }))
+}
+
 fn router(
     parts: &Parts,
     config: &Config,
     runner: &Runner,
-    executor: &Executor,
+    (executor, credentials): (&Executor, &Credentials),
     subscriptions: Subscriptions,
     public: &str,
 ) -> axum::Router {
@@ -295,8 +333,10 @@ fn router(
         providers: Arc::new(RegistryProviders {
             registry: parts.registry.clone(),
             runner: runner.clone(),
+            credentials: credentials.clone(),
             clock: parts.clock.clone(),
         }),
+        credentials: credentials.clone(),
         subscriptions,
         clock: parts.clock.clone(),
         metrics: Arc::clone(&parts.metrics),
@@ -311,13 +351,20 @@ fn router(
                     sync_wake.notify_one();
                 }
                 // What runs on another host is stopped there, when its lease is to be extended.
-                Changed::Cancelled(job) => drop(running.stop_attempt(&job)),
+                Changed::Cancelled(job) => {
+                    running.stop_attempt(&job);
+                    running.ends().tell(&job, || Ended {
+                        state: JobState::Cancelled,
+                        result: None,
+                        error: None,
+                    });
+                }
                 Changed::Jobs => {}
             }
             jobs_wake.notify_one();
         }),
     });
-    ingress::router(ingress).merge(api::router(state))
+    ingress::router(ingress).merge(api::router_with(state, calls::openapi()))
 }
 
 /// Where it is, and the token: shown once, like every token.

@@ -39,7 +39,10 @@ async fn a_credential_of_the_document_is_tried_at_the_service_and_never_shown() 
     let applied = world.host.apply(&document.to_string()).to_string();
     let listed = world.host.cli_ok(&["credentials", "--json"]);
     for text in [&applied, &listed, &world.host.log()] {
-        assert!(!text.contains("ghp_demo") && !text.contains(APP_PASSWORD), "{text}");
+        assert!(
+            !text.contains("ghp_demo") && !text.contains(APP_PASSWORD),
+            "{text}"
+        );
     }
     assert!(listed.contains("octocat"), "{listed}");
     world.assert_no_violations();
@@ -55,8 +58,14 @@ async fn a_revoked_token_is_said_with_what_hangs_on_it_and_connecting_again_heal
     world.host.cli(&["subscriptions", "check", "drive"]);
     let degraded = world.until_state("drive", "degraded").await;
     let reason = degraded["state_reason"].as_str().unwrap_or_default();
-    assert!(reason.contains("reconnect") || reason.contains("connect"), "{degraded}");
-    let credentials = world.host.get("/api/v1/workspaces/default/credentials/ada").await;
+    assert!(
+        reason.contains("reconnect") || reason.contains("connect"),
+        "{degraded}"
+    );
+    let credentials = world
+        .host
+        .get("/api/v1/workspaces/default/credentials/ada")
+        .await;
     assert_eq!(credentials["state"], "needs_reconnect", "{credentials}");
     let connected = world.connect("google", "my-google", "ada").await;
     assert_eq!(connected["phase"], "done", "{connected}");

@@ -44,11 +44,15 @@ async fn a_host_killed_while_it_makes_a_hook_leaves_exactly_one_that_works() {
     for moment in 0..KILLS {
         // The credential first, so that what is cut off is the making.
         let account = DOCUMENT.replace("subscriptions:", "# subscriptions:");
-        world.host.apply(&account.replace("triggers:", "# triggers:"));
+        world
+            .host
+            .apply(&account.replace("triggers:", "# triggers:"));
         let seen = kill_at(&world, moment);
         let path = world.host.path("document.yaml");
         std::fs::write(&path, DOCUMENT).expect("a document");
-        world.host.cli(&["apply", "-f", path.to_str().expect("a path")]);
+        world
+            .host
+            .cli(&["apply", "-f", path.to_str().expect("a path")]);
         let made = async || {
             let hooks = control(&world.github, "hooks", json!({}));
             let is_dead = seen.load(Ordering::SeqCst) > moment;
@@ -64,16 +68,31 @@ async fn a_host_killed_while_it_makes_a_hook_leaves_exactly_one_that_works() {
         world.until_state("pushes", "active").await;
         let hooks = control(&world.github, "hooks", json!({}));
         let leading_here = hooks.as_array().expect("a list").iter();
-        let leading_here = leading_here.filter(|hook| hook["url"].as_str().is_some_and(|url| url.contains("/webhooks/")));
-        assert_eq!(leading_here.count(), 1, "moment {moment}: {hooks}\n{}", world.host.log());
-        control(&world.github, "push", json!({"repository": "octocat/hello-world"}));
+        let leading_here = leading_here.filter(|hook| {
+            hook["url"]
+                .as_str()
+                .is_some_and(|url| url.contains("/webhooks/"))
+        });
+        assert_eq!(
+            leading_here.count(),
+            1,
+            "moment {moment}: {hooks}\n{}",
+            world.host.log()
+        );
+        control(
+            &world.github,
+            "push",
+            json!({"repository": "octocat/hello-world"}),
+        );
         let worked = async || {
             let jobs = world.host.items("jobs").await;
             let done = jobs.iter().filter(|job| job["state"] == "done");
             (done.count() > moment).then_some(())
         };
         world.host.until("the job of a push", worked).await;
-        world.host.cli_ok(&["subscriptions", "delete", "pushes", "--force"]);
+        world
+            .host
+            .cli_ok(&["subscriptions", "delete", "pushes", "--force"]);
         remove_all(&world).await;
     }
     assert!(killed >= 2, "the host was killed {killed} times");
@@ -83,7 +102,9 @@ async fn a_host_killed_while_it_makes_a_hook_leaves_exactly_one_that_works() {
 async fn remove_all(world: &World) {
     let path = world.host.path("empty.yaml");
     std::fs::write(&path, "workspace: default\n").expect("a document");
-    world.host.cli_ok(&["apply", "-f", path.to_str().expect("a path"), "--prune"]);
+    world
+        .host
+        .cli_ok(&["apply", "-f", path.to_str().expect("a path"), "--prune"]);
     let gone = async || {
         let hooks = control(&world.github, "hooks", json!({}));
         let is_empty = world.host.items("subscriptions").await.is_empty();

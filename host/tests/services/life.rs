@@ -17,7 +17,11 @@ async fn demo() -> World {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_at_each_service_becomes_a_finished_job() {
     let world = demo().await;
-    control(&world.github, "push", json!({"repository": "octocat/hello-world"}));
+    control(
+        &world.github,
+        "push",
+        json!({"repository": "octocat/hello-world"}),
+    );
     let created = "OCP\\Files\\Events\\Node\\NodeCreatedEvent";
     control(&world.nextcloud, "happen", json!({"class": created}));
     // What is there when a subscription begins is no news: the first pull comes before it.
@@ -44,7 +48,11 @@ async fn what_happens_at_each_service_becomes_a_finished_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_that_somebody_deleted_or_changed_is_put_right_by_a_check() {
     let world = demo().await;
-    control(&world.github, "alter_hook", json!({"url": "https://evil.example/x"}));
+    control(
+        &world.github,
+        "alter_hook",
+        json!({"url": "https://evil.example/x"}),
+    );
     world.host.cli_ok(&["subscriptions", "check", "pushes"]);
     let url = world.host.endpoint("pushes").await;
     world
@@ -75,7 +83,11 @@ async fn a_paused_subscription_is_logged_and_runs_nothing_until_it_is_resumed() 
     world.host.cli_ok(&["subscriptions", "pause", "pushes"]);
     world.until_state("pushes", "paused").await;
     let before = world.host.items("requests").await.len();
-    control(&world.github, "push", json!({"repository": "octocat/hello-world"}));
+    control(
+        &world.github,
+        "push",
+        json!({"repository": "octocat/hello-world"}),
+    );
     world
         .host
         .until("the request of a paused subscription", async || {
@@ -84,7 +96,11 @@ async fn a_paused_subscription_is_logged_and_runs_nothing_until_it_is_resumed() 
         .await;
     world.host.cli_ok(&["subscriptions", "resume", "pushes"]);
     world.until_state("pushes", "active").await;
-    let sent = control(&world.github, "push", json!({"repository": "octocat/hello-world"}));
+    let sent = control(
+        &world.github,
+        "push",
+        json!({"repository": "octocat/hello-world"}),
+    );
     assert_eq!(sent["hooks"], 1);
     world.until_job("on-push").await;
     let jobs = world.host.items("jobs").await;
@@ -103,10 +119,20 @@ async fn deleting_ends_everything_at_the_services() {
     world
         .host
         .until("the end of all subscriptions", async || {
-            world.host.items("subscriptions").await.is_empty().then_some(())
+            world
+                .host
+                .items("subscriptions")
+                .await
+                .is_empty()
+                .then_some(())
         })
         .await;
-    assert_eq!(control(&world.github, "hooks", json!({})).as_array().map(|hooks| ours(&json!(hooks), &world.host.url).len()), Some(0));
+    assert_eq!(
+        control(&world.github, "hooks", json!({}))
+            .as_array()
+            .map(|hooks| ours(&json!(hooks), &world.host.url).len()),
+        Some(0)
+    );
     assert_eq!(control(&world.nextcloud, "hooks", json!({})), json!([]));
     assert_eq!(control(&world.google, "channels", json!({})), json!([]));
     world.assert_no_violations();

@@ -61,11 +61,10 @@ impl World {
 
     /// Makes the integrations of the demo, at the services of this test.
     fn apply_connections(&self) {
-        let document =
-            fs::read_to_string(harness::root().join("examples/demo/connections.yaml"))
-                .expect("the demo's document")
-                .replace("http://127.0.0.1:9101", &self.github.url)
-                .replace("http://127.0.0.1:9102", &self.nextcloud.url);
+        let document = fs::read_to_string(harness::root().join("examples/demo/connections.yaml"))
+            .expect("the demo's document")
+            .replace("http://127.0.0.1:9101", &self.github.url)
+            .replace("http://127.0.0.1:9102", &self.nextcloud.url);
         self.host.apply(&document);
     }
 
@@ -95,14 +94,20 @@ impl World {
             ("google", "my-google", "ada"),
         ] {
             let connected = self.connect(provider, integration, name).await;
-            assert_eq!(connected["phase"], "done", "{connected}\n{}", self.host.log());
+            assert_eq!(
+                connected["phase"],
+                "done",
+                "{connected}\n{}",
+                self.host.log()
+            );
         }
     }
 
     /// The demo's subscriptions and triggers.
     pub fn apply_triggers(&self) -> Value {
         let path = harness::root().join("examples/demo/triggers.yaml");
-        self.host.apply(&fs::read_to_string(path).expect("the demo's document"))
+        self.host
+            .apply(&fs::read_to_string(path).expect("the demo's document"))
     }
 
     /// Waits until a subscription has come to this state.
@@ -131,7 +136,12 @@ impl World {
     /// No service was asked anything that the real one would refuse.
     pub fn assert_no_violations(&self) {
         for fake in [&self.github, &self.nextcloud, &self.google] {
-            assert_eq!(fake.violations(), Vec::<String>::new(), "{}", self.host.log());
+            assert_eq!(
+                fake.violations(),
+                Vec::<String>::new(),
+                "{}",
+                self.host.log()
+            );
         }
     }
 }
@@ -148,7 +158,9 @@ pub fn control(fake: &FakeServer, action: &str, arguments: Value) -> Value {
 }
 
 async fn serve(service: impl Service) -> FakeServer {
-    FakeServer::start(Arc::new(service)).await.expect("a free port")
+    FakeServer::start(Arc::new(service))
+        .await
+        .expect("a free port")
 }
 
 /// Opens the address, follows it to the service and back, and keeps its cookies on the way.
@@ -162,7 +174,11 @@ async fn browse(host: &Host, url: &str) {
     let back = header(&consented, "location");
     let came = client.get(&back).header("cookie", cookie);
     let page = came.send().await.expect("our own page");
-    assert!(page.status().is_success(), "{}", page.text().await.unwrap_or_default());
+    assert!(
+        page.status().is_success(),
+        "{}",
+        page.text().await.unwrap_or_default()
+    );
 }
 
 fn header(response: &reqwest::Response, name: &str) -> String {

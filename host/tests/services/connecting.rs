@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{APP_PASSWORD, World, control, path_of};
+use crate::world::{World, app_password, control, path_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_of_each_service_is_connected_and_named() {
@@ -26,6 +26,7 @@ async fn an_account_of_each_service_is_connected_and_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_credential_of_the_document_is_tried_at_the_service_and_never_shown() {
+    let password = app_password("admin");
     let world = World::start().await;
     let document = json!({
         "workspace": "default",
@@ -33,14 +34,14 @@ async fn a_credential_of_the_document_is_tried_at_the_service_and_never_shown() 
             {"name": "by-token", "provider": "github", "integration": "my-github",
              "values": {"access_token": "ghp_demo"}},
             {"name": "by-password", "provider": "nextcloud", "integration": "my-cloud",
-             "values": {"username": "admin", "app_password": APP_PASSWORD}},
+             "values": {"username": "admin", "app_password": password}},
         ],
     });
     let applied = world.host.apply(&document.to_string()).to_string();
     let listed = world.host.cli_ok(&["credentials", "--json"]);
     for text in [&applied, &listed, &world.host.log()] {
         assert!(
-            !text.contains("ghp_demo") && !text.contains(APP_PASSWORD),
+            !text.contains("ghp_demo") && !text.contains(&password),
             "{text}"
         );
     }

@@ -187,5 +187,7 @@ fn header(response: &reqwest::Response, name: &str) -> String {
     value.to_str().expect("a text").to_owned()
 }
 
-/// An app password that stands at the server.
-pub const APP_PASSWORD: &str = nextcloud::APP_PASSWORD;
+/// The app password of this account at the fake server.
+pub fn app_password(login: &str) -> String {
+    format!("{login}{}", nextcloud::APP_PASSWORD)
+}

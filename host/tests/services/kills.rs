@@ -90,9 +90,6 @@ async fn a_host_killed_while_it_makes_a_hook_leaves_exactly_one_that_works() {
             (done.count() > moment).then_some(())
         };
         world.host.until("the job of a push", worked).await;
-        world
-            .host
-            .cli_ok(&["subscriptions", "delete", "pushes", "--force"]);
         remove_all(&world).await;
     }
     assert!(killed >= 2, "the host was killed {killed} times");

@@ -36,7 +36,7 @@ async fn what_happens_at_each_service_becomes_a_finished_job() {
             .await;
     }
     control(&world.google, "create_file", json!({"name": "report.pdf"}));
-    let meeting = json!({"summary": "Standup", "start_ms": 4_000_000_000_000_i64, "end_ms": 4_000_000_900_000_i64});
+    let meeting = json!({"summary": "Standup", "start": {"dateTime": "2096-10-02T07:00:00Z"}, "end": {"dateTime": "2096-10-02T07:15:00Z"}});
     control(&world.google, "create_event", meeting);
     for trigger in ["on-push", "on-file", "on-drive-file", "on-meeting"] {
         let job = world.until_job(trigger).await;

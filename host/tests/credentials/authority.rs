@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -34,6 +34,8 @@ pub enum Style {
     Away,
     /// Sends elsewhere, which must not be followed.
     Redirect,
+    /// Answers with more than anybody reads.
+    Endless,
 }
 
 /// What it holds and what happened.
@@ -62,6 +64,8 @@ pub struct Book {
     pub revoked: Vec<String>,
     /// What a strict service would complain of.
     pub complaints: Vec<String>,
+    /// The person there says no, and the service says this of it.
+    pub denial: Option<&'static str>,
     /// 403 instead of an answer to calls.
     pub forbids: bool,
     count: u32,
@@ -89,6 +93,8 @@ pub struct Authority {
     book: Arc<Mutex<Book>>,
     /// Refreshes wait here when it is empty.
     pub gate: Arc<Semaphore>,
+    /// Exchanges of codes likewise.
+    pub exchange_gate: Arc<Semaphore>,
 }
 
 impl Authority {
@@ -105,12 +111,15 @@ impl Authority {
             url,
             book: Arc::new(Mutex::new(book)),
             gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            exchange_gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
         };
         let router = Router::new()
             .route("/authorize", get(authorize))
             .route("/token", post(token))
             .route("/revoke", post(revoke))
             .route("/me", get(me))
+            .route("/framing", get(framing))
+            .route("/posting", get(posting))
             .with_state(authority.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         authority
@@ -156,6 +165,15 @@ async fn authorize(State(it): State<Authority>, RawQuery(query): RawQuery) -> Re
         book.complaints
             .push("authorize: a challenge without S256".to_owned());
     }
+    if let Some(denial) = book.denial {
+        let said: String = url::form_urlencoded::byte_serialize(denial.as_bytes()).collect();
+        let back = format!(
+            "{}?error=access_denied&error_description={said}&state={}",
+            get("redirect_uri"),
+            get("state")
+        );
+        return (StatusCode::FOUND, [(header::LOCATION, back)]).into_response();
+    }
     let code = book.give("code");
     book.codes.insert(code.clone(), challenge);
     let back = format!("{}?code={code}&state={}", get("redirect_uri"), get("state"));
@@ -170,6 +188,8 @@ async fn token(State(it): State<Authority>, headers: HeaderMap, body: String) ->
     if is_refresh {
         // Held open until the test lets it go.
         drop(it.gate.acquire().await);
+    } else {
+        drop(it.exchange_gate.acquire().await);
     }
     let mut book = it.book();
     if is_refresh {
@@ -186,6 +206,7 @@ async fn token(State(it): State<Authority>, headers: HeaderMap, body: String) ->
             let elsewhere = format!("{}/elsewhere", it.url);
             return (StatusCode::FOUND, [(header::LOCATION, elsewhere)]).into_response();
         }
+        Style::Endless => return "access_token=".repeat(200_000).into_response(),
         _ => {}
     }
     check_client(&mut book, &headers, &sent);
@@ -289,6 +310,21 @@ async fn revoke(State(it): State<Authority>, body: String) -> StatusCode {
     book.revoke_all();
     book.revoked.push(token);
     StatusCode::OK
+}
+
+/// A page of someone else's that holds ours in a frame.
+async fn framing(RawQuery(query): RawQuery) -> Html<String> {
+    let sent = pairs(&query.unwrap_or_default());
+    Html(format!("<iframe src=\"{}\"></iframe>", sent["url"]))
+}
+
+/// A page of someone else's that sends our form.
+async fn posting(RawQuery(query): RawQuery) -> Html<String> {
+    let sent = pairs(&query.unwrap_or_default());
+    Html(format!(
+        "<form method=post action=\"{}\"></form><script>document.forms[0].submit()</script>",
+        sent["url"]
+    ))
 }
 
 async fn me(State(it): State<Authority>, headers: HeaderMap) -> Response {

@@ -29,7 +29,7 @@ extra:
 ";
 
 /// A host with the provider `acme`, whose shared client is one of the authority.
-async fn host(authority: &Authority) -> Host {
+pub async fn host(authority: &Authority) -> Host {
     let mut options = Options {
         no_plugins: true,
         ..Options::default()
@@ -63,7 +63,7 @@ async fn host(authority: &Authority) -> Host {
 }
 
 /// The command, and the address that it prints.
-fn connect(host: &Host, name: &str) -> (Child, String) {
+pub fn connect(host: &Host, name: &str) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_triggerd"))
         .args(["connect", "acme", "--name", name, "--json"])
         .env_clear()
@@ -82,23 +82,29 @@ fn connect(host: &Host, name: &str) -> (Child, String) {
     (child, url.trim().to_owned())
 }
 
-fn ended(mut child: Child) -> (bool, String) {
+pub fn ended(mut child: Child) -> (bool, String) {
     let mut printed = String::new();
     let mut out = child.stdout.take().expect("piped");
     out.read_to_string(&mut printed).expect("printed");
     (child.wait().expect("it ends").success(), printed)
 }
 
+/// A person reads the page and agrees: the cookie, and where the browser goes.
+async fn set_out(url: &str) -> (String, String) {
+    let asked = client().get(url).send().await.expect("our page");
+    assert_eq!(asked.status(), 200, "{url}");
+    assert!(asked.headers().get(SET_COOKIE).is_none());
+    let agreed = client().post(url).send().await.expect("our page");
+    let header = |name: &str| agreed.headers()[name].to_str().expect("text").to_owned();
+    let (cookie, leads) = (header("set-cookie"), header("refresh"));
+    let cookie = cookie.split(';').next().expect("a pair").to_owned();
+    let service = leads.strip_prefix("0; url=\"").expect("an address");
+    (cookie, service.trim_end_matches('"').to_owned())
+}
+
 /// What the browser saw: the pages' texts and everything that it was sent.
 async fn browse(url: &str) -> (u16, String) {
-    let start = client().get(url).send().await.expect("our page");
-    assert_eq!(start.status(), 303, "{url}");
-    let cookie = start.headers()[SET_COOKIE].to_str().expect("text");
-    let cookie = cookie.split(';').next().expect("a pair").to_owned();
-    let service = start.headers()[LOCATION]
-        .to_str()
-        .expect("an address")
-        .to_owned();
+    let (cookie, service) = set_out(url).await;
     let agreed = client().get(service).send().await.expect("the service");
     let back = agreed.headers()[LOCATION]
         .to_str()
@@ -179,11 +185,8 @@ async fn a_refusal_at_the_service_is_what_the_command_ends_with() {
     let authority = Authority::start().await;
     let host = host(&authority).await;
     let (child, url) = connect(&host, "me");
-    let start = client().get(&url).send().await.expect("our page");
-    let cookie = start.headers()[SET_COOKIE].to_str().expect("text");
-    let cookie = cookie.split(';').next().expect("a pair").to_owned();
-    let service = start.headers()[LOCATION].to_str().expect("an address");
-    let service = url::Url::parse(service).expect("an address");
+    let (cookie, service) = set_out(&url).await;
+    let service = url::Url::parse(&service).expect("an address");
     let mut pairs = service.query_pairs();
     let (_, state) = pairs.find(|(name, _)| name == "state").expect("a state");
     let back = format!(

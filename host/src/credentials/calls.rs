@@ -11,7 +11,7 @@ use super::secrets::{Secrets, plain_texts};
 use super::state::Credentials;
 use crate::clock::Millis;
 use crate::id::{AuditId, CredentialId, SubscriptionId, WorkspaceId};
-use crate::model::{AuditEntry, CredentialKind};
+use crate::model::{AuditEntry, CredentialKind, CredentialState};
 use crate::plugins::CallScope;
 use crate::store::StoreError;
 
@@ -123,8 +123,11 @@ impl Credentials {
         if refused {
             self.note_refused(&call.id, &call.workspace_id, &reason)
                 .await;
+            return Ok(true);
         }
-        Ok(refused)
+        // Somebody was faster: a refresh on the 401 of this very call, as a rule.
+        let stored = store.credential(&call.workspace_id, &call.id).await?;
+        Ok(stored.is_none_or(|stored| stored.state == CredentialState::NeedsReconnect))
     }
 
     /// The service asked us to leave it alone.

@@ -309,6 +309,9 @@ async fn a_plugins_refusal_counts_for_the_generation_that_it_saw() {
         fixture.read("me").await.state,
         CredentialState::NeedsReconnect
     );
+    let again = fixture.credentials.mark_refused(&now, "401").await;
+    assert!(again.expect("asked"), "it still does");
+    assert!(changes.try_recv().is_err(), "which is said once");
 }
 
 #[tokio::test]

@@ -353,6 +353,22 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.kill();
+        end_commands_in(&self.path("commands"));
+    }
+}
+
+/// A command goes on when its host is killed; it runs in the folder of its program.
+fn end_commands_in(folder: &Path) {
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let runs_in = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.parse().ok());
+        if let (true, Some(pid)) = (
+            runs_in.starts_with(folder),
+            pid.and_then(rustix::process::Pid::from_raw),
+        ) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
     }
 }
 

@@ -56,8 +56,10 @@ async fn a_revoked_token_is_said_with_what_hangs_on_it_and_connecting_again_heal
     world.apply_triggers();
     world.until_state("drive", "active").await;
     control(&world.google, "revoke_tokens", json!({}));
-    world.host.cli(&["subscriptions", "check", "drive"]);
+    let checked = world.host.cli_ok(&["subscriptions", "check", "drive"]);
+    assert!(checked.contains("it is degraded"), "{checked}");
     let degraded = world.until_state("drive", "degraded").await;
+    world.until_state("calendar", "degraded").await;
     let reason = degraded["state_reason"].as_str().unwrap_or_default();
     assert!(
         reason.contains("reconnect") || reason.contains("connect"),

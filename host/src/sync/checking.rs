@@ -128,6 +128,7 @@ impl Run<'_> {
         self.change(RegistrationChange::Answered {
             id: live.id.clone(),
             answer: RegistrationAnswer {
+                credential_id: live.credential_id.clone(),
                 external_id: live.external_id.clone(),
                 endpoint_url: live.endpoint_url.clone(),
                 parameters: self.wanted.parameters.clone(),

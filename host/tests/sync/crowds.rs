@@ -146,11 +146,13 @@ async fn make_without_the_engine(fixture: &Fixture, world: &World) {
                 parameters: row.parameters.clone(),
                 secret: String::new(),
                 expires_at_ms: Some(expires_at.0),
+                owner: String::new(),
             };
             world.lock().hooks.insert(row.name.clone(), hook);
             let registrations = vec![
                 RegistrationChange::Insert(NewRegistration {
                     id: id.clone(),
+                    credential_id: None,
                     endpoint_url: url.clone(),
                     parameters: row.parameters.clone(),
                     events: Vec::new(),
@@ -159,6 +161,7 @@ async fn make_without_the_engine(fixture: &Fixture, world: &World) {
                 RegistrationChange::Answered {
                     id: id.clone(),
                     answer: RegistrationAnswer {
+                        credential_id: None,
                         external_id: row.name.clone(),
                         endpoint_url: url,
                         parameters: row.parameters.clone(),

@@ -113,6 +113,8 @@ impl Run<'_> {
                 self.flush().await?;
                 self.send_update(live).await?;
                 self.upkeep.drift.clear();
+                // Nobody knows since when it sent elsewhere, or nothing.
+                self.pull_what_was_missed();
                 self.note(format!("repaired at the service: {fields}"));
                 Ok(())
             }

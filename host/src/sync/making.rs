@@ -58,10 +58,14 @@ impl Run<'_> {
                 return Err(error.into());
             }
         };
-        let before = self.view().live().map(|live| live.id.clone());
-        if let Some(before) = &before {
+        let before = self.view().live().cloned();
+        let was_heard = before
+            .as_ref()
+            .is_some_and(|before| !self.has_ended(before));
+        let is_first = before.is_none();
+        if let Some(before) = before {
             self.change(RegistrationChange::State {
-                id: before.clone(),
+                id: before.id,
                 state: RegistrationState::Old,
             });
         }
@@ -71,8 +75,8 @@ impl Run<'_> {
             state: RegistrationState::Live,
         });
         self.upkeep.drift.clear();
-        self.schedule_after_making(before.is_none());
-        if before.is_none() {
+        self.schedule_after_making(was_heard);
+        if is_first {
             self.audit("subscription.made", json!({ "registration": id }));
         }
         Ok(())
@@ -90,6 +94,9 @@ impl Run<'_> {
         }
         match self.calls().ask("refresh", &self.existing(&live)).await {
             Ok(answer) => {
+                if self.has_ended(&live) {
+                    self.pull_what_was_missed();
+                }
                 self.keep_answer(&live.id, answer);
                 self.schedule_renewal();
                 Ok(())
@@ -251,16 +258,25 @@ impl Run<'_> {
             expires_at.map(|at| times::renew_at(self.now(), at, lease, random_fraction()));
     }
 
-    fn schedule_after_making(&mut self, is_first: bool) {
+    /// Nothing is heard of one that has ended.
+    fn has_ended(&self, registration: &Registration) -> bool {
+        registration.expires_at.is_some_and(|at| at <= self.now())
+    }
+
+    /// What happened while nothing was there is read, and a first cursor is fetched.
+    pub(super) fn pull_what_was_missed(&mut self) {
+        if self.service.facts().pull.is_some() || self.upkeep.pulled_at.is_some() {
+            self.upkeep.pull_at = Some(self.now());
+        }
+    }
+
+    fn schedule_after_making(&mut self, was_heard: bool) {
         self.schedule_renewal();
-        let facts = self.service.facts();
-        let check_every = facts.check_every;
-        let pulls = facts.pull.is_some();
+        let check_every = self.service.facts().check_every;
         self.upkeep.check_at =
             check_every.map(|every| times::next(self.now(), every, random_fraction()));
-        // What happened while nothing was there is read, and a first cursor is fetched.
-        if is_first && (pulls || self.upkeep.pulled_at.is_some()) {
-            self.upkeep.pull_at = Some(self.now());
+        if !was_heard {
+            self.pull_what_was_missed();
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use trigger_plugin_abi::codes;
 use trigger_plugin_abi::host::CallError;
 use trigger_plugin_api::messages::{
@@ -29,6 +29,8 @@ use triggerd::sync::{
 use crate::fixture::Fixture;
 
 pub const HOUR: Duration = Duration::from_secs(3600);
+/// The places of a gate that is open.
+pub const GATE: u32 = 1 << 20;
 const ADDRESS: &str = "https://hooks.example";
 
 /// A hook at the service.
@@ -68,6 +70,8 @@ pub struct State {
     /// So many calls are answered, then one is throttled.
     pub throttle_every: Option<usize>,
     pub adopts: bool,
+    /// It answers nothing but errors.
+    pub is_down: bool,
     /// Nobody sees the hooks of another.
     pub hides_from_others: bool,
     made: usize,
@@ -85,6 +89,8 @@ pub struct World {
     pub refused: Arc<Mutex<Option<String>>>,
     /// These are.
     pub refused_alone: Arc<Mutex<Vec<CredentialId>>>,
+    /// Who takes all of it makes every call wait.
+    pub gate: Arc<Semaphore>,
 }
 
 impl World {
@@ -100,6 +106,7 @@ impl World {
             store: fixture.store.clone(),
             refused: Arc::default(),
             refused_alone: Arc::default(),
+            gate: Arc::new(Semaphore::new(GATE as usize)),
         }
     }
 
@@ -161,6 +168,7 @@ impl Service for World {
             if operation == "create" {
                 self.expect_making(&arguments).await;
             }
+            drop(self.gate.acquire().await);
             // A host may be cut off before the service was reached, and after it did it.
             tokio::task::yield_now().await;
             let answer = {
@@ -214,6 +222,10 @@ impl State {
                 retry_after_ms: Some(2_000),
                 ..CallError::new(codes::RATE_LIMITED, "slow down")
             });
+        }
+        if self.is_down {
+            self.journal.push(format!("{operation} failed"));
+            return Err(CallError::new(codes::UPSTREAM, "it answered 503"));
         }
         if let Some(error) = fault(self, When::Before) {
             self.journal.push(format!("{operation} failed"));
@@ -524,6 +536,21 @@ pub async fn subscribe(fixture: &Fixture, name: &str, parameters: Value) -> Subs
     let id = new.id.clone();
     fixture.apply(vec![Change::CreateSubscription(new)]).await;
     id
+}
+
+/// So many of them.
+pub async fn crowd(fixture: &Fixture, count: usize) {
+    for some in (0..count).collect::<Vec<_>>().chunks(500) {
+        let changes = some.iter().map(|number| {
+            let mut new = fixture.new_subscription(&format!("s{number}"));
+            new.mode = SubscriptionMode::Managed;
+            new.state = SubscriptionState::Pending;
+            new.secrets = None;
+            new.parameters = Map::from_iter([("number".to_owned(), json!(number))]);
+            Change::CreateSubscription(new)
+        });
+        fixture.apply(changes.collect()).await;
+    }
 }
 
 pub async fn read_row(fixture: &Fixture, id: &SubscriptionId) -> Claimed {

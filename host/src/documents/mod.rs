@@ -11,8 +11,8 @@
 //! - [`runnable`], [`parameters`], [`words`]: what a runnable and a managed subscription may say,
 //!   and the forms of names, headers and the like.
 //! - [`catalog`]: what is asked of the providers.
-//! - [`plan`], [`plan_accounts`], [`plan_subscriptions`], [`difference`]: from what is stored to
-//!   what is wanted.
+//! - [`plan`], [`plan_integrations`], [`plan_accounts`], [`plan_subscriptions`], [`difference`]:
+//!   from what is stored to what is wanted.
 //!
 //! Promised: a document with a mistake changes nothing, all its mistakes are told at once, the same
 //! document again changes nothing, and no secret is ever part of a difference.
@@ -27,6 +27,7 @@ pub mod mistake;
 mod parameters;
 pub mod plan;
 mod plan_accounts;
+mod plan_integrations;
 mod plan_subscriptions;
 mod runnable;
 mod subscription;

@@ -10,6 +10,7 @@ use crate::world::*;
 
 on_both! {
     a_refused_credential_stops_everything_until_it_is_renewed
+    what_another_run_found_shows_at_everything_that_hangs_on_the_credential
     another_credential_takes_over_what_is_there
     a_credential_that_does_not_see_what_is_there_makes_its_own_before_the_other_ends_it
     a_credential_of_another_place_touches_nothing_there_with_the_ids_of_the_old_one
@@ -20,13 +21,7 @@ on_both! {
 async fn a_refused_credential_stops_everything_until_it_is_renewed(fixture: Fixture) {
     let world = World::new(&fixture, channels());
     let engine = engine(&world);
-    let credential = credential(&fixture, "ci", None).await;
-    let mut ids = Vec::new();
-    for name in ["a", "b", "c"] {
-        let id = subscribe(&fixture, name, json!({})).await;
-        give(&fixture, &id, &credential).await;
-        ids.push(id);
-    }
+    let (credential, ids) = three(&fixture).await;
     work(&engine).await;
     assert_eq!(world.hooks().len(), 3);
 
@@ -68,6 +63,45 @@ async fn a_refused_credential_stops_everything_until_it_is_renewed(fixture: Fixt
         );
     }
     assert_eq!(world.hooks().len(), 3);
+}
+
+/// A credential, and three subscriptions that hang on it.
+async fn three(fixture: &Fixture) -> (CredentialId, Vec<SubscriptionId>) {
+    let credential = credential(fixture, "ci", None).await;
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c"] {
+        let id = subscribe(fixture, name, json!({})).await;
+        give(fixture, &id, &credential).await;
+        ids.push(id);
+    }
+    (credential, ids)
+}
+
+async fn what_another_run_found_shows_at_everything_that_hangs_on_the_credential(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let engine = engine(&world);
+    let (credential, ids) = three(&fixture).await;
+    work(&engine).await;
+    let asked = world.lock().journal.len();
+
+    for (refused, expected) in [
+        (Some("revoked"), SubscriptionState::Degraded),
+        (None, SubscriptionState::Active),
+    ] {
+        *world.refused.lock().expect("no panic") = refused.map(str::to_owned);
+        let poked = fixture
+            .store
+            .poke_subscriptions_of_credential(&credential, fixture.now())
+            .await;
+        assert_eq!(poked.expect("poked"), 3);
+        work(&engine).await;
+        for id in &ids {
+            let (state_now, reason) = state(&fixture, id).await;
+            assert_eq!(state_now, expected, "{reason}");
+            assert!(reason.ends_with(refused.unwrap_or_default()), "{reason}");
+        }
+    }
+    assert_eq!(world.lock().journal.len(), asked, "nothing else was due");
 }
 
 /// One hook, made in the name of the first of two credentials.

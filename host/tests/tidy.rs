@@ -25,6 +25,7 @@ const LEVELS: &[&[&str]] = &[
         "runnables",
         "tokens",
         "documents",
+        "flows",
         "credentials",
         "subscriptions",
         "sync",
@@ -36,6 +37,9 @@ const LEVELS: &[&[&str]] = &[
 /// Modules that may use another of their own level, because the one is made of the other.
 const NEIGHBOURS: &[(&str, &str)] = &[
     ("jobs", "runnables"),
+    ("jobs", "flows"),
+    ("runnables", "flows"),
+    ("documents", "flows"),
     ("model", "id"),
     ("model", "clock"),
     ("model", "secret"),
@@ -66,6 +70,7 @@ const PLACES: &[(&str, &[&str])] = &[
         &["host/src/ingress/", "host/src/api/", "host/src/app/"],
     ),
     ("oauth2", &["host/src/credentials/"]),
+    ("cel", &["host/src/flows/"]),
     ("clap", &["host/src/cli/", "host/src/main.rs"]),
     ("abi_stable", &["plugin-api/abi/src/"]),
     ("libloading", &["plugin-api/abi/src/"]),

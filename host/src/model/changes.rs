@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::credentials::{CredentialUpdate, IntegrationUpdate, NewCredential, NewIntegration};
+use super::flows::HandlerChange;
 use super::objects::{
     NewRunnable, NewSubscription, NewTrigger, RunnableUpdate, SubscriptionUpdate, TriggerUpdate,
 };
@@ -59,6 +60,7 @@ pub enum Change {
     CreateTrigger(NewTrigger),
     UpdateTrigger(TriggerUpdate),
     DeleteTrigger(TriggerId),
+    SetErrorHandler(HandlerChange),
 }
 
 /// What one change did.

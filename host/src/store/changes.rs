@@ -67,7 +67,7 @@ impl Store {
 /// A transaction of changes.
 pub(super) struct Edit<'a> {
     pub(super) connection: &'a mut AnyConnection,
-    for_update: &'static str,
+    pub(super) for_update: &'static str,
     pub(super) keys: &'a KeyRing,
     pub(super) actor: &'a Actor,
     pub(super) now: Millis,
@@ -101,6 +101,7 @@ impl Edit<'_> {
             Change::CreateTrigger(new) => self.create_trigger(new).await,
             Change::UpdateTrigger(update) => self.update_trigger(update).await,
             Change::DeleteTrigger(id) => self.delete_trigger(id).await,
+            Change::SetErrorHandler(change) => self.set_error_handler(change).await,
         }?;
         let described = Described::of(change);
         if kind != ChangedKind::Unchanged {
@@ -251,6 +252,11 @@ impl Described {
                 json!({"event": update.event}),
             ),
             Change::DeleteTrigger(id) => ("trigger.delete", id.as_str(), json!({})),
+            Change::SetErrorHandler(change) => (
+                "error_handler.set",
+                change.object_id.as_str(),
+                json!({"scope": change.scope, "runnable": change.runnable_id}),
+            ),
         };
         Described {
             action,

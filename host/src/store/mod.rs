@@ -25,6 +25,8 @@ mod appends;
 mod called;
 mod calls;
 mod events;
+mod failures;
+mod flows;
 mod handling;
 mod jobs;
 mod leases;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::accounts::{CredentialEntry, IntegrationEntry, read_credential, read_integration};
 use super::fields::{Fields, found};
 use super::mistake::Mistake;
 use super::{runnable, words};
@@ -16,9 +17,20 @@ pub struct Document {
     pub workspace: Option<String>,
     /// Who is told of the workspace's jobs that are given up, by path; absent: as it was.
     pub on_error: Option<Option<String>>,
+    pub integrations: Vec<IntegrationEntry>,
+    pub credentials: Vec<CredentialEntry>,
+    /// Whether it has these lists: one that does not prunes nothing of their kind.
+    pub speaks_of: SpeaksOf,
     pub runnables: Vec<RunnableEntry>,
     pub subscriptions: Vec<SubscriptionEntry>,
     pub triggers: Vec<TriggerEntry>,
+}
+
+/// Of which accounts a document speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpeaksOf {
+    pub integrations: bool,
+    pub credentials: bool,
 }
 
 /// A runnable as it is wanted.
@@ -102,6 +114,20 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
         on_error,
         ..Document::default()
     };
+    document.speaks_of = SpeaksOf {
+        integrations: fields.value("integrations").is_some(),
+        credentials: fields.value("credentials").is_some(),
+    };
+    for (value, pointer) in items(&mut fields, "integrations", mistakes) {
+        document
+            .integrations
+            .extend(read_integration(value, pointer, mistakes));
+    }
+    for (value, pointer) in items(&mut fields, "credentials", mistakes) {
+        document
+            .credentials
+            .extend(read_credential(value, pointer, mistakes));
+    }
     for (value, pointer) in items(&mut fields, "runnables", mistakes) {
         document
             .runnables
@@ -118,6 +144,16 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
             .extend(read_trigger(value, pointer, mistakes));
     }
     fields.finish(mistakes);
+    let integrations = document
+        .integrations
+        .iter()
+        .map(|entry| (&entry.name, &entry.pointer));
+    refuse_doubles("name", integrations, mistakes);
+    let credentials = document
+        .credentials
+        .iter()
+        .map(|entry| (&entry.name, &entry.pointer));
+    refuse_doubles("name", credentials, mistakes);
     let runnables = document
         .runnables
         .iter()

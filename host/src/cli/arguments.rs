@@ -19,7 +19,7 @@ pub struct Arguments {
 pub enum Command {
     /// Starts the server.
     Serve(Serve),
-    /// Checks settings, manifests and provider libraries without starting anything.
+    /// Checks settings, manifests, provider libraries and documents without starting anything.
     Check(CheckArgs),
     /// Loads one library and ends: the server tries each library in a process of its own first.
     #[command(name = crate::plugins::probe::PROBE_COMMAND, hide = true)]
@@ -66,6 +66,9 @@ pub enum ClientCommand {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
+    /// Documents for `triggerd apply`, looked at without a server: their words and expressions.
+    #[arg(value_name = "DOCUMENT")]
+    pub documents: Vec<PathBuf>,
     #[command(flatten)]
     pub settings: Serve,
     /// Prints one JSON document.

@@ -126,11 +126,6 @@ impl Expression {
         })
     }
 
-    /// As it was written.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
     /// Its value, within bounds. Of what can be seen only that is given to it which it names.
     pub(super) fn evaluate(&self, variables: &Variables) -> Result<Value, EvaluationError> {
         let named = variables

@@ -65,7 +65,7 @@ fn steps_follow_each_other() {
     check(&flow, json!({"a": 4, "b": {"c": 1}}), expect![[r#"done {"c":1}"#]]);
     check(&flow, json!({"a": "dead"}), expect!["failed step `a`: no disk"]);
     check(&flow, json!({"a": "cancelled"}), expect!["failed step `a`: it was cancelled"]);
-    check(&flow, json!({"a": "text"}), expect![[r#""#]]);
+    check(&flow, json!({"a": "text"}), expect![[r#"failed step `b`: `inputs`.sum: Unsupported binary operator 'add': String("text"), Int(3)"#]]);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_condition_decides_between_two_ways() {
     check(
         &flow,
         json!({"a": [1]}),
-        expect![[r#""#]],
+        expect!["failed step `way`: `if`: found no matching overload for '_>_' applied to '(list, int)'"],
     );
 }
 
@@ -127,25 +127,27 @@ fn a_loop_works_on_so_many_items_at_once() {
         ]},
         {"id": "last", "run": "f/x/last", "inputs": {"all": "results.each"}},
     ]});
-    check(&flow, json!({}), expect![[r#""#]]);
-    check(&flow, json!({"each[0].a": 1, "each[1].a": "running"}), expect![[r#""#]]);
+    check(&flow, json!({}), expect![[r#"
+        start each[0].a f/x/a {"item":10,"index":0}
+        start each[1].a f/x/a {"item":20,"index":1}"#]]);
+    check(&flow, json!({"each[0].a": 1, "each[1].a": "running"}), expect![[r#"start each[0].b f/x/b {"a":1}"#]]);
     check(
         &flow,
         json!({"each[0].a": 1, "each[0].b": "B0", "each[1].a": "running"}),
-        expect![[r#""#]],
+        expect![[r#"start each[2].a f/x/a {"item":30,"index":2}"#]],
     );
     check(
         &flow,
         json!({"each[0].a": 1, "each[0].b": "B0", "each[1].a": 1, "each[1].b": "B1",
             "each[2].a": 1, "each[2].b": "B2"}),
-        expect![[r#""#]],
+        expect![[r#"start last f/x/last {"all":["B0","B1","B2"]}"#]],
     );
     // What runs comes to its end before the flow does; nothing more begins.
     check(&flow, json!({"each[0].a": "dead", "each[1].a": "running"}), expect![""]);
     check(
         &flow,
         json!({"each[0].a": "dead", "each[1].a": 1, "each[1].b": 1}),
-        expect![[r#""#]],
+        expect!["failed step `each[0].a`: no disk"],
     );
 }
 
@@ -158,7 +160,7 @@ fn a_loop_over_nothing_gives_nothing_and_one_over_too_much_fails() {
     check(&flow, json!({"a": []}), expect!["done []"]);
     check(&flow, json!({"a": 1}), expect!["failed step `each`: `for_each` gives no list"]);
     let many: Vec<usize> = (0..=ITEMS_MAX).collect();
-    check(&flow, json!({"a": many}), expect![[r#""#]]);
+    check(&flow, json!({"a": many}), expect!["failed step `each`: `for_each` gives 1001 items, more than 1000"]);
 }
 
 #[test]
@@ -206,5 +208,5 @@ fn an_expression_that_fails_ends_the_flow_and_names_its_field() {
     let flow = json!({"steps": [
         {"id": "a", "run": "f/x/a", "inputs": {"deep": [{"x": "args.nothing"}]}},
     ]});
-    check(&flow, json!({}), expect![[r#""#]]);
+    check(&flow, json!({}), expect!["failed step `a`: `inputs`.deep.0.x: No such key: nothing"]);
 }

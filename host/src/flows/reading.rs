@@ -23,6 +23,12 @@ const ID_MAX: usize = 60;
 /// The key of the preprocessor's job, and so no step's name.
 pub(super) const PREPROCESSOR: &str = "preprocessor";
 
+/// Words of the language, which `results.WORD` cannot be written with.
+const RESERVED: [&str; 21] = [
+    "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function",
+    "if", "import", "let", "loop", "namespace", "package", "return", "var", "void", "while",
+];
+
 const FLOW_KEYS: [&str; 4] = ["preprocessor", "steps", "early_return", "result"];
 const RUN_KEYS: [&str; 5] = ["id", "run", "inputs", "retry", "on_error"];
 const BRANCH_KEYS: [&str; 4] = ["id", "if", "then", "else"];
@@ -373,11 +379,12 @@ impl Notes {
                 && id.starts_with(|c: char| c.is_ascii_alphabetic())
                 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
                 && *id != PREPROCESSOR
+                && !RESERVED.contains(id)
         };
         let Some(id) = id.as_str().filter(is_name) else {
             let message = format!(
                 "`id`: expected letters, digits and `_`, a letter first, at most {ID_MAX} long, \
-                 and not `{PREPROCESSOR}`"
+                 and neither `{PREPROCESSOR}` nor a word of the language of expressions"
             );
             self.value(at, message);
             return None;

@@ -88,6 +88,13 @@ struct Begun {
     started_at: Millis,
 }
 
+impl Begun {
+    fn is_flow(&self) -> bool {
+        let version = self.version.as_ref().as_ref();
+        version.is_ok_and(|version| matches!(version.spec.target, Target::Flow(_)))
+    }
+}
+
 async fn begin(host: &Inner, claimed: &ClaimedJob) -> Result<Begun, StoreError> {
     Ok(Begun {
         version: host.versions.read(&claimed.job.version_id).await?,
@@ -134,7 +141,11 @@ async fn settle(
         Some(report) => {
             let policy = own.or(policy.ok()).unwrap_or_default();
             let next = next_of(&report, job, &policy, finished_at, random_fraction());
-            let verdict = verdict_of(&report);
+            // A flow has no target that could be in trouble; its steps have theirs.
+            let verdict = match begun.is_flow() {
+                true => Verdict::Well,
+                false => verdict_of(&report),
+            };
             (report, next, verdict)
         }
         // Not the job's fault, so it is no reason to give it up.

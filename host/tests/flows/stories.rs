@@ -15,7 +15,7 @@ runnables:
 - path: f/t/waits
   flow: {steps: [{id: a, run: f/t/wait}, {id: b, run: f/t/echo}]}
 - path: f/t/outer
-  flow: {steps: [{id: in, run: f/t/waits}, {id: after, run: f/t/echo, inputs: {got: results.in}}]}
+  flow: {steps: [{id: inner, run: f/t/waits}, {id: after, run: f/t/echo, inputs: {got: results.inner}}]}
 - path: f/t/itself
   flow: {steps: [{id: again, run: f/t/itself}]}
 - path: f/t/slow
@@ -39,7 +39,7 @@ async fn host() -> super::harness::Host {
 async fn a_cancelled_flow_ends_what_it_runs() {
     let host = host().await;
     let job = begin(&host, "f/t/outer", &json!({})).await;
-    let inner = step_in(&host, &job, "in", "waiting").await;
+    let inner = step_in(&host, &job, "inner", "waiting").await;
     let inner = inner["id"].as_str().expect("an id").to_owned();
     let leaf = step_in(&host, &inner, "a", "running").await;
     host.cli_ok(&["jobs", "cancel", &job]);
@@ -73,7 +73,7 @@ async fn a_step_that_is_cancelled_ends_its_flow() {
 async fn a_flow_can_be_a_step_of_another() {
     let host = host().await;
     let job = begin(&host, "f/t/outer", &json!({"x": 1})).await;
-    step_in(&host, &job, "in", "waiting").await;
+    step_in(&host, &job, "inner", "waiting").await;
     std::fs::write(host.path("commands/go"), "").expect("a file");
     let shown = ended(&host, &job).await;
     assert_eq!(shown["result"], json!({"got": {"x": 1}}));
@@ -119,6 +119,19 @@ async fn a_failed_flow_answers_with_its_error_and_its_jobs_show_where() {
     assert_eq!(states, [json!("dead")]);
     let printed = host.cli_ok(&["jobs", "show", job]);
     assert!(printed.contains("no disk"), "{printed}");
+}
+
+#[tokio::test]
+async fn flows_that_fail_in_a_row_do_not_make_others_wait() {
+    let host = host().await;
+    for _ in 0..8 {
+        let started = Instant::now();
+        let (status, _) = call(&host, "f/t/fails", &json!({})).await;
+        assert_eq!(status, 500);
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+    let jobs = host.items("jobs?runnable=f/t/fails&state=dead").await;
+    assert_eq!(jobs.len(), 8);
 }
 
 #[tokio::test]

@@ -166,11 +166,12 @@ async fn serve(service: impl Service) -> FakeServer {
 /// Opens the address, follows it to the service and back, and keeps its cookies on the way.
 async fn browse(host: &Host, url: &str) {
     let client = host.client();
-    let left = client.get(url).send().await.expect("our own page");
+    let left = client.post(url).send().await.expect("our own page");
     let cookie = header(&left, "set-cookie");
     let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
-    let service = header(&left, "location");
-    let consented = client.get(&service).send().await.expect("the service");
+    let refresh = header(&left, "refresh");
+    let service = refresh.trim_start_matches("0; url=").trim_matches('"');
+    let consented = client.get(service).send().await.expect("the service");
     let back = header(&consented, "location");
     let came = client.get(&back).header("cookie", cookie);
     let page = came.send().await.expect("our own page");

@@ -38,8 +38,14 @@ pub(super) fn read(
 /// What is said of the jobs of programs and requests has no meaning for a flow.
 pub(super) fn refuse_policy(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>) {
     for (key, instead) in [
-        ("retry", "its steps are tried again each by itself: put it at the step"),
-        ("concurrency", "the runnables of its steps have limits of their own"),
+        (
+            "retry",
+            "its steps are tried again each by itself: put it at the step",
+        ),
+        (
+            "concurrency",
+            "the runnables of its steps have limits of their own",
+        ),
     ] {
         if fields.value(key).is_some() {
             let message = format!("`{key}` is nothing for a flow: {instead}");

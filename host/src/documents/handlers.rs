@@ -38,11 +38,14 @@ impl Planner<'_> {
                 .find(|held| held.scope == one.scope && held.object_id == one.object_id);
             if before.map(|held| &held.runnable_id) != runnable_id.as_ref() {
                 draft.note_handler(&one, before);
-                draft.plan.changes.push(Change::SetErrorHandler(HandlerChange {
-                    scope: one.scope,
-                    object_id: one.object_id,
-                    runnable_id,
-                }));
+                draft
+                    .plan
+                    .changes
+                    .push(Change::SetErrorHandler(HandlerChange {
+                        scope: one.scope,
+                        object_id: one.object_id,
+                        runnable_id,
+                    }));
             }
         }
         Ok(())

@@ -224,7 +224,11 @@ fn read_http(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Optio
     Some((RunnableKind::Http, spec, secrets))
 }
 
-pub(super) fn read_retry(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Option<Value> {
+pub(super) fn read_retry(
+    value: &Value,
+    pointer: &str,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Value> {
     let mut fields = Fields::open(value, pointer, mistakes)?;
     let attempts = fields.count("attempts_max", (1, 1000), mistakes);
     let first = fields.duration_ms("first", mistakes);

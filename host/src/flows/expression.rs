@@ -102,14 +102,15 @@ impl Expression {
         }
         let parser = Parser::new().max_recursion_depth(RECURSION_MAX);
         let parsed = parser.error_recovery_limit(1).parse_with_source_info(text);
-        let (mut ast, source) = parsed.map_err(|errors| match errors.errors.into_iter().next() {
-            Some(error) => Mistake {
-                line: usize::try_from(error.pos.0).unwrap_or(1).max(1),
-                column: usize::try_from(error.pos.1).unwrap_or(1).max(1),
-                message: shortened(&error.msg),
-            },
-            None => at_start("it cannot be read".to_owned()),
-        })?;
+        let (mut ast, source) =
+            parsed.map_err(|errors| match errors.errors.into_iter().next() {
+                Some(error) => Mistake {
+                    line: usize::try_from(error.pos.0).unwrap_or(1).max(1),
+                    column: usize::try_from(error.pos.1).unwrap_or(1).max(1),
+                    message: shortened(&error.msg),
+                },
+                None => at_start("it cannot be read".to_owned()),
+            })?;
         let uses = check(&ast, scope).map_err(|wrong| {
             let (line, column) = place(text, &source, wrong.node);
             Mistake {
@@ -164,9 +165,8 @@ impl Expression {
         if budget.is_spent() {
             return Err(EvaluationError::TooSlow);
         }
-        let value = value.map_err(|error| {
-            EvaluationError::Failed(shortened(&error.to_string()))
-        })?;
+        let value =
+            value.map_err(|error| EvaluationError::Failed(shortened(&error.to_string())))?;
         to_json(&value).map_err(|found| {
             EvaluationError::Failed(format!("it gives {found}, which JSON cannot hold"))
         })

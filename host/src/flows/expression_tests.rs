@@ -33,7 +33,11 @@ fn evaluated(text: &str, args: Value) -> Result<Value, String> {
 
 #[track_caller]
 fn check(text: &str, expected: Value) {
-    assert_eq!(evaluated(text, json!({"n": 3, "a": "x"})), Ok(expected), "{text}");
+    assert_eq!(
+        evaluated(text, json!({"n": 3, "a": "x"})),
+        Ok(expected),
+        "{text}"
+    );
 }
 
 #[track_caller]
@@ -54,19 +58,39 @@ fn an_expression_gives_json() {
     check("results.fetch.lines.all(l, l.n == 2)", json!(false));
     check("results.fetch.lines.exists_one(l, l.n == 2)", json!(true));
     check("has(args.b) ? args.b : 'none'", json!("none"));
-    check("{'b': 1, 'a': [args.n, null]}", json!({"a": [3, null], "b": 1}));
+    check(
+        "{'b': 1, 'a': [args.n, null]}",
+        json!({"a": [3, null], "b": 1}),
+    );
     check("results['fetch'].total", json!(12));
     check("size(args.a) + int('4')", json!(5));
     check("args.a.startsWith('x')", json!(true));
-    check("[1, 2].map(a, [3, 4].map(b, a * b))", json!([[3, 4], [6, 8]]));
+    check(
+        "[1, 2].map(a, [3, 4].map(b, a * b))",
+        json!([[3, 4], [6, 8]]),
+    );
 }
 
 #[test]
 fn a_wrong_expression_is_refused_with_its_place() {
-    check_mistake("args.", expect!["1:6: Syntax error: no viable alternative at input '.'"]);
-    check_mistake("1 +\n  nothing.a", expect!["2:3: there is no `nothing` here (there are: args, results, item)"]);
-    check_mistake("results.ship", expect!["1:8: `ship` is no step before this one (there are: fetch)"]);
-    check_mistake("args.a.matches('x')", expect!["1:15: there is no function `matches` (there are: size, contains, startsWith, endsWith, string, int, uint, double, bool, type, dyn, max, min, bytes, has, all, exists, exists_one, map, filter)"]);
+    check_mistake(
+        "args.",
+        expect!["1:6: Syntax error: no viable alternative at input '.'"],
+    );
+    check_mistake(
+        "1 +\n  nothing.a",
+        expect!["2:3: there is no `nothing` here (there are: args, results, item)"],
+    );
+    check_mistake(
+        "results.ship",
+        expect!["1:8: `ship` is no step before this one (there are: fetch)"],
+    );
+    check_mistake(
+        "args.a.matches('x')",
+        expect![
+            "1:15: there is no function `matches` (there are: size, contains, startsWith, endsWith, string, int, uint, double, bool, type, dyn, max, min, bytes, has, all, exists, exists_one, map, filter)"
+        ],
+    );
     check_mistake("Point{x: 1}", expect!["1:6: there is no type `Point`"]);
     check_mistake(" ", expect!["1:1: it is empty"]);
 }
@@ -75,7 +99,10 @@ fn a_wrong_expression_is_refused_with_its_place() {
 fn an_expression_that_fails_says_why() {
     check_mistake("args.nothing", expect!["No such key: nothing"]);
     check_mistake("args.list[7]", expect!["Index out of bounds: Int(7)"]);
-    check_mistake("args.list + 1", expect!["Unsupported binary operator 'add': List([Int(1), Int(2)]), Int(1)"]);
+    check_mistake(
+        "args.list + 1",
+        expect!["Unsupported binary operator 'add': List([Int(1), Int(2)]), Int(1)"],
+    );
     check_mistake("1 / 0", expect!["Division by zero of Int(1)"]);
     check_mistake("b'x'", expect!["it gives bytes, which JSON cannot hold"]);
 }
@@ -83,13 +110,24 @@ fn an_expression_that_fails_says_why() {
 #[test]
 fn an_expression_that_is_too_big_is_refused() {
     let long = format!("'{}'", "x".repeat(TEXT_MAX));
-    check_mistake(&long, expect!["1:1: it is too big: it has 1002 bytes, at most 1000 are allowed"]);
-    for (open, close) in [("(", ")"), ("[", "]"), ("{'a':", "}"), ("-(", ")"), ("!(", ")")] {
+    check_mistake(
+        &long,
+        expect!["1:1: it is too big: it has 1002 bytes, at most 1000 are allowed"],
+    );
+    for (open, close) in [
+        ("(", ")"),
+        ("[", "]"),
+        ("{'a':", "}"),
+        ("-(", ")"),
+        ("!(", ")"),
+    ] {
         let times = (TEXT_MAX - 1) / (open.len() + close.len());
         let nested = format!("{}1{}", open.repeat(times), close.repeat(times));
         assert!(evaluated(&nested, json!({})).is_err(), "{open}");
     }
-    for piece in ["args.n?", "-", "!", "[", "(", "{", "a.", "args.b.", "1+", "true?1:", "a[", "x("] {
+    for piece in [
+        "args.n?", "-", "!", "[", "(", "{", "a.", "args.b.", "1+", "true?1:", "a[", "x(",
+    ] {
         let hostile = piece.repeat(TEXT_MAX / piece.len());
         assert!(evaluated(&hostile, json!({})).is_err(), "{piece}");
         let hostile = format!("{}1", piece.repeat((TEXT_MAX - 1) / piece.len()));
@@ -101,7 +139,12 @@ fn an_expression_that_is_too_big_is_refused() {
 #[test]
 fn loops_may_not_be_nested_deeply() {
     let text = "[1].map(a, [2].map(b, [3].map(c, a)))";
-    check_mistake(text, expect!["1:30: it is too slow: loops (`map`, `filter`, `all`, `exists`) may be nested 2 deep"]);
+    check_mistake(
+        text,
+        expect![
+            "1:30: it is too slow: loops (`map`, `filter`, `all`, `exists`) may be nested 2 deep"
+        ],
+    );
 }
 
 #[test]

@@ -205,9 +205,7 @@ impl Planning<'_> {
         match branch.condition.evaluate(variables) {
             Ok(Value::Bool(true)) => self.steps(&branch.then, prefix, variables),
             Ok(Value::Bool(false)) => self.steps(&branch.otherwise, prefix, variables),
-            Ok(_) => Outcome::Failed(format!(
-                "step `{key}`: `if` gives neither true nor false"
-            )),
+            Ok(_) => Outcome::Failed(format!("step `{key}`: `if` gives neither true nor false")),
             Err(error) => Outcome::Failed(format!("step `{key}`: `if`: {error}")),
         }
     }

@@ -25,8 +25,27 @@ pub(super) const PREPROCESSOR: &str = "preprocessor";
 
 /// Words of the language, which `results.WORD` cannot be written with.
 const RESERVED: [&str; 21] = [
-    "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function",
-    "if", "import", "let", "loop", "namespace", "package", "return", "var", "void", "while",
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "namespace",
+    "package",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
 const FLOW_KEYS: [&str; 4] = ["preprocessor", "steps", "early_return", "result"];
@@ -79,8 +98,8 @@ fn read_flow(spec: &Value, notes: &mut Notes) -> Option<FlowSpec> {
         }
         named.map(str::to_owned)
     });
-    let result = present(map, "result")
-        .and_then(|value| Template::read(value, "/result", &scope, notes));
+    let result =
+        present(map, "result").and_then(|value| Template::read(value, "/result", &scope, notes));
     Some(FlowSpec {
         preprocessor,
         steps: steps?,
@@ -100,7 +119,11 @@ fn read_steps(
     let at = pointer_join(pointer, key);
     let Some(list) = present(map, key).and_then(Value::as_array) else {
         let message = format!("`{key}`: expected a list of steps");
-        let place = if map.contains_key(key) { at } else { pointer.to_owned() };
+        let place = if map.contains_key(key) {
+            at
+        } else {
+            pointer.to_owned()
+        };
         notes.value(place, message);
         return None;
     };
@@ -134,7 +157,10 @@ fn read_step(
     (notes, depth): (&mut Notes, usize),
 ) -> Option<Step> {
     let Value::Object(map) = value else {
-        notes.value(pointer.to_owned(), "expected a step: a map of fields".to_owned());
+        notes.value(
+            pointer.to_owned(),
+            "expected a step: a map of fields".to_owned(),
+        );
         return None;
     };
     let kinds: Vec<&str> = ["run", "if", "for_each"]
@@ -158,14 +184,21 @@ fn read_step(
             condition
                 .zip(then.zip(otherwise))
                 .map(|(condition, (then, otherwise))| {
-                    Body::Branch(Branch { condition, then, otherwise })
+                    Body::Branch(Branch {
+                        condition,
+                        then,
+                        otherwise,
+                    })
                 })
         }
         ["for_each"] => read_each(map, pointer, scope, (notes, depth)),
         found => {
             let message = match found {
                 [] => "what the step does is missing".to_owned(),
-                several => format!("`{}` stand together, expected one of them", several.join("`, `")),
+                several => format!(
+                    "`{}` stand together, expected one of them",
+                    several.join("`, `")
+                ),
             };
             let allowed = ["run", "if", "for_each"].map(str::to_owned).to_vec();
             notes.push(pointer.to_owned(), message, allowed);
@@ -197,7 +230,8 @@ fn read_each(
         None => Some(1),
         Some(Some(count @ 1..=CONCURRENCY_MAX)) => Some(count as usize),
         Some(_) => {
-            let message = format!("`concurrency`: expected a whole number from 1 to {CONCURRENCY_MAX}");
+            let message =
+                format!("`concurrency`: expected a whole number from 1 to {CONCURRENCY_MAX}");
             notes.value(pointer_join(pointer, "concurrency"), message);
             None
         }
@@ -244,12 +278,7 @@ fn read_run(
     })
 }
 
-fn read_handler(
-    value: &Value,
-    pointer: &str,
-    scope: &Scope,
-    notes: &mut Notes,
-) -> Option<OnError> {
+fn read_handler(value: &Value, pointer: &str, scope: &Scope, notes: &mut Notes) -> Option<OnError> {
     let map = notes.map(value, pointer, &HANDLER_KEYS)?;
     let goes_on = match present(map, "then").map(|then| then.as_str()) {
         None | Some(Some("fail")) => false,
@@ -274,7 +303,8 @@ fn read_handler(
         Some(_) => Some(notes.path(map, pointer)?),
         None if goes_on => None,
         None => {
-            let message = "`run` is missing: the runnable that is told of the error, or `then: go_on`";
+            let message =
+                "`run` is missing: the runnable that is told of the error, or `then: go_on`";
             notes.value(pointer.to_owned(), message.to_owned());
             return None;
         }
@@ -328,7 +358,10 @@ impl Notes {
         match present(map, key) {
             Some(Value::String(text)) => self.expression(text, &at, scope),
             _ => {
-                self.value(at, format!("`{key}`: expected an expression; put it in quotes"));
+                self.value(
+                    at,
+                    format!("`{key}`: expected an expression; put it in quotes"),
+                );
                 None
             }
         }
@@ -371,13 +404,18 @@ impl Notes {
     fn id(&mut self, map: &Map<String, Value>, pointer: &str) -> Option<String> {
         let at = pointer_join(pointer, "id");
         let Some(id) = present(map, "id") else {
-            self.value(pointer.to_owned(), "`id` is missing: the name of the step".to_owned());
+            self.value(
+                pointer.to_owned(),
+                "`id` is missing: the name of the step".to_owned(),
+            );
             return None;
         };
         let is_name = |id: &&str| {
             id.len() <= ID_MAX
                 && id.starts_with(|c: char| c.is_ascii_alphabetic())
-                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                && id
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
                 && *id != PREPROCESSOR
                 && !RESERVED.contains(id)
         };
@@ -403,7 +441,10 @@ impl Notes {
                 true => pointer_join(pointer, "run"),
                 false => pointer.to_owned(),
             };
-            self.value(place, "`run`: expected the path of a runnable, like f/ops/deploy".to_owned());
+            self.value(
+                place,
+                "`run`: expected the path of a runnable, like f/ops/deploy".to_owned(),
+            );
             return None;
         }
         path.map(str::to_owned)

@@ -81,31 +81,51 @@ fn steps_see_what_was_before_them() {
     );
     check(
         json!({"preprocessor": {"run": "f/x/a", "inputs": "results"}, "steps": [run("a")]}),
-        expect!["/preprocessor/inputs: the expression is refused at its line 1, column 1: there is no `results` here (there are: args, trigger, job) []"],
+        expect![
+            "/preprocessor/inputs: the expression is refused at its line 1, column 1: there is no `results` here (there are: args, trigger, job) []"
+        ],
     );
 }
 
 #[test]
 fn a_flow_is_bounded() {
     let many: Vec<Value> = (0..101).map(|n| run(&format!("s{n}"))).collect();
-    check(json!({"steps": many}), expect!["/steps/100: a flow has at most 100 steps; make a flow of some []"]);
+    check(
+        json!({"steps": many}),
+        expect!["/steps/100: a flow has at most 100 steps; make a flow of some []"],
+    );
     let mut nested = json!([run("a")]);
     for depth in 0..9 {
         nested = json!([{"id": format!("n{depth}"), "if": "true", "then": nested}]);
     }
-    check(json!({"steps": nested}), expect!["/steps/0/then/0/then/0/then/0/then/0/then/0/then/0/then/0/then: branches and loops may be nested 8 deep []"]);
+    check(
+        json!({"steps": nested}),
+        expect![
+            "/steps/0/then/0/then/0/then/0/then/0/then/0/then/0/then/0/then: branches and loops may be nested 8 deep []"
+        ],
+    );
     check(
         json!({"steps": [{"id": "a", "for_each": "args", "steps": [
             {"id": "b", "for_each": "item", "steps": [run("c")]}]}]}),
-        expect!["/steps/0/steps/0/for_each: a loop in a loop: make a flow of the inner one, and run that []"],
+        expect![
+            "/steps/0/steps/0/for_each: a loop in a loop: make a flow of the inner one, and run that []"
+        ],
     );
     check(
         json!({"steps": [{"id": "a", "for_each": "args", "concurrency": 1000, "steps": [run("b")]}]}),
         expect!["/steps/0/concurrency: `concurrency`: expected a whole number from 1 to 100 []"],
     );
     let inputs = (0..9).fold(json!("args"), |inner, _| json!([inner]));
-    check(json!({"steps": [{"id": "a", "run": "f/x/a", "inputs": inputs}]}), expect!["/steps/0/inputs/0/0/0/0/0/0/0/0: inputs may be nested 8 deep; make an expression of it []"]);
-    check(json!({"steps": []}), expect!["/steps: `steps`: expected at least one step []"]);
+    check(
+        json!({"steps": [{"id": "a", "run": "f/x/a", "inputs": inputs}]}),
+        expect![
+            "/steps/0/inputs/0/0/0/0/0/0/0/0: inputs may be nested 8 deep; make an expression of it []"
+        ],
+    );
+    check(
+        json!({"steps": []}),
+        expect!["/steps: `steps`: expected at least one step []"],
+    );
     check(json!({}), expect![": `steps`: expected a list of steps []"]);
     check(json!([]), expect![": expected a map of fields []"]);
 }

@@ -139,7 +139,11 @@ fn note_runs<'a>(steps: &'a [Step], pointer: &str, found: &mut Vec<(String, &'a 
 
 fn note_run<'a>(run: &'a Run, pointer: &str, found: &mut Vec<(String, &'a str)>) {
     found.push((format!("{pointer}/run"), &run.path));
-    if let Some(path) = run.on_error.as_ref().and_then(|handler| handler.path.as_deref()) {
+    if let Some(path) = run
+        .on_error
+        .as_ref()
+        .and_then(|handler| handler.path.as_deref())
+    {
         found.push((format!("{pointer}/on_error/run"), path));
     }
 }

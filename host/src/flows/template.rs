@@ -38,7 +38,8 @@ impl Template {
         depth: usize,
     ) -> Option<Template> {
         if depth == 0 {
-            let message = format!("inputs may be nested {DEPTH_MAX} deep; make an expression of it");
+            let message =
+                format!("inputs may be nested {DEPTH_MAX} deep; make an expression of it");
             notes.value(pointer.to_owned(), message);
             return None;
         }

@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn json_comes_back_as_it_was() {
-        let value = json!({"a": [1, -2, 1.5, "x", null, true], "b": {"c": 18446744073709551615u64}});
+        let value =
+            json!({"a": [1, -2, 1.5, "x", null, true], "b": {"c": 18446744073709551615u64}});
         assert_eq!(to_json(&of_json(&value)), Ok(value));
     }
 

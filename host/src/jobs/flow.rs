@@ -10,9 +10,7 @@ use crate::flows::{End, Facts, FlowSpec, Plan, StepFact, StepStart, on_own_stack
 use crate::id::JobId;
 use crate::jobs::ends::Ended;
 use crate::jobs::executor::Inner;
-use crate::model::{
-    Advance, AttemptOutcome, ClaimedJob, FlowState, JobState, NewStep, Pins,
-};
+use crate::model::{Advance, AttemptOutcome, ClaimedJob, FlowState, JobState, NewStep, Pins};
 use crate::runnables::{AttemptReport, JobContext, Retry};
 use crate::store::StoreError;
 
@@ -190,7 +188,10 @@ async fn step_of(
     pins: &Pins,
 ) -> Result<Result<NewStep, String>, StoreError> {
     let Some(pin) = pins.get(&start.path) else {
-        let error = format!("step `{}` runs `{}`, which is not there", start.key, start.path);
+        let error = format!(
+            "step `{}` runs `{}`, which is not there",
+            start.key, start.path
+        );
         return Ok(Err(error));
     };
     let attempts_max = match &start.retry {

@@ -17,7 +17,8 @@ mod changes;
 mod page;
 
 pub use calls::{
-    Addressed, CallJob, CallKey, CallLease, CallRequest, Called, CalledVersion, Callee, NewCall, Runs,
+    Addressed, CallJob, CallKey, CallLease, CallRequest, Called, CalledVersion, Callee, NewCall,
+    Runs,
 };
 pub use changes::{Actor, AuditEntry, Change, Changed, ChangedKind};
 pub use credentials::{
@@ -45,7 +46,8 @@ pub use upkeep::{
     SyncClaim, SyncPulledEvent, Upkeep,
 };
 pub use words::{
-    AttemptOutcome, CallKind, ConnectPhase, CredentialKind, CredentialState, EventState, HandlerScope,
-    JobCause, JobState, OnDrift, OnMissing, RegistrationState, RequestOutcome, RunnableKind, RunnableState,
-    Scope, SubscriptionMode, SubscriptionState, SyncAction, UnknownWord,
+    AttemptOutcome, CallKind, ConnectPhase, CredentialKind, CredentialState, EventState,
+    HandlerScope, JobCause, JobState, OnDrift, OnMissing, RegistrationState, RequestOutcome,
+    RunnableKind, RunnableState, Scope, SubscriptionMode, SubscriptionState, SyncAction,
+    UnknownWord,
 };

@@ -166,7 +166,11 @@ fn read_flow(fields: &mut Fields<'_>) -> Result<Arc<FlowSpec>, SpecError> {
             Some(mistake) => (mistake.pointer, mistake.message),
             None => (String::new(), "nothing".to_owned()),
         };
-        SpecError::new(format!("flow{}", pointer.replace('/', ".")), found, "a flow")
+        SpecError::new(
+            format!("flow{}", pointer.replace('/', ".")),
+            found,
+            "a flow",
+        )
     })?;
     Ok(Arc::new(read))
 }

@@ -11,9 +11,7 @@ use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{JobId, WorkspaceId};
-use crate::model::{
-    ChangedKind, ErrorHandler, HandlerChange, HandlerScope, Job, NewJob, Pin,
-};
+use crate::model::{ChangedKind, ErrorHandler, HandlerChange, HandlerScope, Job, NewJob, Pin};
 
 static NOTE: ManyRows = ManyRows::new(
     "insert into job_failures (job_id, at) values ",
@@ -218,7 +216,9 @@ impl Edit<'_> {
                 "select name as text from triggers where id = $1 and workspace_id = $2"
             }
             HandlerScope::Runnable => super::runnables::RUNNABLE_PATH,
-            HandlerScope::Workspace => "select name as text from workspaces where id = $1 and id = $2",
+            HandlerScope::Workspace => {
+                "select name as text from workspaces where id = $1 and id = $2"
+            }
         };
         self.find_name(select, &change.object_id).await.map(|_| ())
     }

@@ -164,7 +164,11 @@ pub(super) struct PackedAdvance {
 
 impl PackedAdvance {
     pub(super) fn size(&self) -> usize {
-        let steps: usize = self.steps.iter().map(|(_, stored)| stored.len() + 512).sum();
+        let steps: usize = self
+            .steps
+            .iter()
+            .map(|(_, stored)| stored.len() + 512)
+            .sum();
         steps + self.advance.answer.as_ref().map_or(0, bytes::Bytes::len)
     }
 }
@@ -183,8 +187,7 @@ pub(super) async fn advance(
     packed: &PackedAdvance,
 ) -> Result<bool, StoreError> {
     let advance = &packed.advance;
-    let pins = serde_json::to_string(&advance.pins)
-        .expect("invariant: paths and ids are JSON");
+    let pins = serde_json::to_string(&advance.pins).expect("invariant: paths and ids are JSON");
     let moved = Statement::new(
         "let a flow wait",
         "update jobs set state = case when pokes = $1 then 'waiting' else 'ready' end, \
@@ -219,9 +222,11 @@ pub(super) async fn advance(
             insert.push(advance.at);
             insert.push(&advance.job_id);
             insert.push(&step.step);
-            insert.push(step.retry.map(|retry| {
-                serde_json::to_string(&retry).expect("invariant: numbers are JSON")
-            }));
+            insert.push(
+                step.retry.map(|retry| {
+                    serde_json::to_string(&retry).expect("invariant: numbers are JSON")
+                }),
+            );
         }
         insert.run(connection).await?;
     }
@@ -364,10 +369,7 @@ pub(super) fn step_of(row: &Row<'_>) -> Result<Option<StepOf>, StoreError> {
     }))
 }
 
-fn read<T: serde::de::DeserializeOwned>(
-    column: &'static str,
-    text: &str,
-) -> Result<T, StoreError> {
+fn read<T: serde::de::DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text)
         .map_err(|_| StoreError::corrupt(column, "it is not the JSON that was expected"))
 }

@@ -79,7 +79,8 @@ impl Store {
                 at: now,
             };
             insert_cut_off(&mut transaction, &job, end).await?;
-            recovered.push(give_back_lost(&mut transaction, self.database.backend, job, now).await?);
+            recovered
+                .push(give_back_lost(&mut transaction, self.database.backend, job, now).await?);
         }
         transaction.commit().await?;
         Ok(recovered)

@@ -69,7 +69,10 @@ async fn a_killed_host_goes_on_at_the_step_where_it_was() {
     .await;
     std::fs::write(host.path("commands/go"), "").expect("a file");
     let shown = ended(&host, &job).await;
-    assert_eq!((&shown["state"], &shown["result"]), (&json!("done"), &json!("three")));
+    assert_eq!(
+        (&shown["state"], &shown["result"]),
+        (&json!("done"), &json!("three"))
+    );
     let expected = [("one", 1), ("three", 1), ("two", 2)];
     let expected = expected.map(|(name, times)| (name.to_owned(), times));
     assert_eq!(runs(&host), BTreeMap::from(expected));
@@ -96,7 +99,11 @@ async fn flows_come_to_their_end_through_many_kills() {
     }
     for (job, _) in &jobs {
         let shown = ended(&host, job).await;
-        assert_eq!((&shown["state"], &shown["result"]), (&json!("done"), &json!(3)), "{shown}");
+        assert_eq!(
+            (&shown["state"], &shown["result"]),
+            (&json!("done"), &json!(3)),
+            "{shown}"
+        );
     }
     let runs = runs(&host);
     for (job, name) in &jobs {
@@ -108,7 +115,10 @@ async fn flows_come_to_their_end_through_many_kills() {
             let worked = attempts.iter().filter(|one| one["outcome"] == "ok").count();
             assert_eq!(worked, 1, "{step}");
             let ran = runs[step["result"].as_str().expect("a name")];
-            assert!((1..=attempts.len()).contains(&ran), "{name}: {ran} of {attempts:?}");
+            assert!(
+                (1..=attempts.len()).contains(&ran),
+                "{name}: {ran} of {attempts:?}"
+            );
         }
     }
 }

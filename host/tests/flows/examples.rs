@@ -36,10 +36,19 @@ async fn the_sequential_example_runs() {
         .iter()
         .map(|step| {
             let text = |key: &str| step[key].as_str().expect("text").to_owned();
-            format!("{} {} {} {}", text("step"), text("runnable"), text("state"), text("cause"))
+            format!(
+                "{} {} {} {}",
+                text("step"),
+                text("runnable"),
+                text("state"),
+                text("cause")
+            )
         })
         .collect();
-    assert_eq!(told, ["price f/shop/price done flow", "bill f/shop/bill done flow"]);
+    assert_eq!(
+        told,
+        ["price f/shop/price done flow", "bill f/shop/bill done flow"]
+    );
     assert_eq!(steps[0]["attempts_max"], 3, "the step's own policy");
     let printed = host.cli_ok(&["jobs", "show", &job]);
     for word in ["STEP", "price", "f/shop/bill", "done", "238"] {
@@ -93,7 +102,9 @@ async fn the_example_with_early_return_and_error_handlers_runs() {
     let (status, body) = call(&host, "f/desk/ticket", &json!({})).await;
     assert_eq!((status.as_u16(), body), (200, json!({"ticket": 41})));
     let job = host
-        .item("jobs?runnable=f/desk/ticket", |job| job["cause"] == "webhook")
+        .item("jobs?runnable=f/desk/ticket", |job| {
+            job["cause"] == "webhook"
+        })
         .await;
     let job = job["id"].as_str().expect("an id").to_owned();
     // It goes on after the answer.

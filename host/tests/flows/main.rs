@@ -60,7 +60,9 @@ async fn ended(host: &Host, job: &str) -> Value {
             .get(&format!("/api/v1/workspaces/default/jobs/{job}"))
             .await;
         let state = shown["state"].as_str().expect("a state");
-        ["done", "dead", "cancelled"].contains(&state).then_some(shown)
+        ["done", "dead", "cancelled"]
+            .contains(&state)
+            .then_some(shown)
     })
     .await
 }

@@ -81,7 +81,9 @@ async fn expressions_that_are_too_big_or_too_slow_are_refused_when_saved() {
     let host = start().await;
     host.script("echo.sh", "cat");
     let with = |expression: &str| {
-        format!("  flow:\n    steps:\n    - {{id: a, run: f/t/echo, inputs: {{x: \"{expression}\"}}}}\n")
+        format!(
+            "  flow:\n    steps:\n    - {{id: a, run: f/t/echo, inputs: {{x: \"{expression}\"}}}}\n"
+        )
     };
     check(&host, &with(&"1 + ".repeat(300)), expect![[r#""#]]);
     check(&host, &with(&"(".repeat(990)), expect![[r#""#]]);

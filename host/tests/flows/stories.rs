@@ -30,7 +30,10 @@ async fn host() -> super::harness::Host {
     let host = start().await;
     host.script("echo.sh", "cat");
     host.script("fail.sh", "echo 'no disk' >&2; exit 3");
-    host.script("wait.sh", "until [ -e go ]; do sleep 0.05; done; echo '\"went\"'");
+    host.script(
+        "wait.sh",
+        "until [ -e go ]; do sleep 0.05; done; echo '\"went\"'",
+    );
     host.apply(DOCUMENT);
     host
 }
@@ -113,9 +116,15 @@ async fn a_failed_flow_answers_with_its_error_and_its_jobs_show_where() {
     let (status, body) = call(&host, "f/t/fails", &json!({})).await;
     assert_eq!(status, 500);
     let error = body["error"]["message"].as_str().expect("words");
-    assert!(error.starts_with("step `a`: ") && error.contains("no disk"), "{error}");
+    assert!(
+        error.starts_with("step `a`: ") && error.contains("no disk"),
+        "{error}"
+    );
     let job = body["job"].as_str().expect("the job");
-    let states: Vec<_> = steps(&host, job).iter().map(|step| step["state"].clone()).collect();
+    let states: Vec<_> = steps(&host, job)
+        .iter()
+        .map(|step| step["state"].clone())
+        .collect();
     assert_eq!(states, [json!("dead")]);
     let printed = host.cli_ok(&["jobs", "show", job]);
     assert!(printed.contains("no disk"), "{printed}");
@@ -154,17 +163,31 @@ async fn flows_and_other_runnables_are_called_at_paths_of_their_own() {
     assert!(detail.contains("/jobs/run/f/f/t/waits"), "{detail}");
     let (status, _) = called(&host, "run/f/f/t/echo", &json!({})).await;
     assert_eq!(status, 422);
-    let shown = host.get("/api/v1/workspaces/default/runnables?limit=100").await;
+    let shown = host
+        .get("/api/v1/workspaces/default/runnables?limit=100")
+        .await;
     let items = shown["items"].as_array().expect("items");
-    let flow = items.iter().find(|item| item["path"] == "f/t/waits").expect("the flow");
+    let flow = items
+        .iter()
+        .find(|item| item["path"] == "f/t/waits")
+        .expect("the flow");
     assert_eq!(flow["version"]["kind"], "flow");
     let hash = flow["version"]["hash"].as_str().expect("a hash");
-    let by_hash = called(&host, &format!("run_wait_result/h/{hash}"), &json!({"x": 1})).await;
+    let by_hash = called(
+        &host,
+        &format!("run_wait_result/h/{hash}"),
+        &json!({"x": 1}),
+    )
+    .await;
     assert_eq!(by_hash, (reqwest::StatusCode::OK, json!({"x": 1})));
     let token = host.cli_ok(&["token", "create", "--for", "f/t/waits", "--flow"]);
     let path = "/api/w/default/jobs/run_wait_result/f/f/t/waits";
     let request = host.client().get(format!("{}{path}", host.url));
-    let answer = request.bearer_auth(token.trim()).send().await.expect("an answer");
+    let answer = request
+        .bearer_auth(token.trim())
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(answer.status(), 200);
     let job = begin(&host, "f/t/waits", &json!({})).await;
     ended(&host, &job).await;

@@ -54,7 +54,9 @@ fn new_step(fixture: &Fixture, key: &str, runnable: &Runnable) -> NewStep {
 }
 
 fn advance(fixture: &Fixture, job: &Job, pokes: i64, steps: Vec<NewStep>) -> Advance {
-    let pins = steps.iter().map(|step| ("f/a".to_owned(), step.pin.clone()));
+    let pins = steps
+        .iter()
+        .map(|step| ("f/a".to_owned(), step.pin.clone()));
     Advance {
         job_id: job.id.clone(),
         workspace_id: job.workspace_id.clone(),
@@ -74,7 +76,10 @@ async fn claim_one(fixture: &Fixture, runnable: &Runnable) -> Job {
 }
 
 async fn begun(fixture: &Fixture) -> Begun {
-    let (flow, step) = (fixture.runnable("f/flow").await, fixture.runnable("f/a").await);
+    let (flow, step) = (
+        fixture.runnable("f/flow").await,
+        fixture.runnable("f/a").await,
+    );
     let id = fixture.job(&flow).await;
     let job = claim_one(fixture, &flow).await;
     let made = new_step(fixture, "a", &step);
@@ -116,7 +121,11 @@ async fn a_flow_waits_for_its_steps_and_is_ready_when_one_ended(fixture: Fixture
     assert_eq!((flow.state, flow.attempts_made), (JobState::Waiting, 0));
     assert!(fixture.claim(&begun.flow, &host(), 9).await.is_empty());
     let recovered = fixture.store.recover_jobs(fixture.later(9_999)).await;
-    assert_eq!(recovered.expect("looked"), [], "a flow that waits has no lease");
+    assert_eq!(
+        recovered.expect("looked"),
+        [],
+        "a flow that waits has no lease"
+    );
 
     let step = claim_one(&fixture, &begun.step).await;
     assert_eq!(step.cause, JobCause::Flow);
@@ -168,11 +177,18 @@ async fn a_step_that_ended_while_its_flow_was_planned_is_not_missed(fixture: Fix
 }
 
 async fn whoever_plans_a_flow_too_late_makes_no_steps(fixture: Fixture) {
-    let (flow, step) = (fixture.runnable("f/flow").await, fixture.runnable("f/a").await);
+    let (flow, step) = (
+        fixture.runnable("f/flow").await,
+        fixture.runnable("f/a").await,
+    );
     let id = fixture.job(&flow).await;
     let late = claim_one(&fixture, &flow).await;
     fixture.advance(60);
-    fixture.store.recover_jobs(fixture.now()).await.expect("recovered");
+    fixture
+        .store
+        .recover_jobs(fixture.now())
+        .await
+        .expect("recovered");
     let job = claim_one(&fixture, &flow).await;
     let made = new_step(&fixture, "late", &step);
     assert!(!go(&fixture, advance(&fixture, &late, 0, vec![made])).await);
@@ -213,7 +229,11 @@ async fn a_step_that_is_cancelled_or_lost_is_told_to_its_flow(fixture: Fixture) 
     assert!(go(&fixture, advance(&fixture, &flow, 1, vec![last])).await);
     claim_one(&fixture, &begun.step).await;
     fixture.advance(60);
-    let lost = fixture.store.recover_jobs(fixture.now()).await.expect("looked");
+    let lost = fixture
+        .store
+        .recover_jobs(fixture.now())
+        .await
+        .expect("looked");
     assert_eq!(lost[0].state, JobState::Dead);
     assert_eq!(state_of(&fixture, &begun.id).await, JobState::Ready);
     let untold = fixture.store.untold_failures(9).await.expect("read");
@@ -232,14 +252,25 @@ async fn a_cancelled_flow_cancels_its_steps_and_theirs(fixture: Fixture) {
     let ids: Vec<JobId> = made.iter().map(|step| step.id.clone()).collect();
     assert!(go(&fixture, advance(&fixture, &inner, 0, made)).await);
     let running = claim_one(&fixture, &leaf).await;
-    let cancelled = fixture.store.cancel_job(&fixture.workspace, &begun.id).await;
+    let cancelled = fixture
+        .store
+        .cancel_job(&fixture.workspace, &begun.id)
+        .await;
     assert_eq!(cancelled.expect("cancelled").state, JobState::Cancelled);
     for id in ids.iter().chain([&begun.step_id]) {
         assert_eq!(state_of(&fixture, id).await, JobState::Cancelled);
     }
-    let attempts = fixture.store.list_attempts(&running.id).await.expect("read");
+    let attempts = fixture
+        .store
+        .list_attempts(&running.id)
+        .await
+        .expect("read");
     assert_eq!(attempts[0].outcome, AttemptOutcome::Cancelled);
-    let mut told = fixture.store.cancelled_steps(&begun.id).await.expect("read");
+    let mut told = fixture
+        .store
+        .cancelled_steps(&begun.id)
+        .await
+        .expect("read");
     let mut all: Vec<JobId> = ids.into_iter().chain([begun.step_id]).collect();
     told.sort();
     all.sort();
@@ -256,18 +287,29 @@ async fn a_cancelled_flow_cancels_its_steps_and_theirs(fixture: Fixture) {
 async fn a_flow_answers_before_its_end(fixture: Fixture) {
     let begun = begun(&fixture).await;
     let ended = async || {
-        let ended = fixture.store.ended_jobs(std::slice::from_ref(&begun.id)).await;
+        let ended = fixture
+            .store
+            .ended_jobs(std::slice::from_ref(&begun.id))
+            .await;
         ended.expect("read")
     };
     assert!(ended().await.is_empty());
     let step = claim_one(&fixture, &begun.step).await;
     end(&fixture, &step, Next::Done).await;
     let flow = claim_one(&fixture, &begun.flow).await;
-    let mut answering = advance(&fixture, &flow, 1, vec![new_step(&fixture, "b", &begun.step)]);
+    let mut answering = advance(
+        &fixture,
+        &flow,
+        1,
+        vec![new_step(&fixture, "b", &begun.step)],
+    );
     answering.answer = Some("\"early\"".into());
     assert!(go(&fixture, answering).await);
     let early = ended().await.remove(0);
-    assert_eq!((early.state, early.result.as_deref()), (JobState::Done, Some(&b"\"early\""[..])));
+    assert_eq!(
+        (early.state, early.result.as_deref()),
+        (JobState::Done, Some(&b"\"early\""[..]))
+    );
     assert_eq!(state_of(&fixture, &begun.id).await, JobState::Waiting);
     assert!(state(&fixture, &begun.id).await.is_answered);
     let step = claim_one(&fixture, &begun.step).await;
@@ -291,11 +333,25 @@ async fn steps_of_a_flow_that_goes_on_are_kept(fixture: Fixture) {
     let step = claim_one(&fixture, &begun.step).await;
     end(&fixture, &step, Next::Done).await;
     fixture.advance(3600);
-    assert_eq!(fixture.store.trim_jobs(fixture.now(), 10).await.expect("trimmed"), 0);
+    assert_eq!(
+        fixture
+            .store
+            .trim_jobs(fixture.now(), 10)
+            .await
+            .expect("trimmed"),
+        0
+    );
     let flow = claim_one(&fixture, &begun.flow).await;
     end(&fixture, &flow, Next::Done).await;
     fixture.advance(3600);
-    assert_eq!(fixture.store.trim_jobs(fixture.now(), 10).await.expect("trimmed"), 2);
+    assert_eq!(
+        fixture
+            .store
+            .trim_jobs(fixture.now(), 10)
+            .await
+            .expect("trimmed"),
+        2
+    );
 }
 
 async fn a_deleted_runnable_takes_its_flows_and_steps_along(fixture: Fixture) {
@@ -303,7 +359,10 @@ async fn a_deleted_runnable_takes_its_flows_and_steps_along(fixture: Fixture) {
     fixture
         .apply(vec![Change::DeleteRunnable(begun.step.id.clone())])
         .await;
-    assert_eq!(state_of(&fixture, &begun.step_id).await, JobState::Cancelled);
+    assert_eq!(
+        state_of(&fixture, &begun.step_id).await,
+        JobState::Cancelled
+    );
     assert_eq!(state_of(&fixture, &begun.id).await, JobState::Ready);
 
     let other = fixture.runnable("f/b").await;
@@ -325,7 +384,10 @@ async fn set_handler(fixture: &Fixture, scope: HandlerScope, object: &str, to: O
         object_id: object.to_owned(),
         runnable_id: to.map(|runnable| runnable.id.clone()),
     });
-    assert_eq!(fixture.apply(vec![change.clone()]).await, [ChangedKind::Updated]);
+    assert_eq!(
+        fixture.apply(vec![change.clone()]).await,
+        [ChangedKind::Updated]
+    );
     assert_eq!(fixture.apply(vec![change]).await, [ChangedKind::Unchanged]);
 }
 
@@ -355,11 +417,29 @@ async fn the_most_specific_handler_is_told_once(fixture: Fixture) {
     };
     assert_eq!(handler().await, None);
     let workspace = fixture.workspace.as_str();
-    set_handler(&fixture, HandlerScope::Workspace, workspace, Some(&of_workspace)).await;
+    set_handler(
+        &fixture,
+        HandlerScope::Workspace,
+        workspace,
+        Some(&of_workspace),
+    )
+    .await;
     assert_eq!(handler().await, Some(of_workspace.id.clone()));
-    set_handler(&fixture, HandlerScope::Runnable, failing.id.as_str(), Some(&of_runnable)).await;
+    set_handler(
+        &fixture,
+        HandlerScope::Runnable,
+        failing.id.as_str(),
+        Some(&of_runnable),
+    )
+    .await;
     assert_eq!(handler().await, Some(of_runnable.id.clone()));
-    set_handler(&fixture, HandlerScope::Trigger, trigger.id.as_str(), Some(&of_trigger)).await;
+    set_handler(
+        &fixture,
+        HandlerScope::Trigger,
+        trigger.id.as_str(),
+        Some(&of_trigger),
+    )
+    .await;
     assert_eq!(handler().await, Some(of_trigger.id.clone()));
 
     end(&fixture, &job, Next::Dead).await;
@@ -374,16 +454,24 @@ async fn the_most_specific_handler_is_told_once(fixture: Fixture) {
     assert!(tell().await);
     assert!(!tell().await, "another host was first");
     let made = fixture.read_job(&told.id).await;
-    assert_eq!((made.cause, made.origin_job_id), (JobCause::Error, Some(id)));
+    assert_eq!(
+        (made.cause, made.origin_job_id),
+        (JobCause::Error, Some(id))
+    );
 
     // What is gone is told of nothing, and nobody is told of what is gone.
     let conflict = fixture
         .store
-        .apply(&fixture.actor(), vec![Change::DeleteRunnable(of_trigger.id.clone())])
+        .apply(
+            &fixture.actor(),
+            vec![Change::DeleteRunnable(of_trigger.id.clone())],
+        )
         .await;
     assert!(conflict.expect_err("a trigger uses it").is_conflict());
     fixture.apply(vec![Change::DeleteTrigger(trigger.id)]).await;
-    fixture.apply(vec![Change::DeleteRunnable(of_runnable.id)]).await;
+    fixture
+        .apply(vec![Change::DeleteRunnable(of_runnable.id)])
+        .await;
     assert_eq!(handler().await, Some(of_workspace.id.clone()));
     set_handler(&fixture, HandlerScope::Workspace, workspace, None).await;
     assert_eq!(handler().await, None);
@@ -404,12 +492,19 @@ async fn a_failing_handler_is_told_to_nobody(fixture: Fixture) {
     fixture.store.insert_job(lost).await.expect("inserted");
     claim_one(&fixture, &handler).await;
     fixture.advance(60);
-    fixture.store.recover_jobs(fixture.now()).await.expect("recovered");
+    fixture
+        .store
+        .recover_jobs(fixture.now())
+        .await
+        .expect("recovered");
     assert_eq!(fixture.store.untold_failures(9).await.expect("read"), []);
 }
 
 async fn a_wiped_flow_leaves_nothing_of_its_steps(fixture: Fixture) {
-    let (flow, step) = (fixture.runnable("f/flow").await, fixture.runnable("f/a").await);
+    let (flow, step) = (
+        fixture.runnable("f/flow").await,
+        fixture.runnable("f/a").await,
+    );
     let new = fixture.new_job(&flow, b"{}");
     let id = new.id.clone();
     let call = NewCall {
@@ -441,14 +536,20 @@ async fn a_wiped_flow_leaves_nothing_of_its_steps(fixture: Fixture) {
     let step_id = made.id.clone();
     assert!(go(&fixture, advance(&fixture, &job, 0, vec![made])).await);
     let running = claim_one(&fixture, &step).await;
-    assert!(!fixture.store.wipe_job(&id).await.expect("tried"), "it goes on");
+    assert!(
+        !fixture.store.wipe_job(&id).await.expect("tried"),
+        "it goes on"
+    );
     end(&fixture, &running, Next::Done).await;
     let job = claim_one(&fixture, &flow).await;
     end(&fixture, &job, Next::Done).await;
     assert!(fixture.store.wipe_job(&id).await.expect("wiped"));
     let step = fixture.read_job(&step_id).await;
     assert_eq!(step.result, None);
-    assert_eq!(fixture.store.job_arguments(&step_id).await.expect("read"), None);
+    assert_eq!(
+        fixture.store.job_arguments(&step_id).await.expect("read"),
+        None
+    );
     let attempts = fixture.store.list_attempts(&step_id).await.expect("read");
     assert_eq!(attempts[0].stdout, None);
 }

@@ -21,8 +21,8 @@ use crate::id::{JobId, RequestId, TokenId, VersionId, WorkspaceId};
 use crate::ingress::body::{self, Reading};
 use crate::jobs::{Hold, Waiter};
 use crate::model::{
-    CallJob, CallKey, CallRequest, Called, CalledVersion, ClaimedJob, Job, JobCause, JobState, NewCall, NewJob,
-    RequestOutcome, Runnable, RunnableState,
+    CallJob, CallKey, CallRequest, Called, CalledVersion, ClaimedJob, Job, JobCause, JobState,
+    NewCall, NewJob, RequestOutcome, Runnable, RunnableState,
 };
 use crate::runnables::RunPolicy;
 

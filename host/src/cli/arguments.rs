@@ -228,9 +228,12 @@ pub enum JobsCommand {
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct JobListArgs {
-    /// ready, running, done, dead or cancelled.
+    /// ready, running, waiting (a flow whose steps run), done, dead or cancelled.
     #[arg(long)]
     pub state: Option<String>,
+    /// The id of a flow's job: its steps.
+    #[arg(long)]
+    pub flow: Option<String>,
     /// The path of a runnable.
     #[arg(long)]
     pub runnable: Option<String>,

@@ -58,6 +58,7 @@ async fn list(connection: &Connection, args: JobListArgs, json: bool) -> Result<
         ("runnable", args.runnable),
         ("trigger", args.trigger),
         ("event", args.event),
+        ("flow", args.flow),
         ("limit", args.page.limit.map(|limit| limit.to_string())),
         ("cursor", args.page.cursor),
     ]);

@@ -1,7 +1,8 @@
 //! Flows: a runnable made of steps, and what follows from what its steps did so far. Pure: jobs are
 //! made and ended elsewhere.
 //!
-//! - [`FlowSpec`]: what a flow says, checked whole; `reading` reads it, `template` its inputs.
+//! - [`FlowSpec`]: what a flow says, checked whole; `reading` reads it and `notes` what is wrong with it,
+//!   `template` is its inputs.
 //! - `expression`: one expression of the Common Expression Language, `check` what it may say,
 //!   `guard` what bounds its evaluation, `value` its values.
 //! - [`plan`]: what is to be done next; [`Facts`]: what it is decided by.
@@ -24,6 +25,7 @@
 mod check;
 mod expression;
 mod guard;
+mod notes;
 mod own_stack;
 mod plan;
 mod reading;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::check::Scope;
 use super::expression::{EvaluationError, Expression, Variables};
-use super::reading::Notes;
+use super::notes::Notes;
 
 /// How deep inputs may be nested.
 const DEPTH_MAX: usize = 8;

@@ -205,6 +205,9 @@ async fn a_failing_error_handler_does_not_call_itself() {
         .item("jobs?cause=error", |job| job["state"] == "dead")
         .await;
     assert_eq!(told["runnable"], "f/t/fail");
+    let handlers = host.items("error-handlers").await;
+    let handler = json!({"scope": "workspace", "of": "default", "on_error": "f/t/fail"});
+    assert_eq!(handlers, [handler]);
     // Another one that fails later is told of, and the first handler's end was not.
     let (_, body) = called(&host, "run_wait_result/p/f/t/fail", &json!({"n": 2})).await;
     let second = body["job"].as_str().expect("the job").to_owned();

@@ -107,7 +107,7 @@ impl Expression {
                 Some(error) => Mistake {
                     line: usize::try_from(error.pos.0).unwrap_or(1).max(1),
                     column: usize::try_from(error.pos.1).unwrap_or(1).max(1),
-                    message: shortened(&error.msg),
+                    message: readable(&error.msg),
                 },
                 None => at_start("it cannot be read".to_owned()),
             })?;
@@ -181,6 +181,14 @@ fn place(text: &str, source: &SourceInfo, node: u64) -> (usize, usize) {
         '\n' => (line + 1, 1),
         _ => (line, column + 1),
     })
+}
+
+/// The parser's words, but where it speaks of itself.
+fn readable(message: &str) -> String {
+    match message.contains("Recursion limit") {
+        true => "it is too big: it is nested too deeply".to_owned(),
+        false => shortened(message),
+    }
 }
 
 fn shortened(message: &str) -> String {

@@ -444,7 +444,7 @@ async fn the_most_specific_handler_is_told_once(fixture: Fixture) {
 
     end(&fixture, &job, Next::Dead).await;
     let untold = fixture.store.untold_failures(9).await.expect("read");
-    assert_eq!(untold, [id.clone()]);
+    assert_eq!(untold, std::slice::from_ref(&id));
     let mut told = fixture.new_job(&of_trigger, b"{}");
     told.cause = JobCause::Error;
     let tell = async || {

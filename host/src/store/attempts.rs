@@ -92,7 +92,9 @@ pub(super) async fn finish(
         }
         let rows: Vec<MovedRow> = update.all(connection).await?;
         for row in rows {
-            let end = chunk.iter().find(|end| end.job_id == row.id);
+            let end = chunk
+                .iter()
+                .find(|end| end.job_id == row.id && end.fence == row.fence);
             let (is_done, is_dead) = end.map_or((false, false), |end| {
                 (end.next == Next::Done, end.next == Next::Dead)
             });

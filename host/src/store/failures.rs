@@ -14,12 +14,15 @@ use crate::id::{JobId, WorkspaceId};
 use crate::model::{ChangedKind, ErrorHandler, HandlerChange, HandlerScope, Job, NewJob, Pin};
 
 static NOTE: ManyRows = ManyRows::new(
-    "insert into job_failures (job_id, at) values ",
+    "with given_up (job_id, at) as (values ",
     "(?, ?)",
-    " on conflict (job_id) do nothing",
+    ") insert into job_failures (job_id, at) select g.job_id, g.at from given_up g \
+     join jobs j on j.id = g.job_id where exists \
+     (select 1 from error_handlers h where h.workspace_id = j.workspace_id) \
+     on conflict (job_id) do nothing",
 );
 
-/// These jobs were given up, and somebody may be to be told.
+/// These jobs were given up; somebody is to be told where a workspace has error handlers at all.
 pub(super) async fn note(
     connection: &mut impl Connection,
     backend: Backend,

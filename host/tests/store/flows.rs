@@ -393,6 +393,11 @@ async fn set_handler(fixture: &Fixture, scope: HandlerScope, object: &str, to: O
 
 async fn the_most_specific_handler_is_told_once(fixture: Fixture) {
     let failing = fixture.runnable("f/failing").await;
+    fixture.job(&failing).await;
+    let unheard = claim_one(&fixture, &failing).await;
+    end(&fixture, &unheard, Next::Dead).await;
+    let nobody = fixture.store.untold_failures(9).await.expect("read");
+    assert_eq!(nobody, [], "nobody is to be told");
     let [of_trigger, of_runnable, of_workspace] = [
         fixture.runnable("f/t").await,
         fixture.runnable("f/r").await,

@@ -2,9 +2,12 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+#[path = "../harness/postgres.rs"]
+mod postgres_harness;
 
 mod durable;
 mod examples;
+mod hosts;
 mod refusals;
 mod stories;
 

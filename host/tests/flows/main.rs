@@ -2,6 +2,7 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+#[allow(dead_code, reason = "each test file uses its own part of the harness")]
 #[path = "../harness/postgres.rs"]
 mod postgres_harness;
 

@@ -128,6 +128,10 @@ ids! {
     EndpointId "ep";
     /// A trigger.
     TriggerId "trg";
+    /// A route: an address of a workspace's own.
+    RouteId "rte";
+    /// A change that somebody outside is told of.
+    NoticeId "ntc";
     /// A runnable, over all its versions.
     RunnableId "run";
     /// One version of a runnable.

@@ -26,6 +26,7 @@ pub mod credentials;
 pub mod documents;
 pub mod events;
 pub mod jobs;
+pub mod notices;
 pub mod runnables;
 pub mod subscriptions;
 pub mod sync;

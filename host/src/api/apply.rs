@@ -39,6 +39,7 @@ pub struct Applied {
     pub runnables: Vec<AppliedObject>,
     pub subscriptions: Vec<AppliedObject>,
     pub triggers: Vec<AppliedObject>,
+    pub routes: Vec<AppliedObject>,
 }
 
 /// What became of one object.
@@ -51,7 +52,7 @@ pub struct AppliedObject {
     /// As it is now; absent after a deletion and in a dry run that would create it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// Of a subscription: what to register at the service.
+    /// Of a subscription: what to register at the service. Of a route: where it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint_url: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -108,7 +109,7 @@ pub(super) async fn apply_one(
         problem
     })?;
     let objects = applied.runnables.into_iter().chain(applied.subscriptions);
-    let mut objects = objects.chain(applied.triggers);
+    let mut objects = objects.chain(applied.triggers).chain(applied.routes);
     objects
         .next()
         .ok_or_else(|| Problem::internal("nothing was applied"))
@@ -169,6 +170,7 @@ async fn show(
         runnables: Vec::new(),
         subscriptions: Vec::new(),
         triggers: Vec::new(),
+        routes: Vec::new(),
     };
     for object in plan.objects {
         let (object_state, endpoint_url) = state_of(state, workspace, &object).await?;
@@ -176,6 +178,7 @@ async fn show(
             ObjectKind::Runnable => &mut applied.runnables,
             ObjectKind::Subscription => &mut applied.subscriptions,
             ObjectKind::Trigger => &mut applied.triggers,
+            ObjectKind::Route => &mut applied.routes,
         };
         list.push(AppliedObject {
             name: object.name,
@@ -220,5 +223,17 @@ async fn state_of(
             let shown = found.map(|found| if found.enabled { "enabled" } else { "disabled" });
             (shown.map(str::to_owned), None)
         }
+        ObjectKind::Route => match store.route_by_name(&workspace.id, &object.name).await? {
+            Some(found) => {
+                let shown = if found.content.enabled {
+                    "enabled"
+                } else {
+                    "disabled"
+                };
+                let url = state.route_url(&found.content.path);
+                (Some(shown.to_owned()), Some(url))
+            }
+            None => (None, None),
+        },
     })
 }

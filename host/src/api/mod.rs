@@ -21,6 +21,7 @@ mod state;
 
 mod apply;
 mod audit;
+mod custom_routes;
 mod events;
 mod health;
 mod jobs;
@@ -35,6 +36,7 @@ mod subscription_view;
 mod subscriptions;
 mod tokens;
 mod triggers;
+mod workspace_hooks;
 mod workspaces;
 
 pub use problem::Problem;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::problem::Problem;
-use crate::id::{EventId, RunnableId, SubscriptionId, TriggerId, WorkspaceId};
-use crate::model::{Runnable, Subscription, Trigger};
+use crate::id::{EventId, RouteId, RunnableId, SubscriptionId, TriggerId, WorkspaceId};
+use crate::model::{Route, Runnable, Subscription, Trigger};
 use crate::store::{Store, StoreError};
 
 /// Finds names, each once for a page.
@@ -98,6 +98,19 @@ pub async fn find_trigger(
         Err(_) => store.trigger_by_name(workspace, named).await?,
     };
     found.ok_or_else(|| Problem::not_found(format!("there is no trigger `{named}`")))
+}
+
+/// The route that a path names, by id or name.
+pub async fn find_route(
+    store: &Store,
+    workspace: &WorkspaceId,
+    named: &str,
+) -> Result<Route, Problem> {
+    let found = match named.parse::<RouteId>() {
+        Ok(id) => store.route(workspace, &id).await?,
+        Err(_) => store.route_by_name(workspace, named).await?,
+    };
+    found.ok_or_else(|| Problem::not_found(format!("there is no route `{named}`")))
 }
 
 /// An id in a path; one that does not read is not there.

@@ -19,8 +19,8 @@ use super::problem::Problem;
 use super::queries::KnownQueries;
 use super::state::ApiState;
 use super::{
-    apply, audit, events, health, jobs, keys, orphans, providers, requests, runnables, samples,
-    subscription_actions, subscriptions, tokens, triggers, workspaces,
+    apply, audit, custom_routes, events, health, jobs, keys, orphans, providers, requests,
+    runnables, samples, subscription_actions, subscriptions, tokens, triggers, workspace_hooks, workspaces,
 };
 
 #[derive(OpenApi)]
@@ -70,6 +70,11 @@ fn described() -> OpenApiRouter<ApiState> {
             workspaces::create_workspace
         ))
         .routes(routes!(workspaces::delete_workspace))
+        .routes(routes!(
+            workspace_hooks::show_hook,
+            workspace_hooks::put_hook,
+            workspace_hooks::delete_hook
+        ))
         .routes(routes!(apply::apply))
         .routes(routes!(
             subscriptions::list_subscriptions,
@@ -98,6 +103,14 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(runnables::switch_runnable))
         .routes(routes!(triggers::list_triggers, triggers::put_trigger))
         .routes(routes!(triggers::show_trigger, triggers::delete_trigger))
+        .routes(routes!(
+            custom_routes::list_routes,
+            custom_routes::put_route
+        ))
+        .routes(routes!(
+            custom_routes::show_route,
+            custom_routes::delete_route
+        ))
         .routes(routes!(requests::list_requests))
         .routes(routes!(requests::show_request))
         .routes(routes!(events::list_events))

@@ -104,6 +104,11 @@ impl ApiState {
         )
     }
 
+    /// The address of a route.
+    pub(super) fn route_url(&self, path: &crate::model::RoutePattern) -> String {
+        format!("{}{path}", self.0.parts.public_base)
+    }
+
     pub(super) fn announce(&self, changed: Changed) {
         (self.0.parts.on_change)(changed);
     }

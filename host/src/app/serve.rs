@@ -163,10 +163,11 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     executor::start(&executor, &parts.jobs_wake, &background)
         .await
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
-    let calls = open_calls(&parts, &config, &executor, &background);
+    let calls = open_calls(&parts, &config, &executor, (&background, &public));
     let subscriptions = sync::subscriptions(&parts, &engine, &credentials, &public);
-    let router = router(&parts, &config, &runner, &executor, subscriptions, &public)
-        .merge(calls::router(calls));
+    let beside = (Arc::clone(&calls), subscriptions);
+    let router =
+        router(&parts, &config, &runner, &executor, beside, &public).merge(calls::router(calls));
 
     let local = format!("http://{}", reachable(bound));
     let server_file = ServerFile {
@@ -275,7 +276,7 @@ fn open_calls(
     parts: &Parts,
     config: &Config,
     executor: &Executor,
-    background: &Background,
+    (background, public): (&Background, &str),
 ) -> Arc<Calls> {
     let uploads = Uploads::new(
         config.server.data.join("uploads"),
@@ -295,6 +296,8 @@ fn open_calls(
         wait_max: config.webhooks.wait_max,
         include_headers: config.webhooks.include_headers.clone(),
         in_flight_max: config.limits.webhooks_in_flight as usize,
+        registry: parts.registry.clone(),
+        public_url: public.to_owned(),
     }))
 }
 
@@ -303,7 +306,7 @@ fn router(
     config: &Config,
     runner: &Runner,
     executor: &Executor,
-    subscriptions: Subscriptions,
+    (calls, subscriptions): (Arc<Calls>, Subscriptions),
     public: &str,
 ) -> axum::Router {
     let ingress = Arc::new(Ingress::new(ingress::Parts {
@@ -339,6 +342,7 @@ fn router(
             match change {
                 Changed::Objects(_) => {
                     changed.forget_opened();
+                    calls.forget_routes();
                     sync_wake.notify_one();
                 }
                 // What runs on another host is stopped there, when its lease is to be extended.

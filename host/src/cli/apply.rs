@@ -11,10 +11,11 @@ use super::table::{Cell, Table, one_line};
 use crate::documents::Mistake;
 use crate::outbound::api_client::ApiError;
 
-const KINDS: [(&str, &str); 3] = [
+const KINDS: [(&str, &str); 4] = [
     ("runnable", "runnables"),
     ("subscription", "subscriptions"),
     ("trigger", "triggers"),
+    ("route", "routes"),
 ];
 
 /// Reads the document, sends it, prints what became of each object.

@@ -2,7 +2,8 @@
 //! shown as `file:line:column`.
 //!
 //! References (`${NAME}`, `file:PATH`) are followed here, by who applies, and only where a secret
-//! belongs: the fields under `manual`, a runnable's `secret`, `secret_headers` and `secret_env`.
+//! belongs: the fields under `manual`, a runnable's `secret`, `secret_headers` and `secret_env`, the
+//! secrets of a route's `auth`.
 //! `file:` paths start at the document's folder.
 
 use std::io::Read as _;
@@ -151,6 +152,9 @@ fn is_secret_place(path: &[String]) -> bool {
     matches!(
         path.as_slice(),
         ["subscriptions", "*", "manual", _]
+            | ["routes", "*", "auth", "secret" | "previous_secret"]
+            | ["routes", "*", "auth", "secrets" | "manual", _]
+            | ["routes", "*", "auth", "basic", "password"]
             | ["runnables", "*", "http", "secret"]
             | ["runnables", "*", "http", "secret", "*"]
             | ["runnables", "*", "http", "secret_headers", _]

@@ -31,6 +31,7 @@ async fn dispatch(command: ClientCommand) -> Result<(), CliError> {
         ClientCommand::Subscriptions(args) => subscriptions::run(args).await,
         ClientCommand::Runnables(args) => objects::list_runnables(args).await,
         ClientCommand::Triggers(args) => objects::list_triggers(args).await,
+        ClientCommand::Routes(args) => objects::list_routes(args).await,
         ClientCommand::Provider(args) => match &args.command {
             ProviderCommand::Inspect { file } => inspect::run(file, args.client.json),
             _ => providers::run(args).await,

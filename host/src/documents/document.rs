@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{Fields, found};
 use super::mistake::Mistake;
+use super::route::{self, RouteEntry};
 use super::{runnable, words};
 use crate::model::RunnableKind;
 
@@ -17,6 +18,7 @@ pub struct Document {
     pub runnables: Vec<RunnableEntry>,
     pub subscriptions: Vec<SubscriptionEntry>,
     pub triggers: Vec<TriggerEntry>,
+    pub routes: Vec<RouteEntry>,
 }
 
 /// A runnable as it is wanted.
@@ -109,6 +111,11 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
             .triggers
             .extend(read_trigger(value, pointer, mistakes));
     }
+    for (value, pointer) in items(&mut fields, "routes", mistakes) {
+        document
+            .routes
+            .extend(route::read(value, pointer, mistakes));
+    }
     fields.finish(mistakes);
     let runnables = document
         .runnables
@@ -125,6 +132,11 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
         .iter()
         .map(|entry| (&entry.name, &entry.pointer));
     refuse_doubles("name", triggers, mistakes);
+    let routes = document
+        .routes
+        .iter()
+        .map(|entry| (&entry.name, &entry.pointer));
+    refuse_doubles("name", routes, mistakes);
     Some(document)
 }
 

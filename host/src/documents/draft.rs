@@ -9,7 +9,7 @@ use super::document::{Document, TriggerEntry};
 use super::mistake::Mistake;
 use super::plan::{Action, ObjectKind, Plan, PlannedObject};
 use crate::id::{RunnableId, SubscriptionId};
-use crate::model::{Change, Runnable, Subscription, Trigger};
+use crate::model::{Change, Route, Runnable, Subscription, Trigger};
 
 /// Everything of the workspace, by name.
 #[derive(Default)]
@@ -17,6 +17,7 @@ pub(super) struct Stored {
     pub runnables: HashMap<String, Runnable>,
     pub subscriptions: HashMap<String, Subscription>,
     pub triggers: HashMap<String, Trigger>,
+    pub routes: HashMap<String, Route>,
 }
 
 /// A plan that is being made.
@@ -94,34 +95,39 @@ impl<'a> Draft<'a> {
         let known = self.stored.subscriptions.keys().filter(|_| !self.prune);
         let named = self.document.subscriptions.iter().map(|one| &one.name);
         let allowed = sorted(known.chain(named));
-        self.miss(entry, "subscription", &entry.subscription, allowed);
+        let pointer = format!("{}/subscription", entry.pointer);
+        self.miss(pointer, "subscription", &entry.subscription, allowed);
         None
     }
 
     /// The runnable that a trigger names: of the document, or one that stays stored.
     pub fn find_runnable(&mut self, entry: &TriggerEntry) -> Option<RunnableId> {
-        if let Some(found) = self.runnable_ids.get(&entry.runnable) {
+        self.runnable_named(&entry.runnable, format!("{}/runnable", entry.pointer))
+    }
+
+    /// The runnable at this path; `pointer` is where it is named.
+    pub fn runnable_named(&mut self, path: &str, pointer: String) -> Option<RunnableId> {
+        if let Some(found) = self.runnable_ids.get(path) {
             return Some(found.clone());
         }
-        let stored = self.stored.runnables.get(&entry.runnable);
+        let stored = self.stored.runnables.get(path);
         if let Some(stored) = stored.filter(|_| !self.prune) {
             return Some(stored.id.clone());
         }
         let known = self.stored.runnables.keys().filter(|_| !self.prune);
         let named = self.document.runnables.iter().map(|one| &one.path);
         let allowed = sorted(known.chain(named));
-        self.miss(entry, "runnable", &entry.runnable, allowed);
+        self.miss(pointer, "runnable", path, allowed);
         None
     }
 
-    fn miss(&mut self, entry: &TriggerEntry, kind: &str, name: &str, allowed: Vec<String>) {
+    fn miss(&mut self, pointer: String, kind: &str, name: &str, allowed: Vec<String>) {
         let place = if self.prune {
             "in the document"
         } else {
             "in the document or stored"
         };
         let message = format!("there is no {kind} `{name}` {place}");
-        let pointer = format!("{}/{kind}", entry.pointer);
         self.mistakes
             .push(Mistake::value(pointer, message).allowing(allowed));
     }
@@ -144,7 +150,7 @@ impl<'a> Draft<'a> {
         )
     }
 
-    /// Adds the deletions: triggers before everything, so that what they use is free; runnables and
+    /// Adds the deletions: triggers and routes before everything, so that what they use is free; runnables and
     /// subscriptions at the end, when no trigger uses them any more.
     pub fn pruned(mut self) -> Plan {
         let named: HashSet<&String> = self.document.triggers.iter().map(|one| &one.name).collect();
@@ -163,6 +169,13 @@ impl<'a> Draft<'a> {
             .iter()
             .map(|one| deleted(ObjectKind::Trigger, &one.name, one.id.to_string()))
             .collect();
+        let named: HashSet<&String> = self.document.routes.iter().map(|one| &one.name).collect();
+        for (name, route) in ordered(&self.stored.routes) {
+            if !named.contains(name) {
+                changes.push(Change::DeleteRoute(route.id.clone()));
+                objects.push(deleted(ObjectKind::Route, name, route.id.to_string()));
+            }
+        }
         changes.append(&mut self.plan.changes);
         for (path, runnable) in ordered(&self.stored.runnables) {
             if !self.runnable_ids.contains_key(path) {

@@ -10,7 +10,8 @@
 //! - [`document`]: the document's words as types.
 //! - [`runnable`], [`words`]: what a runnable may say, and the forms of names, headers and the like.
 //! - [`catalog`]: what is asked of the providers.
-//! - [`plan`], [`difference`]: from what is stored to what is wanted.
+//! - [`route`], [`route_auth`]: what a route may say, and who may call it.
+//! - [`plan`], [`plan_routes`], [`difference`]: from what is stored to what is wanted.
 //!
 //! Promised: a document with a mistake changes nothing, all its mistakes are told at once, the same
 //! document again changes nothing, and no secret is ever part of a difference.
@@ -22,6 +23,9 @@ mod draft;
 mod fields;
 pub mod mistake;
 pub mod plan;
+mod plan_routes;
+mod route;
+mod route_auth;
 mod runnable;
 mod wanted;
 mod words;
@@ -30,4 +34,4 @@ pub use catalog::{Catalog, CatalogError, Field, FieldMistake, SubscriptionDraft}
 pub use document::{Document, RunnableEntry, SubscriptionEntry, TriggerEntry};
 pub use mistake::Mistake;
 pub use plan::{Plan, PlanError, PlannedObject, Planner};
-pub use words::name as workspace_name_form;
+pub use words::{name as workspace_name_form, network, signing_secret, target};

@@ -24,6 +24,7 @@ pub enum ObjectKind {
     Runnable,
     Subscription,
     Trigger,
+    Route,
 }
 
 /// What becomes of an object.
@@ -89,6 +90,7 @@ impl Planner<'_> {
         for entry in &document.triggers {
             self.plan_trigger(entry, &mut draft).await;
         }
+        self.plan_routes(&mut draft).await?;
         if !draft.mistakes.is_empty() {
             return Err(PlanError::Mistakes(draft.mistakes));
         }
@@ -122,6 +124,15 @@ impl Planner<'_> {
             let found = self.store.list_triggers(workspace, &filter, &page).await?;
             stored
                 .triggers
+                .extend(found.items.into_iter().map(|one| (one.name.clone(), one)));
+            let Some(next) = found.next else { break };
+            page.cursor = Some(next);
+        }
+        page.cursor = None;
+        loop {
+            let found = self.store.list_routes(workspace, &page).await?;
+            stored
+                .routes
                 .extend(found.items.into_iter().map(|one| (one.name.clone(), one)));
             let Some(next) = found.next else { break };
             page.cursor = Some(next);
@@ -366,6 +377,6 @@ impl Planner<'_> {
     }
 }
 
-fn sealed(secrets: &serde_json::Map<String, Value>) -> Option<Secret<String>> {
+pub(super) fn sealed(secrets: &serde_json::Map<String, Value>) -> Option<Secret<String>> {
     (!secrets.is_empty()).then(|| Secret::new(Value::Object(secrets.clone()).to_string()))
 }

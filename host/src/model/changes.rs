@@ -6,10 +6,11 @@ use super::credentials::{CredentialUpdate, IntegrationUpdate, NewCredential, New
 use super::objects::{
     NewRunnable, NewSubscription, NewTrigger, RunnableUpdate, SubscriptionUpdate, TriggerUpdate,
 };
+use super::routes::{NewRoute, RouteUpdate};
 use super::words::{RunnableState, SubscriptionState};
 use crate::clock::Millis;
 use crate::id::{
-    AuditId, CredentialId, IntegrationId, RunnableId, SubscriptionId, TokenId, TriggerId,
+    AuditId, CredentialId, IntegrationId, RouteId, RunnableId, SubscriptionId, TokenId, TriggerId,
     WorkspaceId,
 };
 
@@ -54,11 +55,15 @@ pub enum Change {
         state: RunnableState,
         reason: Option<String>,
     },
-    /// A conflict while triggers use it. Its ready jobs are cancelled, its past stays.
+    /// A conflict while triggers or routes use it. Its ready jobs are cancelled, its past stays.
     DeleteRunnable(RunnableId),
     CreateTrigger(NewTrigger),
     UpdateTrigger(TriggerUpdate),
     DeleteTrigger(TriggerId),
+    /// A conflict if a request fits another route too.
+    CreateRoute(NewRoute),
+    UpdateRoute(RouteUpdate),
+    DeleteRoute(RouteId),
 }
 
 /// What one change did.

@@ -8,6 +8,10 @@ mod registrations;
 mod requests;
 mod upkeep;
 
+mod notices;
+mod route_pattern;
+mod routes;
+
 mod calls;
 mod events;
 mod jobs;
@@ -28,6 +32,7 @@ pub use jobs::{
     Attempt, ClaimedJob, Finished, Job, JobFilter, NewAttempt, NewJob, Next, ReadyRunnable,
     Recovered, Replay,
 };
+pub use notices::{HookOrder, Notice, WorkspaceHook};
 pub use objects::{
     Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Policy, Runnable,
     RunnableUpdate, RunnableVersion, SecretsUpdate, Subscription, SubscriptionUpdate, Terms, Token,
@@ -36,6 +41,10 @@ pub use objects::{
 pub use page::{Page, PageQuery};
 pub use registrations::{NewRegistration, Registration, RegistrationAnswer, RegistrationChange};
 pub use requests::{Append, Appended, Delivery, NewRequest, Queue, Request, RequestFilter};
+pub use route_pattern::{RoutePattern, RoutePatternError, decoded_segments};
+pub use routes::{
+    NewRoute, Route, RouteAnswer, RouteAuth, RouteContent, RouteMode, RouteSpec, RouteUpdate,
+};
 pub use upkeep::{
     Claimed, Drift, End, NewTimer, Note, NotedAudit, Poke, Progress, Progressed, PulledBatch,
     SyncClaim, SyncPulledEvent, Upkeep,

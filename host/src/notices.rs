@@ -162,7 +162,10 @@ impl Notices {
 
 /// `runnable.updated` and what of: the form that Standard Webhooks recommends.
 fn body_of(hook: &WorkspaceHook, notice: &Notice) -> Value {
-    let (kind, verb) = notice.action.split_once('.').unwrap_or((&notice.action, ""));
+    let (kind, verb) = notice
+        .action
+        .split_once('.')
+        .unwrap_or((&notice.action, ""));
     let verb = match verb {
         "create" | "connect" => "created",
         "delete" => "deleted",

@@ -125,7 +125,10 @@ pub async fn delete_hook(
 ) -> Result<StatusCode, Problem> {
     let audit = entry(&state, &place, "webhook.remove");
     let store = state.store();
-    match store.remove_workspace_hook(&place.workspace.id, audit).await? {
+    match store
+        .remove_workspace_hook(&place.workspace.id, audit)
+        .await?
+    {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(none()),
     }

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use super::background::{Background, Next};
+use super::ticks::Parts;
 use crate::notices::Notices;
+use crate::outbound::Outbound;
 
 /// How often it is looked for changes that nobody woke us for, and for those that are tried again.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Starts it; returns what wakes it.
-pub(super) fn start(notices: Notices, background: &Background) -> Arc<Notify> {
-    let wake = Arc::new(Notify::new());
-    background.run(Arc::clone(&wake), move || {
+/// Starts it.
+pub(super) fn start(parts: &Parts, outbound: Outbound, background: &Background) {
+    let notices = Notices::new(parts.store.clone(), outbound, parts.clock.clone());
+    background.run(Arc::clone(&parts.notices_wake), move || {
         let notices = notices.clone();
         async move {
             match notices.tick().await {
@@ -27,5 +27,4 @@ pub(super) fn start(notices: Notices, background: &Background) -> Arc<Notify> {
             }
         }
     });
-    wake
 }

@@ -13,12 +13,12 @@ use super::egress::{LateCredentials, ProviderEgress};
 use super::peers::Peers;
 use super::providers::RegistryProviders;
 use super::ticks::{self, Parts};
-use super::{credentials, data_folder, executor, http, logging, sync};
+use super::{credentials, data_folder, executor, http, logging, notices, sync};
 use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
 use crate::config::{Config, reachable};
-use crate::credentials::CredentialsParts;
+use crate::credentials::{Credentials, CredentialsParts};
 use crate::ingress::calls::{self, Calls, Uploads};
 use crate::ingress::{self, Ingress};
 use crate::jobs::{Ended, Executor, ExecutorConfig, ExecutorParts};
@@ -116,6 +116,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         events_wake: Arc::new(Notify::new()),
         sync_wake: Arc::new(Notify::new()),
         jobs_wake: Arc::new(Notify::new()),
+        notices_wake: Arc::new(Notify::new()),
     };
     registry.tick().await;
 
@@ -131,6 +132,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let stop = CancellationToken::new();
     let background = Background::new(stop.clone());
     ticks::start(&parts, &background, &config);
+    notices::start(&parts, outbound.clone(), &background);
     let credentials = credentials::open(
         CredentialsParts {
             store: store.clone(),
@@ -166,8 +168,15 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let calls = open_calls(&parts, &config, &executor, (&background, &public));
     let subscriptions = sync::subscriptions(&parts, &engine, &credentials, &public);
     let beside = (Arc::clone(&calls), subscriptions);
-    let router =
-        router(&parts, &config, &runner, &executor, beside, &public).merge(calls::router(calls));
+    let router = router(
+        &parts,
+        &config,
+        &runner,
+        (&executor, &credentials),
+        beside,
+        &public,
+    )
+    .merge(calls::router(calls));
 
     let local = format!("http://{}", reachable(bound));
     let server_file = ServerFile {
@@ -305,7 +314,7 @@ fn router(
     parts: &Parts,
     config: &Config,
     runner: &Runner,
-    executor: &Executor,
+    (executor, credentials): (&Executor, &Credentials),
     (calls, subscriptions): (Arc<Calls>, Subscriptions),
     public: &str,
 ) -> axum::Router {
@@ -322,6 +331,7 @@ fn router(
     }));
     let (jobs_wake, changed) = (Arc::clone(&parts.jobs_wake), Arc::clone(&ingress));
     let sync_wake = Arc::clone(&parts.sync_wake);
+    let notices_wake = Arc::clone(&parts.notices_wake);
     let running = executor.clone();
     let state = ApiState::new(ApiStateParts {
         store: parts.store.clone(),
@@ -329,8 +339,10 @@ fn router(
         providers: Arc::new(RegistryProviders {
             registry: parts.registry.clone(),
             runner: runner.clone(),
+            credentials: credentials.clone(),
             clock: parts.clock.clone(),
         }),
+        credentials: credentials.clone(),
         subscriptions,
         clock: parts.clock.clone(),
         metrics: Arc::clone(&parts.metrics),
@@ -343,6 +355,7 @@ fn router(
                 Changed::Objects(_) => {
                     changed.forget_opened();
                     calls.forget_routes();
+                    notices_wake.notify_one();
                     sync_wake.notify_one();
                 }
                 // What runs on another host is stopped there, when its lease is to be extended.

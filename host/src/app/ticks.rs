@@ -35,6 +35,7 @@ pub(super) struct Parts {
     pub(super) events_wake: Arc<Notify>,
     pub(super) sync_wake: Arc<Notify>,
     pub(super) jobs_wake: Arc<Notify>,
+    pub(super) notices_wake: Arc<Notify>,
 }
 
 /// Starts all of it but the running of jobs.

@@ -160,7 +160,8 @@ async fn run_webhook(
             if let Some(named) = secret {
                 let variable = |name: &str| std::env::var(name).ok();
                 let resolved = reference::resolve(&named, Path::new("."), &variable);
-                let resolved = resolved.map_err(|error| CliError::Said(Failure::of(&error).message))?;
+                let resolved =
+                    resolved.map_err(|error| CliError::Said(Failure::of(&error).message))?;
                 wish["secret"] = resolved.into();
             }
             let set = connection.client.put(&path, &wish).await?;

@@ -3,11 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::difference::{Difference, compare, compare_secrets};
-use super::document::SubscriptionEntry;
 use super::draft::Draft;
 use super::mistake::Mistake;
 use super::plan::{ObjectKind, Planner, sealed};
 use super::route::{AuthEntry, RouteEntry};
+use super::subscription::{ManagedFields, SubscriptionEntry};
 use super::wanted;
 use crate::id::{RouteId, RunnableId};
 use crate::model::{
@@ -73,9 +73,11 @@ impl Planner<'_> {
                     pointer: format!("{}/auth", entry.pointer),
                     name: entry.name.clone(),
                     provider: provider.clone(),
-                    manual: manual.clone(),
+                    manual: Some(manual.clone()),
+                    managed: ManagedFields::default(),
+                    paused: None,
                 };
-                let wanted = wanted::read(&fields, self.catalog, &mut draft.mistakes).await?;
+                let wanted = wanted::read(&fields, self.catalog, draft).await?;
                 secrets = wanted.secrets;
                 RouteAuth::Provider {
                     provider: provider.clone(),

@@ -74,7 +74,8 @@ impl Store {
         // Those that waited for the one before are tried at once.
         Statement::new(
             "hurry notices",
-            "update workspace_notices set due_at = $1, tries = 0 where workspace_id = $2",
+            "update workspace_notices set due_at = $1, tries = 0, lease_until = 0 \
+             where workspace_id = $2",
         )
         .bind(now)
         .bind(workspace)

@@ -5,8 +5,14 @@ mod harness;
 #[path = "../harness/postgres.rs"]
 mod postgres_harness;
 
+#[path = "../runnables/target.rs"]
+#[allow(dead_code, reason = "its other answers are for other tests")]
+mod target;
+
 mod bad_input;
 mod conformance;
+mod hooks;
+mod routes;
 mod sentences;
 mod stories;
 

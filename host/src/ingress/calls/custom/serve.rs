@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{
-    HeaderMap, HeaderName, HeaderValue, Request as HttpRequest, Response, StatusCode, header,
-};
+use axum::http::{HeaderMap, Request as HttpRequest, Response, StatusCode, header};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -33,7 +31,6 @@ use crate::model::{
 
 /// Who may not call is answered at the next beat, so that the time says nothing of what was looked at.
 const BEAT: Duration = Duration::from_millis(20);
-const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// Serves every method and path under `/hooks/`.
 pub(in crate::ingress::calls) async fn receive(
@@ -355,9 +352,8 @@ fn as_reply(answer: &RouteAnswer) -> trigger_plugin_abi::host::Reply {
             let text = "text/plain; charset=utf-8";
             headers.push((header::CONTENT_TYPE.to_string(), text.to_owned()));
         }
-        let nosniff: HeaderName = header::X_CONTENT_TYPE_OPTIONS;
-        let value = NOSNIFF.to_str().unwrap_or_default();
-        headers.push((nosniff.to_string(), value.to_owned()));
+        let nosniff = header::X_CONTENT_TYPE_OPTIONS.to_string();
+        headers.push((nosniff, "nosniff".to_owned()));
     }
     trigger_plugin_abi::host::Reply {
         status: answer.status,

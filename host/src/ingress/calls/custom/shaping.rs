@@ -11,15 +11,12 @@ use url::form_urlencoded;
 use super::proof::Arrived;
 use super::table::Fit;
 use crate::id::JobId;
-use crate::ingress::calls::arguments::Arguments;
+use crate::ingress::calls::arguments::{Arguments, REQUEST};
 use crate::ingress::calls::keep::{Asked, Shaped, Wanted};
 use crate::ingress::calls::refusal::Refusal;
 use crate::ingress::calls::reply;
 use crate::ingress::calls::routes::{Calls, How};
 use crate::model::{CallRequest, JobState, Runnable};
-
-/// What a preprocessor is told of the request, beside the arguments.
-const REQUEST: &str = "WEBHOOK__REQUEST__";
 
 /// What came of it.
 pub(super) enum Outcome {
@@ -45,6 +42,7 @@ impl Calls {
         let mut arguments = Vec::with_capacity(shaped.arguments.len());
         for mut given in shaped.arguments {
             given.set(REQUEST, about);
+            let passed = given.clone();
             let wanted = Wanted {
                 how: How::Sync,
                 runnable: preprocessor.clone(),
@@ -78,26 +76,15 @@ impl Calls {
             if let Some(answer) = reply::shaped(&result)? {
                 return Ok(Outcome::Answer(answer));
             }
-            let read = Arguments::of_json(&result, "preprocessor");
+            let read = Arguments::of_result(&result, &passed);
             arguments.push(read.map_err(|_| failed(Some(job)))?);
         }
         Ok(Outcome::Arguments(Shaped {
             arguments,
-            ..shaped_without_arguments(shaped.jobs, shaped.is_batch, shaped.files)
+            jobs: shaped.jobs,
+            is_batch: shaped.is_batch,
+            files: shaped.files,
         }))
-    }
-}
-
-fn shaped_without_arguments(
-    jobs: Vec<JobId>,
-    is_batch: bool,
-    files: Option<crate::ingress::calls::uploads::Kept>,
-) -> Shaped {
-    Shaped {
-        arguments: Vec::new(),
-        jobs,
-        is_batch,
-        files,
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::access::{Admin, InWorkspace};
+use super::access::{Admin, InWorkspace, Read};
 use super::body::JsonBody;
 use super::problem::Problem;
 use super::state::{ApiState, Changed};
@@ -24,6 +24,7 @@ use crate::secret::Secret;
 /// Who is told of the changes in a workspace.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HookView {
+    /// Without its query, which may hold a secret.
     pub url: String,
     /// Ranges of addresses opened beyond public ones.
     pub allow: Vec<String>,
@@ -55,7 +56,7 @@ pub struct HookWish {
 
 fn view(hook: WorkspaceHook) -> HookView {
     HookView {
-        url: hook.url,
+        url: shown(&hook.url),
         allow: hook.allow,
         waiting: hook.waiting,
         told_at: hook.told_at.map(time),
@@ -63,6 +64,14 @@ fn view(hook: WorkspaceHook) -> HookView {
         created_at: time(hook.created_at),
         updated_at: time(hook.updated_at),
         secret: None,
+    }
+}
+
+/// An address may carry a secret in its query.
+fn shown(url: &str) -> String {
+    match url.split_once('?') {
+        Some((address, _)) => format!("{address}?[masked]"),
+        None => url.to_owned(),
     }
 }
 
@@ -75,7 +84,7 @@ fn none() -> Problem {
     params(("workspace" = String, Path)), responses((status = 200, body = HookView)))]
 pub async fn show_hook(
     State(state): State<ApiState>,
-    place: InWorkspace<Admin>,
+    place: InWorkspace<Read>,
 ) -> Result<Json<HookView>, Problem> {
     let hook = state.store().workspace_hook(&place.workspace.id).await?;
     Ok(Json(view(hook.ok_or_else(none)?)))

@@ -460,7 +460,9 @@ pub enum WebhookCommand {
     Show,
     /// Names who is told. A secret that is made here is printed, this once.
     Set {
-        url: String,
+        /// http or https.
+        #[arg(value_name = "URL")]
+        target: String,
         /// What notices are signed with: `${NAME}` or `file:PATH` of a `whsec_…`.
         #[arg(long, value_name = "REFERENCE")]
         secret: Option<String>,

@@ -155,8 +155,12 @@ async fn run_webhook(
             let sentence = format!("{}\n{health}\nwaiting: {waiting}", text(&found, "url"));
             print_done(json, &found, &sentence);
         }
-        WebhookCommand::Set { url, secret, allow } => {
-            let mut wish = json!({ "url": url, "allow": allow });
+        WebhookCommand::Set {
+            target,
+            secret,
+            allow,
+        } => {
+            let mut wish = json!({ "url": target, "allow": allow });
             if let Some(named) = secret {
                 let variable = |name: &str| std::env::var(name).ok();
                 let resolved = reference::resolve(&named, Path::new("."), &variable);
@@ -166,8 +170,8 @@ async fn run_webhook(
             }
             let set = connection.client.put(&path, &wish).await?;
             let sentence = match set["secret"].as_str() {
-                Some(secret) => format!("{url} is told; the secret, shown once: {secret}"),
-                None => format!("{url} is told"),
+                Some(secret) => format!("{target} is told; the secret, shown once: {secret}"),
+                None => format!("{target} is told"),
             };
             print_done(json, &set, &sentence);
         }

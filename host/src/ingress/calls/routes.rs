@@ -138,7 +138,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     wait_flow_get,
     finished::show,
     finished::result,
-    finished::result_maybe
+    finished::result_maybe,
+    custom::serve::receive
 ))]
 struct Described;
 
@@ -185,7 +186,7 @@ pub fn router(calls: Arc<Calls>) -> Router {
             "/api/w/{workspace}/jobs_u/completed/get_result_maybe/{id}",
             shown(get(finished::result_maybe)),
         )
-        .route("/hooks/{*path}", any(custom::receive))
+        .route("/hooks/{*path}", any(custom::serve::receive))
         .with_state(calls)
 }
 

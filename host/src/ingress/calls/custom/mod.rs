@@ -19,9 +19,8 @@
 
 mod cors;
 mod proof;
-mod serve;
+pub(super) mod serve;
 mod shaping;
 mod table;
 
-pub(super) use serve::receive;
 pub(super) use table::Table;

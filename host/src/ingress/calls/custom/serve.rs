@@ -32,7 +32,12 @@ use crate::model::{
 /// Who may not call is answered at the next beat, so that the time says nothing of what was looked at.
 const BEAT: Duration = Duration::from_millis(20);
 
-/// Serves every method and path under `/hooks/`.
+/// Calls a route: a path of a workspace's own, with the methods that the route names.
+#[utoipa::path(post, path = "/hooks/{path}", tag = "routes", params(("path" = String, Path)),
+    responses((status = 200, description = "the result of a synchronous route, or its own answer"),
+        (status = 201, description = "the job's id"),
+        (status = 401, description = "no such route, or what proves who calls is missing or wrong"),
+        (status = "default", description = "What was wrong, and with which field")))]
 pub(in crate::ingress::calls) async fn receive(
     State(calls): State<Arc<Calls>>,
     request: HttpRequest<Body>,

@@ -198,7 +198,7 @@ mod tests {
             )
             .expect("opened");
         let key = Key::new(Algorithm::HmacSha256, b"s3cret").expect("a key");
-        let sign = Encoding::Hex.encode(&key.sign([&b"{}"[..]].into_iter()));
+        let sign = Encoding::Hex.encode(&key.sign([&b"{}"[..]]));
         let mut request = OwnedRequest {
             method: "POST".into(),
             path: "/hooks/a".into(),

@@ -128,6 +128,8 @@ ids! {
     EndpointId "ep";
     /// A trigger.
     TriggerId "trg";
+    /// A schedule.
+    ScheduleId "sch";
     /// A route: an address of a workspace's own.
     RouteId "rte";
     /// A change that somebody outside is told of.

@@ -11,6 +11,8 @@ mod calls;
 mod connects;
 #[path = "store/credentials.rs"]
 mod credentials;
+#[path = "store/flows.rs"]
+mod flows;
 #[path = "store/intake.rs"]
 mod intake;
 #[path = "store/matching.rs"]
@@ -21,6 +23,8 @@ mod objects;
 mod retention;
 #[path = "store/running.rs"]
 mod running;
+#[path = "store/schedules.rs"]
+mod schedules;
 #[path = "store/sealing.rs"]
 mod sealing;
 #[path = "store/upkeep.rs"]

@@ -51,6 +51,7 @@ pub struct Applied {
     pub runnables: Vec<AppliedObject>,
     pub subscriptions: Vec<AppliedObject>,
     pub triggers: Vec<AppliedObject>,
+    pub schedules: Vec<AppliedObject>,
     pub routes: Vec<AppliedObject>,
 }
 
@@ -129,6 +130,7 @@ pub(super) async fn apply_one(
         .chain(applied.subscriptions);
     objects
         .chain(applied.triggers)
+        .chain(applied.schedules)
         .chain(applied.routes)
         .next()
         .ok_or_else(|| Problem::internal("nothing was applied"))
@@ -243,6 +245,7 @@ async fn show(
         runnables: Vec::new(),
         subscriptions: Vec::new(),
         triggers: Vec::new(),
+        schedules: Vec::new(),
         routes: Vec::new(),
     };
     for object in plan.objects {
@@ -253,6 +256,7 @@ async fn show(
             ObjectKind::Runnable => &mut applied.runnables,
             ObjectKind::Subscription => &mut applied.subscriptions,
             ObjectKind::Trigger => &mut applied.triggers,
+            ObjectKind::Schedule => &mut applied.schedules,
             ObjectKind::Route => &mut applied.routes,
         };
         list.push(AppliedObject {
@@ -319,6 +323,11 @@ async fn state_of(
             let found = store.trigger_by_name(id, name).await?;
             let word = |enabled| if enabled { "enabled" } else { "disabled" };
             found.map(|found| Shown::state(word(found.enabled).to_owned(), None))
+        }
+        ObjectKind::Schedule => {
+            let found = store.schedule_by_name(id, name).await?;
+            let word = |paused| if paused { "paused" } else { "active" };
+            found.map(|found| Shown::state(word(found.paused).to_owned(), None))
         }
         ObjectKind::Route => {
             let found = store.route_by_name(id, name).await?;

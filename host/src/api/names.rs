@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::problem::Problem;
 use crate::id::{
-    CredentialId, EventId, IntegrationId, RouteId, RunnableId, SubscriptionId, TriggerId,
-    WorkspaceId,
+    CredentialId, EventId, IntegrationId, RouteId, RunnableId, ScheduleId, SubscriptionId,
+    TriggerId, WorkspaceId,
 };
-use crate::model::{Credential, Integration, Route, Runnable, Subscription, Trigger};
+use crate::model::{Credential, Integration, Route, Runnable, Schedule, Subscription, Trigger};
 use crate::store::{Store, StoreError};
 
 /// Finds names, each once for a page.
@@ -127,6 +127,19 @@ pub async fn find_trigger(
         Err(_) => store.trigger_by_name(workspace, named).await?,
     };
     found.ok_or_else(|| Problem::not_found(format!("there is no trigger `{named}`")))
+}
+
+/// The schedule that a path names, by id or name.
+pub async fn find_schedule(
+    store: &Store,
+    workspace: &WorkspaceId,
+    named: &str,
+) -> Result<Schedule, Problem> {
+    let found = match named.parse::<ScheduleId>() {
+        Ok(id) => store.schedule(workspace, &id).await?,
+        Err(_) => store.schedule_by_name(workspace, named).await?,
+    };
+    found.ok_or_else(|| Problem::not_found(format!("there is no schedule `{named}`")))
 }
 
 /// The route that a path names, by id or name.

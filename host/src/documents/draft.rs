@@ -10,7 +10,8 @@ use super::mistake::Mistake;
 use super::plan::{Action, LaterDeletion, ObjectKind, Plan, PlannedObject};
 use crate::id::{CredentialId, IntegrationId, RunnableId, SubscriptionId};
 use crate::model::{
-    Change, Credential, CredentialKind, Integration, Route, Runnable, Subscription, Trigger,
+    Change, Credential, CredentialKind, Integration, Route, Runnable, Schedule, Subscription,
+    Trigger,
 };
 
 /// Everything of the workspace, by name.
@@ -21,6 +22,7 @@ pub(super) struct Stored {
     pub runnables: HashMap<String, Runnable>,
     pub subscriptions: HashMap<String, Subscription>,
     pub triggers: HashMap<String, Trigger>,
+    pub schedules: HashMap<String, Schedule>,
     pub routes: HashMap<String, Route>,
 }
 
@@ -177,12 +179,12 @@ impl<'a> Draft<'a> {
         None
     }
 
-    /// The runnable that a trigger names: of the document, or one that stays stored.
-    pub fn find_runnable(&mut self, entry: &TriggerEntry) -> Option<RunnableId> {
-        self.runnable_named(&entry.runnable, format!("{}/runnable", entry.pointer))
+    /// The runnable that an entry names: of the document, or one that stays stored.
+    pub fn find_runnable(&mut self, pointer: &str, path: &str) -> Option<RunnableId> {
+        self.runnable_named(path, format!("{pointer}/runnable"))
     }
 
-    /// The runnable at this path; `pointer` is where it is named.
+    /// The same named at `pointer`.
     pub fn runnable_named(&mut self, path: &str, pointer: String) -> Option<RunnableId> {
         if let Some(found) = self.runnable_ids.get(path) {
             return Some(found.clone());
@@ -216,18 +218,19 @@ impl<'a> Draft<'a> {
             .filter(|one| one.id == trigger.subscription_id)
             .map(|one| Value::from(one.name.as_str()))
             .next();
-        let runnables = self.stored.runnables.values();
-        let runnable = runnables
-            .filter(|one| one.id == trigger.runnable_id)
-            .map(|one| Value::from(one.path.as_str()))
-            .next();
-        (
-            subscription.unwrap_or_default(),
-            runnable.unwrap_or_default(),
-        )
+        let subscription = subscription.unwrap_or_default();
+        (subscription, self.path_of(&trigger.runnable_id))
     }
 
-    /// Adds the deletions: triggers and routes before everything, so that what they use is free; runnables and
+    /// The path of a stored runnable.
+    pub fn path_of(&self, id: &RunnableId) -> Value {
+        let mut runnables = self.stored.runnables.values();
+        let found = runnables.find(|one| one.id == *id);
+        found.map_or(Value::Null, |one| one.path.as_str().into())
+    }
+
+    /// Adds the deletions: triggers, schedules and routes before everything, so that what
+    /// they use is free; runnables and
     /// subscriptions at the end, when no trigger uses them any more.
     pub fn pruned(mut self) -> Plan {
         let named: HashSet<&String> = self.document.triggers.iter().map(|one| &one.name).collect();
@@ -246,6 +249,7 @@ impl<'a> Draft<'a> {
             .iter()
             .map(|one| deleted(ObjectKind::Trigger, &one.name, one.id.to_string()))
             .collect();
+        self.prune_schedules(&mut changes, &mut objects);
         let named: HashSet<&String> = self.document.routes.iter().map(|one| &one.name).collect();
         for (name, route) in ordered(&self.stored.routes) {
             if !named.contains(name) {
@@ -281,6 +285,16 @@ impl<'a> Draft<'a> {
 }
 
 impl Draft<'_> {
+    fn prune_schedules(&self, changes: &mut Vec<Change>, objects: &mut Vec<PlannedObject>) {
+        for (name, schedule) in ordered(&self.stored.schedules) {
+            if !self.document.schedules.iter().any(|one| one.name == *name) {
+                let id = schedule.id.clone();
+                objects.push(deleted(ObjectKind::Schedule, name, id.to_string()));
+                changes.push(Change::DeleteSchedule(id));
+            }
+        }
+    }
+
     /// Keys and integrations that a document which speaks of them does not name. Connected accounts
     /// are no document's to delete, and what they came from stays with them. Returns what has to
     /// wait until subscriptions have ended at their services.

@@ -6,6 +6,7 @@ mod credentials;
 mod objects;
 mod registrations;
 mod requests;
+mod schedules;
 mod upkeep;
 
 mod notices;
@@ -14,13 +15,15 @@ mod routes;
 
 mod calls;
 mod events;
+mod flows;
 mod jobs;
 
 mod changes;
 mod page;
 
 pub use calls::{
-    Addressed, CallJob, CallKey, CallLease, CallRequest, Called, Callee, NewCall, Runs,
+    Addressed, CallJob, CallKey, CallLease, CallRequest, Called, CalledVersion, Callee, NewCall,
+    Runs,
 };
 pub use changes::{Actor, AuditEntry, Change, Changed, ChangedKind};
 pub use credentials::{
@@ -28,6 +31,9 @@ pub use credentials::{
     NewConnect, NewCredential, NewIntegration, RefreshClaim, TakenConnect, TokenUpdate,
 };
 pub use events::{Event, EventFilter, HandledEvent, Handling, NewEvent, PendingEvent};
+pub use flows::{
+    Advance, ErrorHandler, FlowState, HandlerChange, NewStep, Pin, Pins, StepOf, StepState,
+};
 pub use jobs::{
     Attempt, ClaimedJob, Finished, Job, JobFilter, NewAttempt, NewJob, Next, ReadyRunnable,
     Recovered, Replay,
@@ -45,12 +51,16 @@ pub use route_pattern::{RoutePattern, RoutePatternError, decoded_segments};
 pub use routes::{
     NewRoute, Route, RouteAnswer, RouteAuth, RouteContent, RouteMode, RouteSpec, RouteUpdate,
 };
+pub use schedules::{
+    DueSchedule, Firing, NewSchedule, NextTime, Run, Schedule, ScheduleUpdate, Skipped,
+};
 pub use upkeep::{
     Claimed, Drift, End, NewTimer, Note, NotedAudit, Poke, Progress, Progressed, PulledBatch,
     SyncClaim, SyncPulledEvent, Upkeep,
 };
 pub use words::{
-    AttemptOutcome, CallKind, ConnectPhase, CredentialKind, CredentialState, EventState, JobCause,
-    JobState, OnDrift, OnMissing, RegistrationState, RequestOutcome, RunnableKind, RunnableState,
-    Scope, SubscriptionMode, SubscriptionState, SyncAction, UnknownWord,
+    AttemptOutcome, CallKind, ConnectPhase, CredentialKind, CredentialState, EventState,
+    HandlerScope, JobCause, JobState, Missed, OnDrift, OnMissing, RegistrationState,
+    RequestOutcome, RunnableKind, RunnableState, Scope, SubscriptionMode, SubscriptionState,
+    SyncAction, UnknownWord,
 };

@@ -13,13 +13,14 @@ use crate::model::{AuditEntry, HookOrder, Notice, WorkspaceHook};
 use crate::secret::Secret;
 
 /// Of which kinds of objects the changes are told.
-const TOLD: [&str; 8] = [
+const TOLD: [&str; 9] = [
     "runnable",
     "trigger",
     "subscription",
     "schedule",
     "socket",
     "route",
+    "error_handler",
     "integration",
     "credential",
 ];
@@ -243,6 +244,7 @@ pub(super) async fn name_of(
         "run" => "select path as text from runnables where id = $1",
         "trg" => "select name as text from triggers where id = $1",
         "sub" => "select name as text from subscriptions where id = $1",
+        "sch" => "select name as text from schedules where id = $1",
         "rte" => "select name as text from routes where id = $1",
         "int" => "select name as text from integrations where id = $1",
         "crd" => "select name as text from credentials where id = $1",

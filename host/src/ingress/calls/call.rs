@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::routes::{Calls, How};
 use crate::id::{RequestId, VersionId};
 use crate::ingress::body::{self, Held, Reading};
-use crate::model::{CallRequest, NewCall, RequestOutcome, Runnable, RunnableState};
+use crate::model::{CallRequest, CalledVersion, NewCall, RequestOutcome, Runnable, RunnableState};
 use crate::runnables::RunPolicy;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -63,7 +63,11 @@ impl Calls {
         incoming: Incoming<'_>,
         row: &mut CallRequest,
     ) -> Result<Made, Refusal> {
-        let (runnable, version_id) = found.runnable?;
+        let CalledVersion {
+            runnable,
+            version_id,
+            ..
+        } = found.runnable?;
         let policy = self.policy_for(how, &runnable, &version_id, row).await?;
         let mut sent_options = Options::parse(incoming.query).map_err(Refusal::cut_off)?;
         let asked = Asked {

@@ -310,6 +310,7 @@ fn claimed_job(made: &CallJob, arguments: &Bytes) -> ClaimedJob {
             result: None,
             error: None,
             origin_job_id: None,
+            step: None,
             created_at: job.created_at,
             started_at: Some(job.created_at),
             finished_at: None,

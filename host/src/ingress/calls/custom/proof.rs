@@ -22,7 +22,7 @@ use crate::id::TokenId;
 use crate::ingress::calls::caller;
 use crate::ingress::calls::refusal::Refusal;
 use crate::ingress::calls::routes::Calls;
-use crate::model::{CallKind, Route, RouteAuth, Scope};
+use crate::model::{Route, RouteAuth, Scope};
 use crate::plugins::{Found, LiveProvider};
 use crate::secret::Secret;
 
@@ -209,8 +209,7 @@ async fn token(calls: &Calls, route: &Route, arrived: &Arrived<'_>) -> Result<Pr
                 None => Ok(None),
             };
             let found = found.map_err(|error| Denied::Told(error.into()))?;
-            let is_it = runs.kind == CallKind::Runnable
-                && found.is_some_and(|runnable| runnable.path == runs.path);
+            let is_it = found.is_some_and(|runnable| runnable.path == runs.path);
             if !is_it {
                 return refused("this token runs another runnable and nothing else");
             }

@@ -143,3 +143,6 @@ done
 
 heading "A dispatch across the boundary, beside the same called directly"
 cargo bench --locked -q -p trigger-plugin-api --bench boundary
+
+. host/benches/calls.sh
+measure_calls

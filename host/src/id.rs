@@ -130,6 +130,10 @@ ids! {
     TriggerId "trg";
     /// A schedule.
     ScheduleId "sch";
+    /// A route: an address of a workspace's own.
+    RouteId "rte";
+    /// A change that somebody outside is told of.
+    NoticeId "ntc";
     /// A runnable, over all its versions.
     RunnableId "run";
     /// One version of a runnable.

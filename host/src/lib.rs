@@ -28,6 +28,7 @@ pub mod documents;
 pub mod events;
 pub mod flows;
 pub mod jobs;
+pub mod notices;
 pub mod runnables;
 pub mod schedules;
 pub mod subscriptions;

@@ -5,6 +5,8 @@ mod fixture;
 #[path = "harness/postgres.rs"]
 mod postgres_harness;
 
+#[path = "store/calls.rs"]
+mod calls;
 #[path = "store/connects.rs"]
 mod connects;
 #[path = "store/credentials.rs"]

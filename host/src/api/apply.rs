@@ -52,6 +52,7 @@ pub struct Applied {
     pub subscriptions: Vec<AppliedObject>,
     pub triggers: Vec<AppliedObject>,
     pub schedules: Vec<AppliedObject>,
+    pub routes: Vec<AppliedObject>,
 }
 
 /// What became of one object.
@@ -67,7 +68,7 @@ pub struct AppliedObject {
     /// Why it is in this state, or why it is still there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_reason: Option<String>,
-    /// Of a subscription: what to register at the service.
+    /// Of a subscription: what to register at the service. Of a route: where it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint_url: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -130,6 +131,7 @@ pub(super) async fn apply_one(
     objects
         .chain(applied.triggers)
         .chain(applied.schedules)
+        .chain(applied.routes)
         .next()
         .ok_or_else(|| Problem::internal("nothing was applied"))
 }
@@ -244,6 +246,7 @@ async fn show(
         subscriptions: Vec::new(),
         triggers: Vec::new(),
         schedules: Vec::new(),
+        routes: Vec::new(),
     };
     for object in plan.objects {
         let shown = state_of(state, workspace, &object).await?;
@@ -254,6 +257,7 @@ async fn show(
             ObjectKind::Subscription => &mut applied.subscriptions,
             ObjectKind::Trigger => &mut applied.triggers,
             ObjectKind::Schedule => &mut applied.schedules,
+            ObjectKind::Route => &mut applied.routes,
         };
         list.push(AppliedObject {
             name: object.name,
@@ -324,6 +328,15 @@ async fn state_of(
             let found = store.schedule_by_name(id, name).await?;
             let word = |paused| if paused { "paused" } else { "active" };
             found.map(|found| Shown::state(word(found.paused).to_owned(), None))
+        }
+        ObjectKind::Route => {
+            let found = store.route_by_name(id, name).await?;
+            let word = |enabled| if enabled { "enabled" } else { "disabled" };
+            found.map(|found| Shown {
+                endpoint_url: Some(state.route_url(&found.content.path)),
+                state: Some(word(found.content.enabled).to_owned()),
+                reason: None,
+            })
         }
     };
     Ok(shown.unwrap_or_default())

@@ -25,6 +25,7 @@ mod apply;
 mod audit;
 mod connect;
 mod credentials;
+mod custom_routes;
 mod error_handlers;
 mod events;
 mod health;
@@ -43,6 +44,7 @@ mod subscription_view;
 mod subscriptions;
 mod tokens;
 mod triggers;
+mod workspace_hooks;
 mod workspaces;
 
 pub use problem::Problem;

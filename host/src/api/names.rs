@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::problem::Problem;
 use crate::id::{
-    CredentialId, EventId, IntegrationId, RunnableId, ScheduleId, SubscriptionId, TriggerId,
-    WorkspaceId,
+    CredentialId, EventId, IntegrationId, RouteId, RunnableId, ScheduleId, SubscriptionId,
+    TriggerId, WorkspaceId,
 };
-use crate::model::{Credential, Integration, Runnable, Schedule, Subscription, Trigger};
+use crate::model::{Credential, Integration, Route, Runnable, Schedule, Subscription, Trigger};
 use crate::store::{Store, StoreError};
 
 /// Finds names, each once for a page.
@@ -140,6 +140,19 @@ pub async fn find_schedule(
         Err(_) => store.schedule_by_name(workspace, named).await?,
     };
     found.ok_or_else(|| Problem::not_found(format!("there is no schedule `{named}`")))
+}
+
+/// The route that a path names, by id or name.
+pub async fn find_route(
+    store: &Store,
+    workspace: &WorkspaceId,
+    named: &str,
+) -> Result<Route, Problem> {
+    let found = match named.parse::<RouteId>() {
+        Ok(id) => store.route(workspace, &id).await?,
+        Err(_) => store.route_by_name(workspace, named).await?,
+    };
+    found.ok_or_else(|| Problem::not_found(format!("there is no route `{named}`")))
 }
 
 /// An id in a path; one that does not read is not there.

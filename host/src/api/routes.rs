@@ -19,9 +19,9 @@ use super::problem::Problem;
 use super::queries::KnownQueries;
 use super::state::ApiState;
 use super::{
-    apply, audit, connect, credentials, error_handlers, events, health, integrations, jobs, keys,
-    oauth, orphans, providers, requests, runnables, samples, schedules, subscription_actions,
-    subscriptions, tokens, triggers, workspaces,
+    apply, audit, connect, credentials, custom_routes, error_handlers, events, health,
+    integrations, jobs, keys, oauth, orphans, providers, requests, runnables, samples, schedules,
+    subscription_actions, subscriptions, tokens, triggers, workspace_hooks, workspaces,
 };
 
 #[derive(OpenApi)]
@@ -72,6 +72,11 @@ fn described() -> OpenApiRouter<ApiState> {
             workspaces::create_workspace
         ))
         .routes(routes!(workspaces::delete_workspace))
+        .routes(routes!(
+            workspace_hooks::show_hook,
+            workspace_hooks::put_hook,
+            workspace_hooks::delete_hook
+        ))
         .routes(routes!(apply::apply))
         .routes(routes!(
             integrations::list_integrations,
@@ -126,6 +131,14 @@ fn described() -> OpenApiRouter<ApiState> {
         ))
         .routes(routes!(schedules::pause_schedule))
         .routes(routes!(schedules::resume_schedule))
+        .routes(routes!(
+            custom_routes::list_routes,
+            custom_routes::put_route
+        ))
+        .routes(routes!(
+            custom_routes::show_route,
+            custom_routes::delete_route
+        ))
         .routes(routes!(requests::list_requests))
         .routes(routes!(requests::show_request))
         .routes(routes!(events::list_events))

@@ -124,6 +124,11 @@ impl ApiState {
         )
     }
 
+    /// The address of a route.
+    pub(super) fn route_url(&self, path: &crate::model::RoutePattern) -> String {
+        format!("{}{path}", self.0.parts.public_base)
+    }
+
     /// What addresses of this host start with, without a slash at the end.
     pub(super) fn public_base(&self) -> &str {
         &self.0.parts.public_base

@@ -12,6 +12,7 @@ mod egress;
 mod executor;
 mod http;
 mod logging;
+mod notices;
 mod peers;
 mod providers;
 mod retention;

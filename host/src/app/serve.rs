@@ -13,7 +13,7 @@ use super::egress::{LateCredentials, ProviderEgress};
 use super::peers::Peers;
 use super::providers::RegistryProviders;
 use super::ticks::{self, Parts};
-use super::{credentials, data_folder, executor, http, logging, sync};
+use super::{credentials, data_folder, executor, http, logging, notices, sync};
 use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
@@ -117,6 +117,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         sync_wake: Arc::new(Notify::new()),
         jobs_wake: Arc::new(Notify::new()),
         schedules_wake: Arc::new(Notify::new()),
+        notices_wake: Arc::new(Notify::new()),
     };
     registry.tick().await;
 
@@ -132,6 +133,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let stop = CancellationToken::new();
     let background = Background::new(stop.clone());
     ticks::start(&parts, &background, &config);
+    notices::start(&parts, outbound.clone(), &background);
     let credentials = credentials::open(
         CredentialsParts {
             store: store.clone(),
@@ -164,14 +166,15 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     executor::start(&executor, &parts.jobs_wake, &background)
         .await
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
-    let calls = open_calls(&parts, &config, &executor, &background);
+    let calls = open_calls(&parts, &config, &executor, (&background, &public));
     let subscriptions = sync::subscriptions(&parts, &engine, &credentials, &public);
+    let beside = (Arc::clone(&calls), subscriptions);
     let router = router(
         &parts,
         &config,
         &runner,
         (&executor, &credentials),
-        subscriptions,
+        beside,
         &public,
     )
     .merge(calls::router(calls));
@@ -283,7 +286,7 @@ fn open_calls(
     parts: &Parts,
     config: &Config,
     executor: &Executor,
-    background: &Background,
+    (background, public): (&Background, &str),
 ) -> Arc<Calls> {
     let uploads = Uploads::new(
         config.server.data.join("uploads"),
@@ -303,6 +306,8 @@ fn open_calls(
         wait_max: config.webhooks.wait_max,
         include_headers: config.webhooks.include_headers.clone(),
         in_flight_max: config.limits.webhooks_in_flight as usize,
+        registry: parts.registry.clone(),
+        public_url: public.to_owned(),
     }))
 }
 
@@ -311,7 +316,7 @@ fn router(
     config: &Config,
     runner: &Runner,
     (executor, credentials): (&Executor, &Credentials),
-    subscriptions: Subscriptions,
+    (calls, subscriptions): (Arc<Calls>, Subscriptions),
     public: &str,
 ) -> axum::Router {
     let ingress = Arc::new(Ingress::new(ingress::Parts {
@@ -330,6 +335,7 @@ fn router(
         Arc::clone(&parts.sync_wake),
         Arc::clone(&parts.schedules_wake),
     );
+    let notices_wake = Arc::clone(&parts.notices_wake);
     let running = executor.clone();
     let state = ApiState::new(ApiStateParts {
         store: parts.store.clone(),
@@ -352,6 +358,8 @@ fn router(
             match change {
                 Changed::Objects(_) => {
                     changed.forget_opened();
+                    calls.forget_routes();
+                    notices_wake.notify_one();
                     sync_wake.notify_one();
                     schedules_wake.notify_one();
                 }

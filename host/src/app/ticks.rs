@@ -36,6 +36,7 @@ pub(super) struct Parts {
     pub(super) sync_wake: Arc<Notify>,
     pub(super) jobs_wake: Arc<Notify>,
     pub(super) schedules_wake: Arc<Notify>,
+    pub(super) notices_wake: Arc<Notify>,
 }
 
 /// Starts all of it but the running of jobs.

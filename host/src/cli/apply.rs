@@ -11,13 +11,14 @@ use super::table::{Cell, Table, one_line};
 use crate::documents::Mistake;
 use crate::outbound::api_client::ApiError;
 
-const KINDS: [(&str, &str); 6] = [
+const KINDS: [(&str, &str); 7] = [
     ("integration", "integrations"),
     ("credential", "credentials"),
     ("runnable", "runnables"),
     ("subscription", "subscriptions"),
     ("trigger", "triggers"),
     ("schedule", "schedules"),
+    ("route", "routes"),
 ];
 
 /// So long services are given to answer, so that what is printed is how things are.

@@ -55,6 +55,8 @@ pub enum ClientCommand {
     Triggers(ListArgs),
     /// Shows schedules and when they run next, pauses and deletes them.
     Schedules(SchedulesArgs),
+    /// Shows routes: addresses of a workspace's own.
+    Routes(ListArgs),
     /// Shows providers, enables and disables them.
     Provider(ProviderArgs),
     /// Makes, shows and revokes API tokens.
@@ -451,6 +453,34 @@ pub enum WorkspaceCommand {
     List,
     /// Makes a workspace.
     Create { name: String },
+    /// Names who is told, signed, of every change in the workspace; shows it, or ends it.
+    Webhook(WebhookArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct WebhookArgs {
+    #[command(subcommand)]
+    pub command: WebhookCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WebhookCommand {
+    /// Shows who is told, and whether it takes what it is told.
+    Show,
+    /// Names who is told. A secret that is made here is printed, this once.
+    Set {
+        /// http or https.
+        #[arg(value_name = "URL")]
+        target: String,
+        /// What notices are signed with: `${NAME}` or `file:PATH` of a `whsec_…`.
+        #[arg(long, value_name = "REFERENCE")]
+        secret: Option<String>,
+        /// A range of addresses to open: 10.0.0.0/8; repeatable.
+        #[arg(long, value_name = "CIDR")]
+        allow: Vec<String>,
+    },
+    /// Tells nobody any more.
+    Remove,
 }
 
 #[derive(Debug, Args)]
@@ -510,11 +540,14 @@ mod tests {
             "subscriptions options a --parameter repository --search x",
             "subscriptions options --provider acme --credential ci --parameter repository --with owner=o",
             "subscriptions orphans acme --credential ci --delete",
+            "routes --limit 5",
             "provider inspect lib.so",
             "provider enable acme",
             "token create ci --scope apply --scope read --expires-in 90d",
             "token create --for f/ops/deploy --expires-in 90d",
             "workspace create other",
+            "workspace webhook set https://example.org/h --secret file:s --allow 10.0.0.0/8",
+            "workspace webhook show --json",
             "key rotate",
             "check --plugins p --json",
             "config",

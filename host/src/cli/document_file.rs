@@ -2,7 +2,8 @@
 //! shown as `file:line:column`.
 //!
 //! References (`${NAME}`, `file:PATH`) are followed here, by who applies, and only where a secret
-//! belongs: the fields under `manual`, `values` and `client`, a runnable's `secret`, `secret_headers` and `secret_env`.
+//! belongs: the fields under `manual`, `values` and `client`, a runnable's `secret`, `secret_headers`
+//! and `secret_env`, the secrets of a route's `auth`.
 //! `file:` paths start at the document's folder.
 
 use std::io::Read as _;
@@ -153,6 +154,9 @@ fn is_secret_place(path: &[String]) -> bool {
         ["subscriptions", "*", "manual", _]
             | ["credentials", "*", "values", _]
             | ["integrations", "*", "client", "client_id" | "client_secret"]
+            | ["routes", "*", "auth", "secret" | "previous_secret"]
+            | ["routes", "*", "auth", "secrets" | "manual", _]
+            | ["routes", "*", "auth", "basic", "password"]
             | ["runnables", "*", "http", "secret"]
             | ["runnables", "*", "http", "secret", "*"]
             | ["runnables", "*", "http", "secret_headers", _]

@@ -1,14 +1,17 @@
 //! `triggerd token`, `workspace` and `key`: what concerns the instance and who may use it.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::arguments::{
-    KeyArgs, KeyCommand, TokenArgs, TokenCommand, WorkspaceArgs, WorkspaceCommand,
+    KeyArgs, KeyCommand, TokenArgs, TokenCommand, WebhookCommand, WorkspaceArgs, WorkspaceCommand,
 };
 use super::connection::Connection;
-use super::failure::CliError;
+use super::failure::{CliError, Failure};
 use super::output::{counted, faint, items, local_time, print_json, print_line, text};
 use super::table::{Cell, Table};
+use crate::reference;
 
 /// Makes, lists or revokes tokens.
 pub async fn run_token(args: TokenArgs) -> Result<(), CliError> {
@@ -112,6 +115,9 @@ pub async fn run_workspace(args: WorkspaceArgs) -> Result<(), CliError> {
             let created = connection.client.post(&path, &[], Some(&wish)).await?;
             print_done(json, &created, &format!("the workspace {name} is there"));
         }
+        WorkspaceCommand::Webhook(webhook) => {
+            return run_webhook(webhook.command, &connection, json).await;
+        }
         WorkspaceCommand::List => {
             let found = connection.client.get(&path, &[]).await?;
             if json {
@@ -130,6 +136,59 @@ pub async fn run_workspace(args: WorkspaceArgs) -> Result<(), CliError> {
         }
     }
     Ok(())
+}
+
+async fn run_webhook(
+    command: WebhookCommand,
+    connection: &Connection,
+    json: bool,
+) -> Result<(), CliError> {
+    let path = connection.path(&["webhook"]);
+    match command {
+        WebhookCommand::Show => {
+            let found = connection.client.get(&path, &[]).await?;
+            let health = match found["failure"].as_str() {
+                Some(failure) => format!("the last change was not taken: {failure}"),
+                None => format!("last taken: {}", or_never(&local_time(&found, "told_at"))),
+            };
+            let waiting = found["waiting"].as_u64().unwrap_or(0);
+            let sentence = format!("{}\n{health}\nwaiting: {waiting}", text(&found, "url"));
+            print_done(json, &found, &sentence);
+        }
+        WebhookCommand::Set {
+            target,
+            secret,
+            allow,
+        } => {
+            let mut wish = json!({ "url": target, "allow": allow });
+            if let Some(named) = secret {
+                let variable = |name: &str| std::env::var(name).ok();
+                let resolved = reference::resolve(&named, Path::new("."), &variable);
+                let resolved =
+                    resolved.map_err(|error| CliError::Said(Failure::of(&error).message))?;
+                wish["secret"] = resolved.into();
+            }
+            let set = connection.client.put(&path, &wish).await?;
+            let sentence = match set["secret"].as_str() {
+                Some(secret) => format!("{target} is told; the secret, shown once: {secret}"),
+                None => format!("{target} is told"),
+            };
+            print_done(json, &set, &sentence);
+        }
+        WebhookCommand::Remove => {
+            connection.client.delete(&path).await?;
+            let removed = json!({ "removed": true });
+            print_done(json, &removed, "nobody is told any more");
+        }
+    }
+    Ok(())
+}
+
+fn or_never(time: &str) -> &str {
+    match time {
+        "" => "never",
+        time => time,
+    }
 }
 
 /// Rotates the keys that seal secrets.

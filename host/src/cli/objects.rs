@@ -1,4 +1,4 @@
-//! `triggerd runnables` and `triggers`.
+//! `triggerd runnables`, `triggers` and `routes`.
 
 use serde_json::Value;
 
@@ -66,6 +66,31 @@ pub async fn list_triggers(args: ListArgs) -> Result<(), CliError> {
             } else {
                 one["parameters"].to_string()
             }),
+        ]
+    })
+    .await
+}
+
+/// Routes: who may call what, and where.
+pub async fn list_routes(args: ListArgs) -> Result<(), CliError> {
+    let head = [
+        "NAME", "STATE", "METHODS", "URL", "AUTH", "MODE", "RUNNABLE",
+    ];
+    list(args, "routes", &head, |one| {
+        let methods = one["methods"].as_array().into_iter().flatten();
+        let methods: Vec<&str> = methods.filter_map(Value::as_str).collect();
+        vec![
+            Cell::plain(text(one, "name")),
+            Cell::state(if one["enabled"] == true {
+                "enabled"
+            } else {
+                "disabled"
+            }),
+            Cell::plain(methods.join(" ")),
+            Cell::plain(text(one, "url")),
+            Cell::plain(text(one, "auth")),
+            Cell::plain(text(one, "mode")),
+            Cell::plain(text(one, "runnable")),
         ]
     })
     .await

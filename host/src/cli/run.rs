@@ -35,6 +35,7 @@ async fn dispatch(command: ClientCommand) -> Result<(), CliError> {
         ClientCommand::Runnables(args) => objects::list_runnables(args).await,
         ClientCommand::Triggers(args) => objects::list_triggers(args).await,
         ClientCommand::Schedules(args) => schedules::run(args).await,
+        ClientCommand::Routes(args) => objects::list_routes(args).await,
         ClientCommand::Provider(args) => match &args.command {
             ProviderCommand::Inspect { file } => inspect::run(file, args.client.json),
             _ => providers::run(args).await,

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::accounts::{CredentialEntry, IntegrationEntry, read_credential, read_integration};
 use super::fields::Fields;
 use super::mistake::Mistake;
+use super::route::{self, RouteEntry};
 use super::schedules::{self, ScheduleEntry};
 use super::subscription::SubscriptionEntry;
 use super::{runnable, subscription, words};
@@ -27,6 +28,7 @@ pub struct Document {
     pub subscriptions: Vec<SubscriptionEntry>,
     pub triggers: Vec<TriggerEntry>,
     pub schedules: Vec<ScheduleEntry>,
+    pub routes: Vec<RouteEntry>,
 }
 
 /// Of which accounts a document speaks.
@@ -131,6 +133,11 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
             .schedules
             .extend(schedules::read(value, pointer, mistakes));
     }
+    for (value, pointer) in items(&mut fields, "routes", mistakes) {
+        document
+            .routes
+            .extend(route::read(value, pointer, mistakes));
+    }
     fields.finish(mistakes);
     let integrations = document
         .integrations
@@ -162,6 +169,11 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
         .iter()
         .map(|entry| (&entry.name, &entry.pointer));
     refuse_doubles("name", schedules, mistakes);
+    let routes = document
+        .routes
+        .iter()
+        .map(|entry| (&entry.name, &entry.pointer));
+    refuse_doubles("name", routes, mistakes);
     Some(document)
 }
 

@@ -10,7 +10,8 @@ use super::mistake::Mistake;
 use super::plan::{Action, LaterDeletion, ObjectKind, Plan, PlannedObject};
 use crate::id::{CredentialId, IntegrationId, RunnableId, SubscriptionId};
 use crate::model::{
-    Change, Credential, CredentialKind, Integration, Runnable, Schedule, Subscription, Trigger,
+    Change, Credential, CredentialKind, Integration, Route, Runnable, Schedule, Subscription,
+    Trigger,
 };
 
 /// Everything of the workspace, by name.
@@ -22,6 +23,7 @@ pub(super) struct Stored {
     pub subscriptions: HashMap<String, Subscription>,
     pub triggers: HashMap<String, Trigger>,
     pub schedules: HashMap<String, Schedule>,
+    pub routes: HashMap<String, Route>,
 }
 
 /// A plan that is being made.
@@ -172,13 +174,18 @@ impl<'a> Draft<'a> {
         let known = self.stored.subscriptions.keys().filter(|_| !self.prune);
         let named = self.document.subscriptions.iter().map(|one| &one.name);
         let allowed = sorted(known.chain(named));
-        let pointer = &entry.pointer;
+        let pointer = format!("{}/subscription", entry.pointer);
         self.miss(pointer, "subscription", &entry.subscription, allowed);
         None
     }
 
     /// The runnable that an entry names: of the document, or one that stays stored.
     pub fn find_runnable(&mut self, pointer: &str, path: &str) -> Option<RunnableId> {
+        self.runnable_named(path, format!("{pointer}/runnable"))
+    }
+
+    /// The same named at `pointer`.
+    pub fn runnable_named(&mut self, path: &str, pointer: String) -> Option<RunnableId> {
         if let Some(found) = self.runnable_ids.get(path) {
             return Some(found.clone());
         }
@@ -193,14 +200,13 @@ impl<'a> Draft<'a> {
         None
     }
 
-    fn miss(&mut self, pointer: &str, kind: &str, name: &str, allowed: Vec<String>) {
+    fn miss(&mut self, pointer: String, kind: &str, name: &str, allowed: Vec<String>) {
         let place = if self.prune {
             "in the document"
         } else {
             "in the document or stored"
         };
         let message = format!("there is no {kind} `{name}` {place}");
-        let pointer = format!("{pointer}/{kind}");
         self.mistakes
             .push(Mistake::value(pointer, message).allowing(allowed));
     }
@@ -223,7 +229,8 @@ impl<'a> Draft<'a> {
         found.map_or(Value::Null, |one| one.path.as_str().into())
     }
 
-    /// Adds the deletions: triggers and schedules before everything, so that what they use is free; runnables and
+    /// Adds the deletions: triggers, schedules and routes before everything, so that what
+    /// they use is free; runnables and
     /// subscriptions at the end, when no trigger uses them any more.
     pub fn pruned(mut self) -> Plan {
         let named: HashSet<&String> = self.document.triggers.iter().map(|one| &one.name).collect();
@@ -243,6 +250,13 @@ impl<'a> Draft<'a> {
             .map(|one| deleted(ObjectKind::Trigger, &one.name, one.id.to_string()))
             .collect();
         self.prune_schedules(&mut changes, &mut objects);
+        let named: HashSet<&String> = self.document.routes.iter().map(|one| &one.name).collect();
+        for (name, route) in ordered(&self.stored.routes) {
+            if !named.contains(name) {
+                changes.push(Change::DeleteRoute(route.id.clone()));
+                objects.push(deleted(ObjectKind::Route, name, route.id.to_string()));
+            }
+        }
         changes.append(&mut self.plan.changes);
         for (path, runnable) in ordered(&self.stored.runnables) {
             if !self.runnable_ids.contains_key(path) {

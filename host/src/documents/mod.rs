@@ -13,8 +13,9 @@
 //! - [`flow`]: a flow; [`handlers`]: who is told of jobs that are given up.
 //! - [`catalog`]: what is asked of the providers.
 //! - [`schedules`]: schedules, from their words to what is wanted.
-//! - [`plan`], [`plan_integrations`], [`plan_accounts`], [`plan_subscriptions`], [`difference`]:
-//!   from what is stored to what is wanted.
+//! - [`route`], [`route_auth`]: what a route may say, and who may call it.
+//! - [`plan`], [`plan_integrations`], [`plan_accounts`], [`plan_subscriptions`], [`plan_routes`],
+//!   [`difference`]: from what is stored to what is wanted.
 //!
 //! Promised: a document with a mistake changes nothing, all its mistakes are told at once, the same
 //! document again changes nothing, and no secret is ever part of a difference.
@@ -32,7 +33,10 @@ mod parameters;
 pub mod plan;
 mod plan_accounts;
 mod plan_integrations;
+mod plan_routes;
 mod plan_subscriptions;
+mod route;
+mod route_auth;
 mod runnable;
 mod schedules;
 mod subscription;
@@ -49,4 +53,4 @@ pub use mistake::Mistake;
 pub use plan::{LaterDeletion, Plan, PlanError, PlannedObject, Planner};
 pub use schedules::ScheduleEntry;
 pub use subscription::{ManagedFields, SubscriptionEntry};
-pub use words::name as workspace_name_form;
+pub use words::{name as workspace_name_form, network, signing_secret, target};

@@ -26,6 +26,7 @@ pub enum ObjectKind {
     Subscription,
     Trigger,
     Schedule,
+    Route,
 }
 
 /// What becomes of an object.
@@ -109,6 +110,7 @@ impl Planner<'_> {
         for entry in &document.triggers {
             self.plan_trigger(entry, &mut draft).await;
         }
+        self.plan_routes(&mut draft).await?;
         for entry in &document.schedules {
             self.plan_schedule(entry, &mut draft);
         }
@@ -149,6 +151,15 @@ impl Planner<'_> {
             let found = self.store.list_triggers(workspace, &filter, &page).await?;
             stored
                 .triggers
+                .extend(found.items.into_iter().map(|one| (one.name.clone(), one)));
+            let Some(next) = found.next else { break };
+            page.cursor = Some(next);
+        }
+        page.cursor = None;
+        loop {
+            let found = self.store.list_routes(workspace, &page).await?;
+            stored
+                .routes
                 .extend(found.items.into_iter().map(|one| (one.name.clone(), one)));
             let Some(next) = found.next else { break };
             page.cursor = Some(next);

@@ -114,21 +114,33 @@ pub async fn pass_by(
     limit: usize,
     within: Duration,
 ) -> Result<Bytes, BodyError> {
+    let mut beginning = BytesMut::new();
+    pass_through(body, announced, (limit, within), |piece| {
+        let left = FIRST_CAPACITY.saturating_sub(beginning.len());
+        beginning.extend_from_slice(&piece[..left.min(piece.len())]);
+    })
+    .await?;
+    Ok(beginning.freeze())
+}
+
+/// Shows a body piece by piece and keeps nothing of it.
+pub async fn pass_through(
+    body: Body,
+    announced: Option<u64>,
+    (limit, within): (usize, Duration),
+    mut see: impl FnMut(&[u8]),
+) -> Result<(), BodyError> {
     check_announced(announced, limit)?;
     let whole = async {
         let mut stream = body.into_data_stream();
-        let mut beginning = BytesMut::new();
         let mut size = 0;
         while let Some(piece) = stream.next().await {
             let piece = piece.map_err(|_| BodyError::Broken)?;
             size += piece.len();
             check_size(size, limit)?;
-            let wanted = FIRST_CAPACITY
-                .saturating_sub(beginning.len())
-                .min(piece.len());
-            beginning.extend_from_slice(&piece[..wanted]);
+            see(&piece);
         }
-        Ok(beginning.freeze())
+        Ok(())
     };
     match tokio::time::timeout(within, whole).await {
         Ok(passed) => passed,

@@ -43,7 +43,9 @@ pub struct CalledVersion {
 /// A call with everything that is committed with it.
 #[derive(Clone, Debug)]
 pub struct NewCall {
-    pub request: CallRequest,
+    pub workspace_id: WorkspaceId,
+    /// None: the jobs belong to a request that has its row by another call.
+    pub request: Option<CallRequest>,
     pub key: Option<CallKey>,
     /// All or none are made. None at all: the request is refused, and only logged.
     pub jobs: Vec<CallJob>,

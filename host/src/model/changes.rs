@@ -7,11 +7,12 @@ use super::flows::HandlerChange;
 use super::objects::{
     NewRunnable, NewSubscription, NewTrigger, RunnableUpdate, SubscriptionUpdate, TriggerUpdate,
 };
+use super::routes::{NewRoute, RouteUpdate};
 use super::schedules::{NewSchedule, NextTime, ScheduleUpdate};
 use super::words::{RunnableState, SubscriptionState};
 use crate::clock::Millis;
 use crate::id::{
-    AuditId, CredentialId, IntegrationId, RunnableId, ScheduleId, SubscriptionId, TokenId,
+    AuditId, CredentialId, IntegrationId, RouteId, RunnableId, ScheduleId, SubscriptionId, TokenId,
     TriggerId, WorkspaceId,
 };
 
@@ -56,7 +57,8 @@ pub enum Change {
         state: RunnableState,
         reason: Option<String>,
     },
-    /// A conflict while triggers or schedules use it. Its ready jobs are cancelled, its past stays.
+    /// A conflict while triggers, schedules or routes use it. Its ready jobs are cancelled, its past
+    /// stays.
     DeleteRunnable(RunnableId),
     CreateTrigger(NewTrigger),
     UpdateTrigger(TriggerUpdate),
@@ -72,6 +74,10 @@ pub enum Change {
     },
     /// The jobs it made stay.
     DeleteSchedule(ScheduleId),
+    /// A conflict if a request fits another route too.
+    CreateRoute(NewRoute),
+    UpdateRoute(RouteUpdate),
+    DeleteRoute(RouteId),
 }
 
 /// What one change did.

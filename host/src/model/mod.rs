@@ -9,6 +9,10 @@ mod requests;
 mod schedules;
 mod upkeep;
 
+mod notices;
+mod route_pattern;
+mod routes;
+
 mod calls;
 mod events;
 mod flows;
@@ -34,6 +38,7 @@ pub use jobs::{
     Attempt, ClaimedJob, Finished, Job, JobFilter, NewAttempt, NewJob, Next, ReadyRunnable,
     Recovered, Replay,
 };
+pub use notices::{HookOrder, Notice, WorkspaceHook};
 pub use objects::{
     Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Policy, Runnable,
     RunnableUpdate, RunnableVersion, SecretsUpdate, Subscription, SubscriptionUpdate, Terms, Token,
@@ -42,6 +47,10 @@ pub use objects::{
 pub use page::{Page, PageQuery};
 pub use registrations::{NewRegistration, Registration, RegistrationAnswer, RegistrationChange};
 pub use requests::{Append, Appended, Delivery, NewRequest, Queue, Request, RequestFilter};
+pub use route_pattern::{RoutePattern, RoutePatternError, decoded_segments};
+pub use routes::{
+    NewRoute, Route, RouteAnswer, RouteAuth, RouteContent, RouteMode, RouteSpec, RouteUpdate,
+};
 pub use schedules::{
     DueSchedule, Firing, NewSchedule, NextTime, Run, Schedule, ScheduleUpdate, Skipped,
 };

@@ -91,6 +91,11 @@ impl ApiClient {
         self.call(Method::POST, path, query, body).await
     }
 
+    /// Puts something in its place.
+    pub async fn put(&self, path: &[&str], body: &Value) -> Result<Value, ApiError> {
+        self.call(Method::PUT, path, &[], Some(body)).await
+    }
+
     /// Takes away.
     pub async fn delete(&self, path: &[&str]) -> Result<Value, ApiError> {
         self.delete_with(path, &[]).await

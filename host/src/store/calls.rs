@@ -15,7 +15,7 @@ use super::sql::{FromRow, Row, Statement};
 use super::writer::{Write, Written};
 use super::{Store, StoreError};
 use crate::clock::Millis;
-use crate::id::{JobId, RequestId, TokenId};
+use crate::id::{JobId, RequestId, TokenId, WorkspaceId};
 use crate::model::{
     CallJob, CallKey, CallLease, CallRequest, Called, JobState, NewCall, NewJob, RequestOutcome,
 };
@@ -72,7 +72,8 @@ impl Store {
 
 /// A call with its bytes as they are stored.
 pub(super) struct PackedCall {
-    request: CallRequest,
+    workspace_id: WorkspaceId,
+    request: Option<CallRequest>,
     key: Option<CallKey>,
     /// Their ids, separated by spaces.
     ids: String,
@@ -109,6 +110,7 @@ impl PackedCall {
         let ids: Vec<&str> = jobs.iter().map(|job| job.job.id.as_str()).collect();
         PackedCall {
             ids: ids.join(" "),
+            workspace_id: call.workspace_id,
             request: call.request,
             key: call.key,
             jobs,
@@ -118,13 +120,14 @@ impl PackedCall {
 
     pub(super) fn size(&self) -> usize {
         let arguments: usize = self.jobs.iter().map(|job| job.arguments.len() + 512).sum();
-        arguments + self.request.headers.len() + self.request.query.len()
+        let request = self.request.as_ref();
+        arguments + request.map_or(0, |row| row.headers.len() + row.query.len())
     }
 
     fn key(&self) -> Option<Key<'_>> {
         let key = self.key.as_ref()?;
         Some((
-            self.request.workspace_id.as_str(),
+            self.workspace_id.as_str(),
             &key.key,
             key.runnable_id.as_str(),
         ))
@@ -281,13 +284,16 @@ async fn insert_requests(
     backend: Backend,
     rows: &[(&PackedCall, &Called)],
 ) -> Result<(), StoreError> {
-    for chunk in chunks(rows) {
+    let rows: Vec<(&PackedCall, &CallRequest, &Called)> = rows
+        .iter()
+        .filter_map(|(call, called)| Some((*call, call.request.as_ref()?, *called)))
+        .collect();
+    for chunk in chunks(&rows) {
         let mut insert = Statement::composed(
             "insert the requests of calls",
             INSERT_REQUESTS.text(backend, chunk.len()),
         );
-        for (call, called) in chunk {
-            let request = &call.request;
+        for (call, request, called) in chunk {
             let (outcome, job) = match called {
                 Called::Made => (request.outcome, call.jobs.first().map(|job| &job.job.id)),
                 Called::Again { jobs } => (RequestOutcome::Duplicate, jobs.first()),

@@ -6,7 +6,7 @@ use sqlx::AnyConnection;
 use super::connection::Connection;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
-use super::{Store, StoreError};
+use super::{Store, StoreError, notices};
 use crate::clock::Millis;
 use crate::id::{AuditId, WorkspaceId};
 use crate::model::{Actor, AuditEntry, Change, Changed, ChangedKind, Page, PageQuery};
@@ -75,6 +75,9 @@ pub(super) struct Edit<'a> {
 
 impl Edit<'_> {
     async fn make(&mut self, change: &Change) -> Result<Changed, StoreError> {
+        let described = Described::of(change);
+        // Afterwards it may be gone.
+        let name = notices::name_of(self.connection, &described.object).await?;
         let kind = match change {
             Change::CreateIntegration(new) => self.create_integration(new).await,
             Change::UpdateIntegration(update) => self.update_integration(update).await,
@@ -108,8 +111,10 @@ impl Edit<'_> {
                 self.switch_schedule(id, *paused, *next).await
             }
             Change::DeleteSchedule(id) => self.delete_schedule(id).await,
+            Change::CreateRoute(new) => self.create_route(new).await,
+            Change::UpdateRoute(update) => self.update_route(update).await,
+            Change::DeleteRoute(id) => self.delete_route(id).await,
         }?;
-        let described = Described::of(change);
         if kind != ChangedKind::Unchanged {
             let entry = AuditEntry {
                 id: AuditId::generate(self.now),
@@ -121,6 +126,7 @@ impl Edit<'_> {
                 at: self.now,
             };
             insert_entry(self.connection, &entry).await?;
+            notices::note(self.connection, &entry, name).await?;
         }
         Ok(Changed {
             id: described.object,
@@ -277,6 +283,17 @@ impl Described {
                 ("schedule.switch", id.as_str(), json!({"paused": paused}))
             }
             Change::DeleteSchedule(id) => ("schedule.delete", id.as_str(), json!({})),
+            Change::CreateRoute(new) => (
+                "route.create",
+                new.id.as_str(),
+                json!({"name": new.name, "path": new.content.path.as_str()}),
+            ),
+            Change::UpdateRoute(update) => (
+                "route.update",
+                update.id.as_str(),
+                json!({"path": update.content.path.as_str()}),
+            ),
+            Change::DeleteRoute(id) => ("route.delete", id.as_str(), json!({})),
         };
         Described {
             action,

@@ -154,14 +154,26 @@ pub(super) fn connect_place(id: &str) -> String {
     format!("oauth_states:{id}:verifier")
 }
 
+/// Where a route's secrets stand.
+pub(super) fn route_place(id: &str) -> String {
+    format!("routes:{id}:secrets")
+}
+
+/// Where the secret of a workspace's webhook stands.
+pub(super) fn hook_place(id: &str) -> String {
+    format!("workspace_hooks:{id}:secret")
+}
+
 /// Every table with a sealed column.
-const SEALED: [&SealedTable; 6] = [
+const SEALED: [&SealedTable; 8] = [
     &SUBSCRIPTIONS,
     &REGISTRATIONS,
     &VERSIONS,
     &INTEGRATIONS,
     &CREDENTIALS,
     &CONNECTS,
+    &ROUTES,
+    &HOOKS,
 ];
 
 struct SealedTable {
@@ -205,6 +217,18 @@ const CONNECTS: SealedTable = SealedTable {
     select: "select id, verifier as secrets from oauth_states where verifier is not null and id > $1 order by id limit 100",
     update: "update oauth_states set verifier = $1 where id = $2 and verifier = $3",
     place: connect_place,
+};
+
+const ROUTES: SealedTable = SealedTable {
+    select: "select id, secrets from routes where secrets is not null and id > $1 order by id limit 100",
+    update: "update routes set secrets = $1 where id = $2 and secrets = $3",
+    place: route_place,
+};
+
+const HOOKS: SealedTable = SealedTable {
+    select: "select workspace_id as id, secret as secrets from workspace_hooks where workspace_id > $1 order by workspace_id limit 100",
+    update: "update workspace_hooks set secret = $1 where workspace_id = $2 and secret = $3",
+    place: hook_place,
 };
 
 struct SealedRow {

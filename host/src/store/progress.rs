@@ -13,7 +13,7 @@ use super::subscriptions::{json, remove_subscription};
 use super::timers::PackedTimer;
 use super::upkeep::wake;
 use super::writer::{Write, Written};
-use super::{Store, StoreError, subscription_state, timers};
+use super::{Store, StoreError, notices, subscription_state, timers};
 use crate::clock::Millis;
 use crate::id::{AuditId, RequestId, SubscriptionId, WorkspaceId};
 use crate::model::{AuditEntry, End, NewTimer, Progress, Progressed, PulledBatch, SyncAction};
@@ -221,6 +221,8 @@ async fn write(
             at: now,
         };
         insert_entry(connection, &entry).await?;
+        let name = notices::name_of(connection, &entry.object).await?;
+        notices::note(connection, &entry, name).await?;
     }
     if progress.end == End::Remove {
         remove_subscription(connection, id).await?;

@@ -312,6 +312,16 @@ impl Edit<'_> {
         .all(self.connection)
         .await?;
         self.check_unused_by("runnable", &path, "schedules", &schedules)?;
+        let routes: Vec<Text> = Statement::new(
+            "find the routes of a runnable",
+            "select name as text from routes where runnable_id = $1 or preprocessor_id = $2 \
+             order by name limit 5",
+        )
+        .bind(id)
+        .bind(id)
+        .all(self.connection)
+        .await?;
+        self.check_unused_by("runnable", &path, "routes", &routes)?;
         Statement::new(
             "delete a runnable",
             "update runnables set deleted_at = $1, updated_at = $2 where id = $3",

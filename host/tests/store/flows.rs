@@ -513,7 +513,8 @@ async fn a_wiped_flow_leaves_nothing_of_its_steps(fixture: Fixture) {
     let new = fixture.new_job(&flow, b"{}");
     let id = new.id.clone();
     let call = NewCall {
-        request: CallRequest {
+        workspace_id: fixture.workspace.clone(),
+        request: Some(CallRequest {
             id: RequestId::generate(fixture.now()),
             workspace_id: fixture.workspace.clone(),
             runnable_id: Some(flow.id.clone()),
@@ -526,7 +527,7 @@ async fn a_wiped_flow_leaves_nothing_of_its_steps(fixture: Fixture) {
             outcome: RequestOutcome::Accepted,
             status: 200,
             reason: None,
-        },
+        }),
         key: None,
         jobs: vec![CallJob {
             job: new,

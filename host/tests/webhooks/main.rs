@@ -5,8 +5,14 @@ mod harness;
 #[path = "../harness/postgres.rs"]
 mod postgres_harness;
 
+#[path = "../runnables/target.rs"]
+#[allow(dead_code, reason = "its other answers are for other tests")]
+mod target;
+
 mod bad_input;
 mod conformance;
+mod hooks;
+mod routes;
 mod sentences;
 mod stories;
 
@@ -39,10 +45,10 @@ async fn host_with(variables: &[(&str, &str)]) -> Host {
     .await;
     host.script("echo.sh", "cat");
     host.script("fail.sh", "cat; echo 'no disk, CANARY-41' >&2; exit 3");
-    // Ends when the test writes `go` beside it.
+    // Ends when the test writes `go` beside it, or when the test is over and its folder gone.
     host.script(
         "wait.sh",
-        "until [ -e go ]; do sleep 0.05; done; echo '\"went\"'",
+        "until [ -e go ]; do [ -e wait.sh ] || exit 1; sleep 0.05; done; echo '\"went\"'",
     );
     // Prints the first file that came with it.
     host.script(

@@ -21,11 +21,14 @@ mod section;
 mod text;
 pub(crate) mod yaml;
 
+pub(crate) use finding::Findings;
 pub use finding::{DeclarationError, Finding, Place};
 pub use load::Loaded;
 pub use model::{
     Choice, Constructor, Declaration, EventDeclaration, Field, FieldKind, Identity, OauthSchema,
 };
+pub(crate) use native::read_provider_rules;
+pub(crate) use section::Section;
 pub use text::{DEFAULT_LANGUAGE, Text};
 
 pub use crate::rules::Declared;

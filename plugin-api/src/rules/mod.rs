@@ -141,6 +141,7 @@ pub mod parameters;
 pub mod pointer;
 pub mod scalar;
 mod sign;
+mod single;
 pub mod source;
 mod subscription;
 pub mod template;
@@ -151,4 +152,5 @@ pub mod vocabulary;
 
 pub use declared::Declared;
 pub use keys::PreparedSubscription;
+pub use single::{RuleMistake, SingleRules};
 pub use trigger::PreparedTrigger;

@@ -14,11 +14,13 @@ const RESERVED: &str = "WEBHOOK__";
 pub(super) const METADATA: &str = "WEBHOOK__METADATA__";
 /// The folder of the files that came with the call.
 pub(super) const FILES: &str = "WEBHOOK__FILES__";
+/// What a preprocessor is told of the request.
+pub(super) const REQUEST: &str = "WEBHOOK__REQUEST__";
 /// Where a value stands that is no object.
 const BODY: &str = "body";
 
 /// Name and value, in the order in which they came.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Arguments {
     values: IndexMap<String, Box<RawValue>>,
     /// What was sent stands under `body` already, or is no object.
@@ -29,6 +31,10 @@ impl Arguments {
     /// Of JSON: an object is the arguments, anything else is the argument `body`. Nothing at all is
     /// no arguments. `field` names where the text stood.
     pub(super) fn of_json(json: &[u8], field: &str) -> Result<Arguments, Refusal> {
+        Arguments::of_json_unchecked(json, field)?.checked()
+    }
+
+    fn of_json_unchecked(json: &[u8], field: &str) -> Result<Arguments, Refusal> {
         let json = json.trim_ascii();
         if json.is_empty() {
             return Ok(Arguments::default());
@@ -42,17 +48,45 @@ impl Arguments {
         if json.first() == Some(&b'{') {
             let map: IndexMap<String, Box<RawValue>> =
                 serde_json::from_slice(json).map_err(unreadable)?;
-            let arguments = Arguments {
+            return Ok(Arguments {
                 values: map,
                 is_wrapped: false,
-            };
-            return arguments.checked();
+            });
         }
         let value: Box<RawValue> = serde_json::from_slice(json).map_err(unreadable)?;
         Ok(Arguments {
             values: IndexMap::from_iter([(BODY.to_owned(), value)]),
             is_wrapped: true,
         })
+    }
+
+    /// Of what a runnable made of `given`: of the host's own names it may pass on what it was given,
+    /// and nothing else.
+    pub(super) fn of_result(json: &[u8], given: &Arguments) -> Result<Arguments, Refusal> {
+        let mut read = Arguments::of_json_unchecked(json, "result")?;
+        let value = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).ok();
+        read.values.retain(|name, shaped| {
+            let Some(held) = given
+                .values
+                .get(name)
+                .filter(|_| name.starts_with(RESERVED))
+            else {
+                return true;
+            };
+            name != REQUEST || value(held) != value(shaped)
+        });
+        let own = read
+            .values
+            .iter()
+            .filter(|(name, _)| name.starts_with(RESERVED));
+        for (name, shaped) in own {
+            let held = given.values.get(name).and_then(|held| value(held));
+            if held.is_none() || held != value(shaped) {
+                let detail = format!("names that begin with `{RESERVED}` are the host's own");
+                return Err(Refusal::invalid(format!("/{name}"), detail));
+            }
+        }
+        Ok(read)
     }
 
     /// A text under one name.

@@ -1,69 +1,24 @@
-//! One call, from its head to its committed jobs.
+//! One call, from its head to the arguments that it hands over.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request as HttpRequest, StatusCode};
 use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
 
-use super::arguments::Arguments;
 use super::caller::{Address, Found};
 use super::content::{self, Sent};
+use super::keep::{Asked, Key, Made, Wanted};
 use super::logged;
 use super::options::{self, Options};
 use super::refusal::Refusal;
 use super::routes::{Calls, How};
-use super::uploads::Kept;
-use crate::clock::Millis;
-use crate::id::{JobId, RequestId, TokenId, VersionId, WorkspaceId};
-use crate::ingress::body::{self, Reading};
-use crate::jobs::{Hold, Waiter};
-use crate::model::{
-    CallJob, CallKey, CallRequest, Called, CalledVersion, ClaimedJob, Job, JobCause, JobState,
-    NewCall, NewJob, RequestOutcome, Runnable, RunnableState,
-};
+use crate::id::{RequestId, VersionId};
+use crate::ingress::body::{self, Held, Reading};
+use crate::model::{CallRequest, CalledVersion, NewCall, RequestOutcome, Runnable, RunnableState};
 use crate::runnables::RunPolicy;
 
-/// For so long a key gives the same job.
-const KEY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// A call whose jobs are committed.
-pub(super) struct Made {
-    pub(super) request_id: RequestId,
-    pub(super) workspace_id: WorkspaceId,
-    pub(super) jobs: Vec<JobId>,
-    /// One for each job, if the caller waits.
-    pub(super) waiters: Vec<Waiter>,
-    pub(super) is_batch: bool,
-    /// The key was seen before: the jobs may have ended long ago.
-    pub(super) is_repeated: bool,
-    pub(super) is_wiped: bool,
-    pub(super) options: Asked,
-}
-
-/// What of the query is for the answer.
-pub(super) struct Asked {
-    pub(super) timeout: Option<Duration>,
-    pub(super) error_status: Option<u16>,
-    pub(super) cancel_on_disconnect: bool,
-}
-
-/// What is to be committed.
-struct Order {
-    request: CallRequest,
-    key: Option<CallKey>,
-    token_id: TokenId,
-    runnable: Runnable,
-    version_id: VersionId,
-    policy: RunPolicy,
-    arguments: Vec<Bytes>,
-    jobs: Vec<JobId>,
-    files: Option<Kept>,
-    how: How,
-}
 
 impl Calls {
     /// Reads the call and makes its jobs. A refusal that the caller may know of stands in the log.
@@ -113,24 +68,7 @@ impl Calls {
             version_id,
             ..
         } = found.runnable?;
-        row.runnable_id = Some(runnable.id.clone());
-        let read_policy = self.parts.executor.policy(&version_id).await?;
-        // A version that does not read fails at its attempt, where that is said.
-        let policy = read_policy.unwrap_or(RunPolicy {
-            retry: crate::backoff::RetryPolicy::default(),
-            concurrency: 1,
-            delete_after_use: false,
-        });
-        let is_wiped = how == How::Sync && policy.delete_after_use;
-        if is_wiped {
-            // The log of requests is not to keep what the job does not.
-            (row.query, row.headers) = (String::new(), "[]".to_owned());
-        }
-        if how == How::Sync && runnable.state == RunnableState::Disabled {
-            let reason = runnable.state_reason.as_deref().unwrap_or("by an operator");
-            let detail = format!("the runnable is disabled ({reason}), so its jobs wait");
-            return Err(Refusal::of(StatusCode::CONFLICT, detail).cut_off());
-        }
+        let policy = self.policy_for(how, &runnable, &version_id, row).await?;
         let mut sent_options = Options::parse(incoming.query).map_err(Refusal::cut_off)?;
         let asked = Asked {
             timeout: sent_options.timeout,
@@ -141,13 +79,7 @@ impl Calls {
         let Ok(place) = self.places.try_acquire() else {
             return Err(Refusal::unavailable("too many requests at once").cut_off());
         };
-        let reading = Reading {
-            announced: logged::announced(&incoming.headers),
-            limit: self.parts.body_max,
-            within: self.parts.read_timeout,
-            budget: &self.budget,
-        };
-        let (body, held) = body::read(incoming.body, reading).await?;
+        let (body, held) = self.read_body(&incoming.headers, incoming.body).await?;
         row.body_size = body.len() as u64;
         let read = content::read(Sent {
             is_get: *incoming.method == Method::GET,
@@ -156,165 +88,72 @@ impl Calls {
             options: sent_options,
             always: self.parts.include_headers.clone(),
             is_token_in_header: found.is_token_in_header,
+            fixed: Vec::new(),
         })
         .await?;
-        let now = self.parts.clock.now();
-        let jobs: Vec<JobId> = read
-            .arguments
-            .iter()
-            .map(|_| JobId::generate(now))
-            .collect();
-        let mut arguments = read.arguments;
-        let files = match (jobs.first(), arguments.first_mut(), read.files.is_empty()) {
-            (Some(job), Some(arguments), false) => {
-                Some(self.parts.uploads.put(job, read.files, arguments).await?)
-            }
-            _ => None,
-        };
-        let order = Order {
-            key: key.map(|key| CallKey {
-                key,
-                runnable_id: runnable.id.clone(),
-                expires_at: now.plus(KEY_WINDOW),
-            }),
-            request: row.clone(),
-            token_id: found.caller.token_id,
+        let shaped = self.shape(read).await?;
+        drop((place, held));
+        let wanted = Wanted {
+            how,
             runnable,
             version_id,
             policy,
-            arguments: arguments.into_iter().map(Arguments::into_bytes).collect(),
-            jobs,
-            files,
-            how,
+            token_id: Some(found.caller.token_id),
+            key: key.map(Key::of_a_day),
+            asked,
         };
-        drop((place, held));
-        let mut made = self.make(order, now, &asked).await?;
-        made.is_batch = read.is_batch;
-        made.is_wiped = is_wiped;
-        made.options = asked;
-        Ok(made)
+        self.keep(wanted, shaped, row).await
     }
 
-    /// Commits, and starts or wakes. It goes on if the caller hangs up: what is committed is begun.
-    async fn make(
-        self: &Arc<Self>,
-        order: Order,
-        now: Millis,
-        asked: &Asked,
-    ) -> Result<Made, Refusal> {
-        let ends = self.parts.executor.ends();
-        let mut waiters: Vec<Waiter> = match order.how {
-            How::Sync => order.jobs.iter().map(|job| ends.wait_for(job)).collect(),
-            How::Async => Vec::new(),
-        };
-        let (request_id, workspace_id) =
-            (order.request.id.clone(), order.request.workspace_id.clone());
-        let jobs = order.jobs.clone();
-        // Who hangs up while the commit is under way wants its jobs cancelled after it.
-        let settled = CancellationToken::new();
-        let guard = (order.how == How::Sync && asked.cancel_on_disconnect)
-            .then(|| self.cancel_when_dropped(&workspace_id, &jobs, &settled));
-        let calls = Arc::clone(self);
-        let committing = tokio::spawn(async move {
-            let called = calls.commit(order, now).await;
-            settled.cancel();
-            called
+    /// How jobs of this version are run; a runnable that cannot answer now is refused to those who
+    /// would wait for it. Of what is to leave no trace the row keeps neither query nor headers.
+    pub(super) async fn policy_for(
+        &self,
+        how: How,
+        runnable: &Runnable,
+        version_id: &VersionId,
+        row: &mut CallRequest,
+    ) -> Result<RunPolicy, Refusal> {
+        row.runnable_id = Some(runnable.id.clone());
+        let read_policy = self.parts.executor.policy(version_id).await?;
+        // A version that does not read fails at its attempt, where that is said.
+        let policy = read_policy.unwrap_or(RunPolicy {
+            retry: crate::backoff::RetryPolicy::default(),
+            concurrency: 1,
+            delete_after_use: false,
         });
-        let called = committing.await.unwrap_or_else(|_| {
-            let detail = "the call failed; the server's log says more";
-            Err(Refusal::of(StatusCode::INTERNAL_SERVER_ERROR, detail))
-        });
-        if let Some(guard) = guard {
-            guard.disarm();
+        if how == How::Sync && policy.delete_after_use {
+            // The log of requests is not to keep what the job does not.
+            (row.query, row.headers) = (String::new(), "[]".to_owned());
         }
-        let (jobs, is_repeated) = match called? {
-            Called::Made => (jobs, false),
-            Called::Again { jobs } => {
-                if !waiters.is_empty() {
-                    waiters = jobs.iter().map(|job| ends.wait_for(job)).collect();
-                }
-                (jobs, true)
-            }
-        };
-        Ok(Made {
-            request_id,
-            workspace_id,
-            jobs,
-            waiters,
-            is_batch: false,
-            is_repeated,
-            is_wiped: false,
-            options: Asked {
-                timeout: None,
-                error_status: None,
-                cancel_on_disconnect: false,
-            },
-        })
+        if how == How::Sync && runnable.state == RunnableState::Disabled {
+            let reason = runnable.state_reason.as_deref().unwrap_or("by an operator");
+            let detail = format!("the runnable is disabled ({reason}), so its jobs wait");
+            return Err(Refusal::of(StatusCode::CONFLICT, detail).cut_off());
+        }
+        Ok(policy)
     }
 
-    async fn commit(&self, order: Order, now: Millis) -> Result<Called, Refusal> {
-        // Somebody waits for it: begun in the same commit, if there is a place.
-        let is_alone = order.jobs.len() == 1 && order.runnable.state == RunnableState::Enabled;
-        let hold = (order.how == How::Sync && is_alone)
-            .then(|| self.parts.executor.hold(&order.runnable.id, &order.policy))
-            .flatten();
-        let lease = hold.as_ref().map(Hold::lease);
-        let is_wiped = order.how == How::Sync && order.policy.delete_after_use;
-        let jobs: Vec<CallJob> = order
-            .jobs
-            .iter()
-            .zip(&order.arguments)
-            .map(|(id, arguments)| CallJob {
-                job: NewJob {
-                    id: id.clone(),
-                    workspace_id: order.request.workspace_id.clone(),
-                    cause: JobCause::Webhook,
-                    event_id: None,
-                    trigger_id: None,
-                    runnable_id: order.runnable.id.clone(),
-                    version_id: order.version_id.clone(),
-                    arguments: Some(arguments.clone()),
-                    attempts_max: order.policy.retry.attempts_max,
-                    due_at: now,
-                    created_at: now,
-                },
-                lease: lease.clone(),
-                is_wiped,
-            })
-            .collect();
-        let claimed = hold.map(|hold| (hold, claimed_job(&jobs[0], &order.arguments[0])));
-        let made = jobs.len();
-        let started = std::time::Instant::now();
-        let called = self.parts.store.call(NewCall {
-            request: order.request,
-            key: order.key,
-            jobs,
-            token_id: Some(order.token_id),
-        });
-        let called = called.await?;
-        let metrics = &self.parts.metrics;
-        metrics.commit_latency.observe(started.elapsed());
-        if called == Called::Made {
-            metrics.calls.increment("accepted");
-            metrics.jobs.add(JobCause::Webhook.as_str(), made as u64);
-            if let Some(files) = order.files {
-                files.keep();
-            }
-            match claimed {
-                Some((hold, claimed)) => hold.start(claimed),
-                None => self.parts.jobs_wake.notify_one(),
-            }
-        } else {
-            metrics.calls.increment("duplicate");
-        }
-        Ok(called)
+    /// The whole body, within limit and time.
+    pub(super) async fn read_body(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(Bytes, Held), Refusal> {
+        let reading = Reading {
+            announced: logged::announced(headers),
+            limit: self.parts.body_max,
+            within: self.parts.read_timeout,
+            budget: &self.budget,
+        };
+        Ok(body::read(body, reading).await?)
     }
 
     /// The row is written after the answer, as those of refused requests are.
-    fn log_refused(&self, mut row: CallRequest, refusal: &Refusal) {
+    pub(super) fn log_refused(&self, mut row: CallRequest, refusal: &Refusal) {
         row.outcome = RequestOutcome::Refused;
         row.status = refusal.status.as_u16();
-        row.reason = Some(refusal.detail.clone());
+        row.reason = Some(refusal.reason().to_owned());
         let Ok(permit) = Arc::clone(&self.refused_rows).try_acquire_owned() else {
             return;
         };
@@ -322,7 +161,8 @@ impl Calls {
         tokio::spawn(async move {
             let _permit = permit;
             let call = NewCall {
-                request: row,
+                workspace_id: row.workspace_id.clone(),
+                request: Some(row),
                 key: None,
                 jobs: Vec::new(),
                 token_id: None,
@@ -343,7 +183,10 @@ struct Incoming<'a> {
 }
 
 /// The header, or else `?job_id=`.
-fn key_of(headers: &HeaderMap, options: &mut Options) -> Result<Option<String>, Refusal> {
+pub(super) fn key_of(
+    headers: &HeaderMap,
+    options: &mut Options,
+) -> Result<Option<String>, Refusal> {
     let mut sent = headers.get_all(IDEMPOTENCY_KEY).iter();
     match (sent.next(), sent.next()) {
         (None, _) => Ok(options.key.take()),
@@ -355,36 +198,5 @@ fn key_of(headers: &HeaderMap, options: &mut Options) -> Result<Option<String>, 
             IDEMPOTENCY_KEY,
             "it stands there twice",
         )),
-    }
-}
-
-/// The job as it stands in the store after the commit.
-fn claimed_job(made: &CallJob, arguments: &Bytes) -> ClaimedJob {
-    let job = &made.job;
-    ClaimedJob {
-        job: Job {
-            id: job.id.clone(),
-            workspace_id: job.workspace_id.clone(),
-            cause: job.cause,
-            event_id: None,
-            trigger_id: None,
-            runnable_id: job.runnable_id.clone(),
-            version_id: job.version_id.clone(),
-            state: JobState::Running,
-            attempts_made: 1,
-            attempts_max: job.attempts_max,
-            due_at: job.due_at,
-            lease_owner: made.lease.as_ref().map(|lease| lease.owner.clone()),
-            lease_expires_at: made.lease.as_ref().map(|lease| lease.expires_at),
-            fence: 1,
-            result: None,
-            error: None,
-            origin_job_id: None,
-            step: None,
-            created_at: job.created_at,
-            started_at: Some(job.created_at),
-            finished_at: None,
-        },
-        arguments: arguments.clone(),
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Sent {
     pub(super) always: Vec<String>,
     /// The header that carried the token, which is not handed over.
     pub(super) is_token_in_header: bool,
+    /// Arguments that are there whatever was sent: the parameters of a path.
+    pub(super) fixed: Vec<(String, String)>,
 }
 
 /// What is handed over: for one job, or for each of a batch.
@@ -166,6 +168,7 @@ fn extra(sent: &Sent) -> Result<Vec<(String, String)>, Refusal> {
         }
     }
     extra.extend(sent.options.include_query.iter().cloned());
+    extra.extend(sent.fixed.iter().cloned());
     Ok(extra)
 }
 

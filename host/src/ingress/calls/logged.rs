@@ -9,6 +9,11 @@ pub(super) fn headers(headers: &HeaderMap) -> String {
     record::headers_text(headers, &[])
 }
 
+/// The same without the values of these too.
+pub(super) fn headers_without(headers: &HeaderMap, masked: &[String]) -> String {
+    record::headers_text(headers, masked)
+}
+
 /// The length of the body, as the head says.
 pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
     let length = headers.get(header::CONTENT_LENGTH)?;

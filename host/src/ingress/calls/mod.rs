@@ -11,7 +11,8 @@
 //!    └─► the executor is woken              └─► told of its end: the result   too late: 504
 //! ```
 //!
-//! - [`routes`]: the paths; `caller`: who calls what; `call`: from the head to the commit.
+//! - [`routes`]: the paths; `caller`: who calls what; `call`, `keep`: from the head to
+//!   the arguments, from those to the commit.
 //! - `options`, `content`, `arguments`, `multipart`, `cloudevents`: what is handed over; `uploads`:
 //!   files that came with it.
 //! - `wait`, `reply`: what a synchronous caller hears; `finished`: what one hears who asks later.
@@ -29,8 +30,10 @@ mod call;
 mod caller;
 mod cloudevents;
 mod content;
+mod custom;
 mod finished;
 mod handshake;
+mod keep;
 mod logged;
 mod multipart;
 mod options;

@@ -75,12 +75,18 @@ pub(super) fn token_of(query: &str) -> Result<Option<String>, Refusal> {
 /// The query as it may be logged: without the token, and without the arguments, which are kept where
 /// arguments are.
 pub(super) fn logged(query: &str) -> String {
+    logged_without(query, &[])
+}
+
+/// The same without the values of these too.
+pub(super) fn logged_without(query: &str, masked: &[&str]) -> String {
     let pairs = query.split('&').map(|pair| {
         let name = form_urlencoded::parse(pair.as_bytes()).next();
         match name.as_ref().map(|(name, _)| &**name) {
-            Some("token") => "token=[masked]",
-            Some("payload") => "payload=[arguments]",
-            _ => pair,
+            Some("token") => "token=[masked]".to_owned(),
+            Some("payload") => "payload=[arguments]".to_owned(),
+            Some(name) if masked.contains(&name) => format!("{name}=[masked]"),
+            _ => pair.to_owned(),
         }
     });
     pairs.collect::<Vec<_>>().join("&")

@@ -21,6 +21,8 @@ pub(super) struct Refusal {
     pub(super) job: Option<String>,
     /// The rest of the body is not read.
     is_cut_off: bool,
+    /// For the log, where it says more than the caller may know.
+    reason: Option<String>,
     /// Headers beside those of every refusal.
     headers: Vec<(header::HeaderName, HeaderValue)>,
 }
@@ -33,6 +35,7 @@ impl Refusal {
             field: None,
             job: None,
             is_cut_off: false,
+            reason: None,
             headers: Vec::new(),
         }
     }
@@ -54,6 +57,28 @@ impl Refusal {
         let scheme = HeaderValue::from_static("Bearer");
         refusal.headers.push((header::WWW_AUTHENTICATE, scheme));
         refusal
+    }
+
+    /// 401 under `/hooks/`: the same whether there is no such route or its proof does not hold.
+    pub(super) fn stranger() -> Refusal {
+        let detail = "there is no such route, or what proves who calls is missing or wrong";
+        let mut refusal = Refusal::of(StatusCode::UNAUTHORIZED, detail);
+        for scheme in ["Bearer", "Basic realm=\"hooks\", charset=\"UTF-8\""] {
+            let scheme = HeaderValue::from_static(scheme);
+            refusal.headers.push((header::WWW_AUTHENTICATE, scheme));
+        }
+        refusal
+    }
+
+    /// Why, for the log alone.
+    pub(super) fn because(mut self, reason: String) -> Refusal {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// What the log says.
+    pub(super) fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or(&self.detail)
     }
 
     /// 503: nothing is wrong with the call, it may be sent again.
@@ -92,7 +117,9 @@ impl Refusal {
             body["job"] = job.into();
         }
         *response.body_mut() = Body::from(body.to_string());
-        response.headers_mut().extend(self.headers);
+        for (name, value) in self.headers {
+            response.headers_mut().append(name, value);
+        }
         response
     }
 }

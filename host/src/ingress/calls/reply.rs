@@ -112,7 +112,7 @@ fn json_response(status: StatusCode, body: Body) -> Response<Body> {
 }
 
 /// An answer that a result shapes itself. `None`: it does not.
-fn shaped(result: &[u8]) -> Result<Option<Response<Body>>, Refusal> {
+pub(super) fn shaped(result: &[u8]) -> Result<Option<Response<Body>>, Refusal> {
     let mentions = |name: &str| {
         let name = name.as_bytes();
         result.windows(name.len()).any(|window| window == name)

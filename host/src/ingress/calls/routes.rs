@@ -7,20 +7,22 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, Method, Request as HttpRequest, Response, StatusCode, header};
-use axum::routing::{MethodRouter, get, post};
-use tokio::sync::{Notify, Semaphore};
+use axum::routing::{MethodRouter, any, get, post};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use utoipa::OpenApi;
 
-use super::call::Made;
 use super::caller::Address;
+use super::custom::{self, Table};
+use super::keep::Made;
 use super::refusal::Refusal;
 use super::uploads::Uploads;
 use super::{finished, handshake, reply};
-use crate::clock::Clock;
+use crate::clock::{Clock, random};
 use crate::ingress::body::Budget;
 use crate::jobs::Executor;
 use crate::metrics::Metrics;
 use crate::model::{CallKind, Callee};
+use crate::plugins::Registry;
 use crate::store::Store;
 use crate::tokens::Tokens;
 
@@ -28,6 +30,8 @@ use crate::tokens::Tokens;
 const REFUSED_ROWS_MAX: usize = 64;
 /// So many callers wait for their jobs at once.
 const WAITING_MAX: usize = 4096;
+/// So many requests that name no route are read to their end at once.
+const STRANGERS_MAX: usize = 64;
 /// The bodies that are held at once have so many bytes together.
 const BODIES_MAX: usize = 256 << 20;
 
@@ -57,6 +61,10 @@ pub struct Parts {
     pub include_headers: Vec<String>,
     /// More requests read at once are answered 503.
     pub in_flight_max: usize,
+    /// Providers that know the callers of routes.
+    pub registry: Registry,
+    /// How callers reach this host, without a slash at its end.
+    pub public_url: String,
 }
 
 /// What calls need.
@@ -66,18 +74,32 @@ pub struct Calls {
     pub(super) waiting: Semaphore,
     pub(super) refused_rows: Arc<Semaphore>,
     pub(super) budget: Budget,
+    pub(super) custom: Table,
+    pub(super) strangers: Semaphore,
+    /// What those are read with who name no route.
+    pub(super) decoy: [u8; 32],
 }
 
 impl Calls {
     /// Of these parts.
     pub fn new(parts: Parts) -> Calls {
+        let mut decoy = [0; 32];
+        random(&mut decoy);
         Calls {
             places: Semaphore::new(parts.in_flight_max),
             waiting: Semaphore::new(WAITING_MAX),
             refused_rows: Arc::new(Semaphore::new(REFUSED_ROWS_MAX)),
             budget: Budget::of(BODIES_MAX),
+            custom: Table::new(parts.public_url.clone()),
+            strangers: Semaphore::new(STRANGERS_MAX),
+            decoy,
             parts,
         }
+    }
+
+    /// Routes may have been changed: none is served as it was.
+    pub fn forget_routes(&self) {
+        self.custom.forget();
     }
 }
 
@@ -116,7 +138,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     wait_flow_get,
     finished::show,
     finished::result,
-    finished::result_maybe
+    finished::result_maybe,
+    custom::serve::receive
 ))]
 struct Described;
 
@@ -163,6 +186,7 @@ pub fn router(calls: Arc<Calls>) -> Router {
             "/api/w/{workspace}/jobs_u/completed/get_result_maybe/{id}",
             shown(get(finished::result_maybe)),
         )
+        .route("/hooks/{*path}", any(custom::serve::receive))
         .with_state(calls)
 }
 
@@ -244,18 +268,32 @@ impl Calls {
             How::Async => self.answer_at_once(&address, request).await,
             How::Sync => self.answer_with_result(&address, request).await,
         };
+        self.counted(started, answered)
+    }
+
+    /// Counts an answer, and how long it took.
+    pub(super) fn counted(
+        &self,
+        started: Instant,
+        answered: Result<Response<Body>, Refusal>,
+    ) -> Response<Body> {
         let metrics = &self.parts.metrics;
         metrics.call_latency.observe(started.elapsed());
         answered.unwrap_or_else(|refusal| {
-            metrics.calls.increment(match refusal.status.as_u16() {
-                401 => "unauthenticated",
-                413 => "too_large",
-                503 => "unavailable",
-                504 => "too_late",
-                _ => "refused",
-            });
+            self.count_refusal(&refusal);
             refusal.into_response()
         })
+    }
+
+    pub(super) fn count_refusal(&self, refusal: &Refusal) {
+        let metrics = &self.parts.metrics;
+        metrics.calls.increment(match refusal.status.as_u16() {
+            401 => "unauthenticated",
+            413 => "too_large",
+            503 => "unavailable",
+            504 => "too_late",
+            _ => "refused",
+        });
     }
 
     async fn answer_at_once(
@@ -264,6 +302,11 @@ impl Calls {
         request: HttpRequest<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let made = self.take(How::Async, address, request).await?;
+        Ok(Calls::answer_ids(&made))
+    }
+
+    /// 201 and the ids of the jobs.
+    pub(super) fn answer_ids(made: &Made) -> Response<Body> {
         let ids: Vec<&str> = made.jobs.iter().map(|job| job.as_str()).collect();
         let (kind, body) = match (made.is_batch, ids.as_slice()) {
             (false, [id]) => ("text/plain; charset=utf-8", (*id).to_owned()),
@@ -273,7 +316,7 @@ impl Calls {
         *response.status_mut() = StatusCode::CREATED;
         let kind = HeaderValue::from_static(kind);
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        Ok(response)
+        response
     }
 
     async fn answer_with_result(
@@ -281,20 +324,34 @@ impl Calls {
         address: &Address<'_>,
         request: HttpRequest<Body>,
     ) -> Result<Response<Body>, Refusal> {
-        let Ok(_place) = self.waiting.try_acquire() else {
-            let refusal = Refusal::unavailable("too many callers wait for their jobs");
-            return Err(refusal.cut_off());
-        };
+        let _waits = self.wait_place()?;
         let mut made = self.take(How::Sync, address, request).await?;
-        let answered = self.result_of(&mut made).await;
+        self.answer_made(&mut made).await
+    }
+
+    /// A place among those who wait.
+    pub(super) fn wait_place(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        let place = self.waiting.try_acquire();
+        place.map_err(|_| {
+            let refusal = Refusal::unavailable("too many callers wait for their jobs");
+            refusal.cut_off()
+        })
+    }
+
+    /// Waits for jobs that were made, and answers with their results.
+    pub(super) async fn answer_made(
+        self: &Arc<Self>,
+        made: &mut Made,
+    ) -> Result<Response<Body>, Refusal> {
+        let answered = self.result_of(made).await;
         let (status, reason) = match &answered {
             Ok(response) => (response.status(), None),
             Err(refusal) => (refusal.status, Some(refusal.detail.clone())),
         };
         if status != How::Sync.status() {
-            self.note_status(&made, status, reason);
+            self.note_status(made, status, reason);
         }
-        self.wipe(&made);
+        self.wipe(made);
         answered
     }
 

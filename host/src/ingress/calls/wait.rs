@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::call::Made;
+use super::keep::Made;
 use super::refusal::Refusal;
 use super::routes::Calls;
 use crate::id::{JobId, WorkspaceId};

@@ -1,0 +1,118 @@
+//! Calls of runnables: what a key stands for, and for how long.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use triggerd::id::*;
+use triggerd::model::*;
+
+use crate::fixture::{Fixture, on_both};
+
+on_both! {
+    a_key_stands_for_the_same_jobs_until_its_time_is_over
+    a_key_whose_time_is_over_is_trimmed
+    jobs_beside_a_request_leave_no_row
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+async fn call(
+    fixture: &Fixture,
+    runnable: &Runnable,
+    key: Option<&str>,
+    has_row: bool,
+) -> (JobId, Called) {
+    let now = fixture.now();
+    let job = JobId::generate(now);
+    let request = CallRequest {
+        id: RequestId::generate(now),
+        workspace_id: fixture.workspace.clone(),
+        runnable_id: Some(runnable.id.clone()),
+        method: "POST".to_owned(),
+        path: "/x".to_owned(),
+        query: String::new(),
+        headers: "[]".to_owned(),
+        body_size: 2,
+        received_at: now,
+        outcome: RequestOutcome::Accepted,
+        status: 201,
+        reason: None,
+    };
+    let called = fixture
+        .store
+        .call(NewCall {
+            workspace_id: fixture.workspace.clone(),
+            request: has_row.then_some(request),
+            key: key.map(|key| CallKey {
+                key: key.to_owned(),
+                runnable_id: runnable.id.clone(),
+                expires_at: now.plus(DAY),
+            }),
+            jobs: vec![CallJob {
+                job: NewJob {
+                    id: job.clone(),
+                    workspace_id: fixture.workspace.clone(),
+                    cause: JobCause::Webhook,
+                    event_id: None,
+                    trigger_id: None,
+                    runnable_id: runnable.id.clone(),
+                    version_id: runnable.version_id.clone(),
+                    arguments: Some(Bytes::from_static(b"{}")),
+                    attempts_max: 1,
+                    due_at: now,
+                    created_at: now,
+                },
+                lease: None,
+                is_wiped: false,
+            }],
+            token_id: None,
+        })
+        .await
+        .expect("kept");
+    (job, called)
+}
+
+async fn a_key_stands_for_the_same_jobs_until_its_time_is_over(fixture: Fixture) {
+    let runnable = fixture.runnable("f/t/a").await;
+    let (first, called) = call(&fixture, &runnable, Some("k"), true).await;
+    assert_eq!(called, Called::Made);
+    let again = Called::Again {
+        jobs: vec![first.clone()],
+    };
+    fixture.advance(24 * 3600 - 1);
+    assert_eq!(call(&fixture, &runnable, Some("k"), true).await.1, again);
+    fixture.advance(1);
+    let (second, called) = call(&fixture, &runnable, Some("k"), true).await;
+    assert_eq!(called, Called::Made);
+    assert_ne!(second, first);
+    let found = fixture
+        .store
+        .job_of_key(&fixture.workspace, "k", fixture.now());
+    assert_eq!(found.await.expect("read"), Some(second));
+}
+
+async fn a_key_whose_time_is_over_is_trimmed(fixture: Fixture) {
+    let runnable = fixture.runnable("f/t/a").await;
+    call(&fixture, &runnable, Some("k"), true).await;
+    let trim = async || {
+        let trimmed = fixture.store.trim_call_keys(fixture.now(), 100).await;
+        trimmed.expect("trimmed")
+    };
+    assert_eq!(trim().await, 0);
+    fixture.advance(24 * 3600);
+    assert_eq!(trim().await, 1);
+}
+
+async fn jobs_beside_a_request_leave_no_row(fixture: Fixture) {
+    let runnable = fixture.runnable("f/t/a").await;
+    let (job, _) = call(&fixture, &runnable, None, false).await;
+    let found = fixture.store.job(&fixture.workspace, &job).await;
+    assert!(found.expect("read").is_some());
+    let page = PageQuery::first(10);
+    let rows = fixture
+        .store
+        .list_requests(&fixture.workspace, &RequestFilter::default(), &page)
+        .await
+        .expect("read");
+    assert_eq!(rows.items.len(), 0);
+}

@@ -29,6 +29,7 @@ pub mod events;
 pub mod jobs;
 pub mod runnables;
 pub mod schedules;
+pub mod sockets;
 pub mod subscriptions;
 pub mod sync;
 pub mod tokens;

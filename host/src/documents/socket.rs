@@ -42,12 +42,12 @@ pub(super) fn read(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>) -> Opti
     headers("headers", &mut fields, mistakes);
     openings(&mut fields, mistakes);
     heartbeat(&mut fields, mistakes);
-    if let Some(reply) = fields.value("reply") {
-        if let Some(mut reply) = Fields::open(reply, fields.pointer_of("reply"), mistakes) {
-            reply.flag("results", mistakes);
-            reply.flag("errors", mistakes);
-            reply.finish(mistakes);
-        }
+    let reply = fields.value("reply");
+    let reply = reply.and_then(|reply| Fields::open(reply, format!("{pointer}/reply"), mistakes));
+    if let Some(mut reply) = reply {
+        reply.flag("results", mistakes);
+        reply.flag("errors", mistakes);
+        reply.finish(mistakes);
     }
     fields.duration_ms("idle", mistakes);
     fields.size("message_max", MESSAGE_MAX, mistakes);

@@ -48,15 +48,12 @@ impl Connection {
     pub(super) async fn run(self) {
         let mut pauses = Pauses::default();
         loop {
-            let ended = tokio::select! {
-                () = self.stop.cancelled() => break,
-                ended = Box::pin(self.once(&pauses)) => ended,
-            };
+            let ended = Box::pin(self.once(&pauses)).await;
             let why = match ended.end {
                 End::Stopped => break,
                 End::Lost => {
                     let subscription = &self.held.subscription_id;
-                    tracing::warn!(%subscription, "another host took the connection over");
+                    tracing::warn!(%subscription, "the connection is given up: it may be another host's");
                     break;
                 }
                 End::Failed(why) => why,
@@ -74,52 +71,55 @@ impl Connection {
     }
 
     async fn once(&self, pauses: &Pauses) -> Ended {
-        let failed = |why: String| Ended {
-            open_for: None,
-            end: End::Failed(why),
+        let connected = tokio::select! {
+            () = self.stop.cancelled() => Err(End::Stopped),
+            connected = self.connect() => connected.map_err(End::Failed),
         };
-        let prepared = match self.prepare().await {
-            Ok(prepared) => prepared,
-            Err(why) => return failed(why),
-        };
-        let socket = {
-            let Ok(_place) = self.inner.connecting.acquire().await else {
-                return failed("the host ends".to_owned());
-            };
-            self.open(&prepared).await
-        };
-        let (mut socket, url) = match socket {
-            Ok(opened) => opened,
-            Err(why) => return failed(why),
+        let (prepared, socket, url) = match connected {
+            Ok(connected) => connected,
+            Err(end) => {
+                return Ended {
+                    open_for: None,
+                    end,
+                };
+            }
         };
         let opened_at = Instant::now();
         let metrics = &self.inner.parts.metrics;
         metrics.sockets_open.add(1);
-        let end = match self.begin(&mut socket, &prepared).await {
-            Ok(()) => {
-                let was_failing = pauses.failures() > 1;
-                if !was_failing {
-                    self.note_success(&prepared.subscription).await;
-                }
-                let subscription = prepared.subscription.clone();
-                let serving = Serving::new(self, prepared, &url);
-                let mut served = Box::pin(serving.run(socket, &self.stop));
-                // One that failed has to last before it is good again.
-                tokio::select! {
-                    end = &mut served => end,
-                    () = tokio::time::sleep(GOOD), if was_failing => {
-                        self.note_success(&subscription).await;
-                        served.await
-                    }
-                }
+        let was_failing = pauses.failures() > 1;
+        if !was_failing {
+            self.note_success(&prepared.subscription).await;
+        }
+        let subscription = prepared.subscription.clone();
+        let serving = Serving::new(self, prepared, &url);
+        let mut served = Box::pin(serving.run(socket, &self.stop));
+        // One that failed has to last before it is good again.
+        let end = tokio::select! {
+            end = &mut served => end,
+            () = tokio::time::sleep(GOOD), if was_failing => {
+                self.note_success(&subscription).await;
+                served.await
             }
-            Err(why) => End::Failed(why),
         };
         metrics.sockets_open.add(-1);
         Ended {
             open_for: Some(opened_at.elapsed()),
             end,
         }
+    }
+
+    /// Up to the last of what is said first.
+    async fn connect(&self) -> Result<(Prepared, Socket, Url), String> {
+        let prepared = self.prepare().await?;
+        let url = self.url(&prepared).await?;
+        let mut socket = {
+            let place = self.inner.connecting.acquire().await;
+            let _place = place.map_err(|_| "the host ends")?;
+            self.open(&prepared, url.clone()).await?
+        };
+        self.begin(&mut socket, &prepared).await?;
+        Ok((prepared, socket, url))
     }
 
     /// Everything that is known of the subscription, as it is now.
@@ -164,8 +164,7 @@ impl Connection {
         })
     }
 
-    async fn open(&self, prepared: &Prepared) -> Result<(Socket, Url), String> {
-        let url = self.url(prepared).await?;
+    async fn open(&self, prepared: &Prepared, url: Url) -> Result<Socket, String> {
         let allow: Result<Vec<Cidr>, _> = prepared
             .spec
             .allow
@@ -186,7 +185,7 @@ impl Connection {
             };
         }
         let request = SocketRequest {
-            url: url.clone(),
+            url,
             headers,
             message_max: prepared.spec.message_max(),
             within: CONNECT_MAX,
@@ -197,8 +196,7 @@ impl Connection {
             .outbound
             .open_socket(&policy, request)
             .await;
-        let socket = opened.map_err(|error| error.chain())?;
-        Ok((socket, url))
+        opened.map_err(|error| error.chain())
     }
 
     async fn url(&self, prepared: &Prepared) -> Result<Url, String> {

@@ -10,6 +10,7 @@
 //! - [`document`], [`accounts`], [`subscription`]: the document's words as types.
 //! - [`runnable`], [`parameters`], [`words`]: what a runnable and a managed subscription may say,
 //!   and the forms of names, headers and the like.
+//! - [`flow`]: a flow; [`handlers`]: who is told of jobs that are given up.
 //! - [`catalog`]: what is asked of the providers.
 //! - [`socket`]: where a subscription's connection leads.
 //! - [`schedules`]: schedules, from their words to what is wanted.
@@ -25,6 +26,8 @@ pub mod difference;
 pub mod document;
 mod draft;
 mod fields;
+mod flow;
+mod handlers;
 pub mod mistake;
 mod parameters;
 pub mod plan;

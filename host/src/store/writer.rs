@@ -24,6 +24,7 @@ use super::attempts;
 use super::calls::{self, PackedCall};
 use super::connection::Connection;
 use super::database::SharedDatabase;
+use super::flows::{self, PackedAdvance};
 use super::handling::{self, PackedHandled};
 use super::leases::{self, Claim, HeldJob};
 use super::open::{Backend, DatabaseConfig};
@@ -43,6 +44,7 @@ pub(super) enum Write {
     Finish(Vec<Finished>),
     Claim(Claim),
     Sync(Box<PackedProgress>),
+    Advance(Box<PackedAdvance>),
 }
 
 /// What became of a [`Write`], in the same order of kinds.
@@ -53,6 +55,7 @@ pub(super) enum Written {
     Finish(Vec<bool>),
     Claim(Vec<HeldJob>),
     Sync(Progressed),
+    Advance(bool),
 }
 
 impl Write {
@@ -66,6 +69,7 @@ impl Write {
             Write::Finish(finished) => finished.iter().map(attempts::size).sum::<usize>() + ROW,
             Write::Claim(claim) => claim.limit as usize * ROW,
             Write::Sync(progress) => progress.size(),
+            Write::Advance(advance) => advance.size() + ROW,
         }
     }
 }
@@ -327,7 +331,7 @@ impl Committer {
                 Write::Handle(events) => handled.extend(events),
                 Write::Finish(attempts) => finished.extend(attempts),
                 Write::Sync(progress) => progresses.push(&**progress),
-                Write::Claim(_) => {}
+                Write::Claim(_) | Write::Advance(_) => {}
             }
         }
         let appended = appends::insert(connection, backend, &appends, now).await?;
@@ -363,6 +367,9 @@ impl Committer {
                 Write::Claim(claim) => Written::Claim(
                     leases::claim(connection, self.database.skip_locked(), claim).await?,
                 ),
+                Write::Advance(advance) => {
+                    Written::Advance(flows::advance(connection, backend, advance).await?)
+                }
                 Write::Sync(_) => Written::Sync(
                     progressed
                         .next()

@@ -17,6 +17,7 @@ mod finding;
 mod load;
 mod model;
 mod native;
+mod schema;
 mod section;
 mod text;
 pub(crate) mod yaml;
@@ -26,6 +27,7 @@ pub use load::Loaded;
 pub use model::{
     Choice, Constructor, Declaration, EventDeclaration, Field, FieldKind, Identity, OauthSchema,
 };
+pub use schema::Schema;
 pub use text::{DEFAULT_LANGUAGE, Text};
 
 pub use crate::rules::Declared;

@@ -30,6 +30,15 @@ fn body(at: Millis) -> [u8; BODY_LEN] {
     text
 }
 
+/// The time in the first ten letters of a body.
+fn made_at(body: &str) -> i64 {
+    let letters = body.bytes().take(10).map(|letter| {
+        let at = ALPHABET.iter().position(|other| *other == letter);
+        i64::try_from(at.unwrap_or(0)).unwrap_or(0)
+    });
+    letters.fold(0, |time, letter| (time << 5) | letter)
+}
+
 fn is_body(text: &str) -> bool {
     text.len() == BODY_LEN && text.bytes().all(|byte| ALPHABET.contains(&byte))
 }
@@ -51,6 +60,11 @@ macro_rules! ids {
                 text.push_str(concat!($prefix, "_"));
                 text.extend(body.iter().map(|byte| char::from(*byte)));
                 $name(text.into())
+            }
+
+            /// When it was made.
+            pub fn made_at(&self) -> Millis {
+                Millis(made_at(&self.0[$prefix.len() + 1..]))
             }
 
             /// The id as it is stored and printed.
@@ -142,6 +156,7 @@ mod tests {
     fn ids_print_with_their_prefix_and_read_back() {
         let id = JobId::generate(Millis(1_700_000_000_000));
         assert!(id.as_str().starts_with("job_"));
+        assert_eq!(id.made_at(), Millis(1_700_000_000_000));
         assert_eq!(id.as_str().parse::<JobId>(), Ok(id));
     }
 

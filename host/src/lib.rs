@@ -27,6 +27,7 @@ pub mod documents;
 pub mod events;
 pub mod jobs;
 pub mod runnables;
+pub mod subscriptions;
 pub mod sync;
 pub mod tokens;
 

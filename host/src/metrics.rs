@@ -112,6 +112,8 @@ pub struct Metrics {
     /// Webhook requests by what became of them; `unknown` named no endpoint, `unavailable` was
     /// answered 503.
     pub requests: Counters<7>,
+    /// Calls of runnables by what became of them; `too_late` are those whose job goes on.
+    pub calls: Counters<7>,
     /// Events taken into the log.
     pub events: Counter,
     /// Events by what matching made of them.
@@ -130,6 +132,8 @@ pub struct Metrics {
     pub commit_latency: Latency,
     /// A webhook request from its head to its answer.
     pub request_latency: Latency,
+    /// A call of a runnable from its head to its answer.
+    pub call_latency: Latency,
     /// An attempt from its start to its end.
     pub attempt_latency: Latency,
     /// Provider libraries loaded, by whether it worked.
@@ -162,6 +166,15 @@ impl Default for Metrics {
                 "too_large",
                 "unavailable",
             ]),
+            calls: Counters::of([
+                "accepted",
+                "duplicate",
+                "refused",
+                "unauthenticated",
+                "too_large",
+                "too_late",
+                "unavailable",
+            ]),
             events: Counter::default(),
             events_handled: Counters::of(["matched", "unmatched", "failed"]),
             jobs: Counters::of(["event", "webhook", "schedule", "replay", "test"]),
@@ -171,6 +184,7 @@ impl Default for Metrics {
             attempts: Counters::of(["ok", "failed", "timeout", "refused", "lost"]),
             commit_latency: Latency::default(),
             request_latency: Latency::default(),
+            call_latency: Latency::default(),
             attempt_latency: Latency::default(),
             plugin_loads: Counters::of(["ok", "failed"]),
             plugin_leaked_bytes: Gauge::default(),
@@ -203,6 +217,7 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut page = Rendered::default();
         page.counters("requests", "outcome", "Webhook requests.", &self.requests);
+        page.counters("calls", "outcome", "Calls of runnables.", &self.calls);
         page.counter("events", "Events taken into the log.", &self.events);
         let help = "Events by what matching made of them.";
         page.counters("events_handled", "outcome", help, &self.events_handled);
@@ -220,6 +235,8 @@ impl Metrics {
         page.latency("commit_seconds", help, &self.commit_latency);
         let help = "Webhook requests from their head to their answer.";
         page.latency("request_seconds", help, &self.request_latency);
+        let help = "Calls of runnables from their head to their answer.";
+        page.latency("call_seconds", help, &self.call_latency);
         page.latency("attempt_seconds", "Attempts.", &self.attempt_latency);
         page.counters(
             "plugin_loads",

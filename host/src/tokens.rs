@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::{Clock, Millis, random};
 use crate::id::{TokenId, WorkspaceId};
-use crate::model::{NewToken, Scope, Token};
+use crate::model::{NewToken, Runs, Scope, Token};
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 
@@ -63,6 +63,8 @@ pub struct Caller {
     /// None: the whole instance.
     pub workspace_id: Option<WorkspaceId>,
     pub scopes: Vec<Scope>,
+    /// It runs this and nothing else.
+    pub runs: Option<Runs>,
 }
 
 impl Caller {
@@ -91,6 +93,8 @@ pub struct TokenOrder {
     pub workspace_id: Option<WorkspaceId>,
     pub scopes: Vec<Scope>,
     pub expires_at: Option<Millis>,
+    /// It is to run this and nothing else; it has no scopes then.
+    pub runs: Option<Runs>,
 }
 
 /// Makes and recognises tokens.
@@ -119,18 +123,24 @@ impl Tokens {
         let Some(token) = self.store.token_by_hash(&text.hash()).await? else {
             return Ok(None);
         };
+        Ok(self.caller_of(token))
+    }
+
+    /// Who holds the token of this row. `None`: it is revoked or expired.
+    pub fn caller_of(&self, token: Token) -> Option<Caller> {
         let now = self.clock.now();
         if !is_good(&token, now) {
-            return Ok(None);
+            return None;
         }
         if let Ok(mut used) = self.used.lock() {
             used.insert(token.id.clone(), now);
         }
-        Ok(Some(Caller {
+        Some(Caller {
             token_id: token.id,
             workspace_id: token.workspace_id,
             scopes: token.scopes,
-        }))
+            runs: token.runs,
+        })
     }
 
     /// Makes a token; its text is in nobody's hands but the caller's.
@@ -147,6 +157,7 @@ impl Tokens {
             hash: text.hash(),
             scopes: order.scopes,
             expires_at: order.expires_at,
+            runs: order.runs,
         };
         self.store.insert_token(new).await
     }
@@ -177,6 +188,7 @@ impl Tokens {
             workspace_id: None,
             scopes: vec![Scope::Admin],
             expires_at: None,
+            runs: None,
         };
         // The file is written first: a token whose text nobody has would lock everyone out.
         let unwritable = |source| FirstTokenError::Unwritable {
@@ -247,6 +259,7 @@ mod tests {
             token_id: TokenId::generate(Millis(1)),
             workspace_id: Some(own.clone()),
             scopes: vec![Scope::Read],
+            runs: None,
         };
         assert!(caller.reaches(&own) && !caller.reaches(&other));
         assert!(caller.may(Scope::Read) && !caller.may(Scope::Apply));

@@ -4,9 +4,11 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use trigger_plugin_abi::codes;
 
 use crate::documents::{CatalogError, Mistake};
 use crate::store::StoreError;
+use crate::subscriptions::OperationError;
 
 /// An answer that is not what was asked for.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -108,6 +110,11 @@ impl Problem {
         Problem::of(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     }
 
+    /// The service was asked and failed.
+    pub fn bad_gateway(detail: impl Into<String>) -> Problem {
+        Problem::of(StatusCode::BAD_GATEWAY, "the service failed", detail)
+    }
+
     /// A mistake of ours, or of a plugin.
     pub fn internal(detail: impl Into<String>) -> Problem {
         Problem::of(StatusCode::INTERNAL_SERVER_ERROR, "internal error", detail)
@@ -148,6 +155,27 @@ impl From<StoreError> for Problem {
         }
         tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
         Problem::internal("the store failed; the server's log says more")
+    }
+}
+
+impl From<OperationError> for Problem {
+    fn from(error: OperationError) -> Problem {
+        let told = error.to_string();
+        match error {
+            OperationError::Store(error) => error.into(),
+            OperationError::Later(_) => Problem::unavailable(told),
+            OperationError::Call(error) => match error.code {
+                codes::INVALID_INPUT => Problem::bad_request(told),
+                codes::NOT_FOUND => Problem::not_found(told),
+                codes::RATE_LIMITED => Problem::unavailable(told),
+                codes::UNSUPPORTED | codes::CREDENTIALS => Problem::conflict(told),
+                _ => Problem::bad_gateway(told),
+            },
+            OperationError::NotLoaded(_)
+            | OperationError::Manual(_)
+            | OperationError::NotMade(_)
+            | OperationError::Account(_) => Problem::conflict(told),
+        }
     }
 }
 

@@ -24,6 +24,13 @@ pub struct RequestView {
     pub id: String,
     /// The subscription's name; null if it is deleted.
     pub subscription: Option<String>,
+    /// The path of the runnable that it called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runnable: Option<String>,
+    /// The (first) job that the call made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// The provider's name; `webhook` for the call of a runnable.
     pub provider: String,
     pub received_at: String,
     /// accepted, duplicate, refused or answered.
@@ -77,7 +84,15 @@ pub struct RequestParams {
 async fn view(names: &mut Names<'_>, row: Request) -> Result<RequestView, Problem> {
     Ok(RequestView {
         id: row.id.to_string(),
-        subscription: names.subscription(&row.subscription_id).await?,
+        subscription: match &row.subscription_id {
+            Some(id) => names.subscription(id).await?,
+            None => None,
+        },
+        runnable: match &row.runnable_id {
+            Some(id) => names.runnable(id).await?,
+            None => None,
+        },
+        job_id: row.job_id.map(|id| id.to_string()),
         provider: row.provider,
         received_at: time(row.received_at),
         outcome: row.outcome.to_string(),

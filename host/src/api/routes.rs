@@ -19,8 +19,8 @@ use super::problem::Problem;
 use super::queries::KnownQueries;
 use super::state::ApiState;
 use super::{
-    apply, audit, events, health, jobs, keys, providers, requests, runnables, samples,
-    subscriptions, tokens, triggers, workspaces,
+    apply, audit, events, health, jobs, keys, orphans, providers, requests, runnables, samples,
+    subscription_actions, subscriptions, tokens, triggers, workspaces,
 };
 
 #[derive(OpenApi)]
@@ -33,7 +33,13 @@ struct Head;
 
 /// The routes of the API with their state; `/webhooks` is not among them.
 pub fn router(state: ApiState) -> Router {
-    let (router, document) = described().split_for_parts();
+    router_with(state, Document::default())
+}
+
+/// The same, with a document that also describes what is served beside the API.
+pub fn router_with(state: ApiState, beside: Document) -> Router {
+    let (router, mut document) = described().split_for_parts();
+    document.merge(beside);
     let document = finished(document);
     let body_max = state.body_max();
     let known = Arc::new(KnownQueries::of(&document));
@@ -74,6 +80,14 @@ fn described() -> OpenApiRouter<ApiState> {
             subscriptions::delete_subscription
         ))
         .routes(routes!(subscriptions::switch_subscription))
+        .routes(routes!(subscription_actions::pause_subscription))
+        .routes(routes!(subscription_actions::resume_subscription))
+        .routes(routes!(subscription_actions::test_subscription))
+        .routes(routes!(subscription_actions::check_subscription))
+        .routes(routes!(subscription_actions::sync_subscription))
+        .routes(routes!(subscription_actions::subscription_options))
+        .routes(routes!(subscription_actions::provider_options))
+        .routes(routes!(orphans::list_orphans, orphans::delete_orphans))
         .routes(routes!(samples::sample_subscription))
         .routes(routes!(runnables::list_runnables, runnables::put_runnable))
         .routes(routes!(

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::id::{JobId, WorkspaceId};
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::subscriptions::Subscriptions;
 use crate::tokens::Tokens;
 
 /// What changed, so that others need not wait for their timers.
@@ -28,6 +29,7 @@ pub struct ApiStateParts {
     pub store: Store,
     pub tokens: Arc<Tokens>,
     pub providers: Arc<dyn Providers>,
+    pub subscriptions: Subscriptions,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     /// What endpoint addresses start with, without a slash at the end.
@@ -67,6 +69,10 @@ impl ApiState {
 
     pub(super) fn providers(&self) -> &dyn Providers {
         self.0.parts.providers.as_ref()
+    }
+
+    pub(super) fn subscriptions(&self) -> &Subscriptions {
+        &self.0.parts.subscriptions
     }
 
     pub(super) fn clock(&self) -> &Clock {

@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::access::{Apply, InWorkspace, Named, Read};
 use super::apply::{AppliedObject, apply_one};
@@ -14,28 +14,20 @@ use super::names::find_subscription;
 use super::page::{Listed, PageParams};
 use super::problem::Problem;
 use super::state::{ApiState, Changed};
+use super::subscription_actions::{shown, switch};
+use super::subscription_view::{SubscriptionView, list_view};
 use crate::clock::Millis;
-use crate::model::{Change, Subscription, SubscriptionState};
+use crate::model::SubscriptionState;
+use crate::subscriptions::Ended;
 
-/// A subscription; its secrets are never shown.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct SubscriptionView {
-    pub id: String,
-    pub name: String,
-    pub provider: String,
-    pub state: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state_reason: Option<String>,
-    pub state_since: String,
-    /// What to register at the service.
-    pub endpoint_url: String,
-    /// manual: someone else registered the address at the service; managed: this host did.
-    pub mode: String,
-    pub parameters: Map<String, Value>,
-    pub properties: Map<String, Value>,
-    pub has_secrets: bool,
-    pub created_at: String,
-    pub updated_at: String,
+/// How a subscription is deleted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DeleteParams {
+    /// Without a word to the service: what was made there stays there.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// A switch.
@@ -44,24 +36,6 @@ pub struct SubscriptionView {
 pub struct SwitchSubscription {
     /// `active` or `paused`.
     pub state: String,
-}
-
-fn view(state: &ApiState, row: Subscription) -> SubscriptionView {
-    SubscriptionView {
-        endpoint_url: state.endpoint_url(&row.provider, &row.endpoint),
-        id: row.id.to_string(),
-        name: row.name,
-        provider: row.provider,
-        state: row.state.to_string(),
-        state_reason: row.state_reason,
-        state_since: row.state_since.to_string(),
-        mode: row.mode.to_string(),
-        parameters: row.parameters,
-        properties: row.properties,
-        has_secrets: row.has_secrets,
-        created_at: time(row.created_at),
-        updated_at: time(row.updated_at),
-    }
 }
 
 /// A time as it is shown: RFC 3339 in UTC.
@@ -78,11 +52,20 @@ pub async fn list_subscriptions(
     place: InWorkspace<Read>,
     QueryOf(page): QueryOf<PageParams>,
 ) -> Result<Json<Listed<SubscriptionView>>, Problem> {
+    let workspace = &place.workspace.id;
+    let page = page.query()?;
     let found = state
         .store()
-        .list_subscriptions(&place.workspace.id, &page.query()?)
+        .list_subscription_upkeep(workspace, &page)
         .await?;
-    Ok(Json(Listed::of(found, |row| view(&state, row))))
+    let mut items = Vec::with_capacity(found.items.len());
+    for row in found.items {
+        items.push(list_view(&state, workspace, row).await?);
+    }
+    Ok(Json(Listed {
+        items,
+        next: found.next,
+    }))
 }
 
 /// One subscription, by id or name.
@@ -95,7 +78,7 @@ pub async fn show_subscription(
     Named(named): Named,
 ) -> Result<Json<SubscriptionView>, Problem> {
     let row = find_subscription(state.store(), &place.workspace.id, &named).await?;
-    Ok(Json(view(&state, row)))
+    Ok(Json(shown(&state, &place.workspace.id, &row.id).await?))
 }
 
 /// Creates or changes one subscription, as in a document.
@@ -134,30 +117,32 @@ pub async fn switch_subscription(
         }
     };
     let row = find_subscription(state.store(), &place.workspace.id, &named).await?;
-    let id = row.id.clone();
-    let change = Change::SetSubscriptionState {
-        id,
-        state: wanted,
-        reason: None,
-    };
-    state.store().apply(&place.actor(), vec![change]).await?;
-    state.announce(Changed::Objects(place.workspace.id.clone()));
-    let row = find_subscription(state.store(), &place.workspace.id, row.id.as_str()).await?;
-    Ok(Json(view(&state, row)))
+    switch(&state, &place, &row, wanted).await
 }
 
-/// Deletes a subscription; a conflict while triggers use it.
+/// Deletes a subscription, at its service first; a conflict while triggers use it, or if the service
+/// refuses.
 #[utoipa::path(delete, path = "/api/v1/workspaces/{workspace}/subscriptions/{subscription}",
-    tag = "subscriptions", params(("workspace" = String, Path), ("subscription" = String, Path)),
-    responses((status = 204)))]
+    tag = "subscriptions", params(("workspace" = String, Path), ("subscription" = String, Path),
+    DeleteParams), responses((status = 204)))]
 pub async fn delete_subscription(
     State(state): State<ApiState>,
     place: InWorkspace<Apply>,
     Named(named): Named,
+    QueryOf(params): QueryOf<DeleteParams>,
 ) -> Result<StatusCode, Problem> {
     let row = find_subscription(state.store(), &place.workspace.id, &named).await?;
-    let change = Change::DeleteSubscription(row.id);
-    state.store().apply(&place.actor(), vec![change]).await?;
+    let actor = place.actor();
+    let ended = state
+        .subscriptions()
+        .delete(&actor, &row, params.force)
+        .await;
     state.announce(Changed::Objects(place.workspace.id.clone()));
-    Ok(StatusCode::NO_CONTENT)
+    match ended? {
+        Ended::Gone => Ok(StatusCode::NO_CONTENT),
+        Ended::Kept { reason } => Err(Problem::conflict(format!(
+            "`{}` is kept, and ending it is tried again: {reason}; `force` deletes it here alone",
+            row.name
+        ))),
+    }
 }

@@ -18,7 +18,7 @@ use super::state::ApiState;
 use super::subscriptions::time;
 use crate::documents::Mistake;
 use crate::id::{AuditId, TokenId, WorkspaceId};
-use crate::model::{AuditEntry, Scope, Token};
+use crate::model::{AuditEntry, CallKind, Runs, Scope, Token};
 use crate::tokens::{Caller, TokenOrder};
 use crate::units;
 
@@ -30,6 +30,9 @@ pub struct TokenView {
     /// The workspace's name; null: the whole instance.
     pub workspace: Option<String>,
     pub scopes: Vec<String>,
+    /// The one runnable that it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs: Option<RunsView>,
     pub created_at: String,
     pub expires_at: Option<String>,
     pub last_used_at: Option<String>,
@@ -53,11 +56,28 @@ pub struct CreatedToken {
 pub struct TokenWish {
     pub name: String,
     /// Any of admin, read, apply, run, send.
+    #[serde(default)]
     pub scopes: Vec<String>,
     /// The name of the workspace it is for; absent: the whole instance.
     pub workspace: Option<String>,
     /// After how long it expires: 90d; absent: never.
     pub expires_in: Option<String>,
+    /// The one runnable that it runs; it has no scopes then.
+    pub runs: Option<RunsView>,
+}
+
+/// The one runnable that a token runs.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunsView {
+    pub path: String,
+    /// runnable or flow.
+    #[serde(default = "runnable")]
+    pub kind: String,
+}
+
+fn runnable() -> String {
+    CallKind::Runnable.to_string()
 }
 
 async fn view(state: &ApiState, token: Token) -> Result<TokenView, Problem> {
@@ -76,6 +96,10 @@ async fn view(state: &ApiState, token: Token) -> Result<TokenView, Problem> {
         name: token.name,
         workspace,
         scopes: token.scopes.iter().map(ToString::to_string).collect(),
+        runs: token.runs.map(|runs| RunsView {
+            path: runs.path,
+            kind: runs.kind.to_string(),
+        }),
         created_at: time(token.created_at),
         expires_at: token.expires_at.map(time),
         last_used_at: token.last_used_at.map(time),
@@ -116,7 +140,8 @@ pub async fn create_token(
     let order = order(&state, &admin.caller, wish).await?;
     let (token, text) = state.tokens().create(order).await?;
     let scopes: Vec<&str> = token.scopes.iter().map(|scope| scope.as_str()).collect();
-    let detail = json!({ "name": token.name, "scopes": scopes });
+    let runs = token.runs.as_ref().map(|runs| runs.path.as_str());
+    let detail = json!({ "name": token.name, "scopes": scopes, "runs": runs });
     note(&state, &admin.caller, "token.create", &token, detail).await?;
     let about = view(&state, token).await?;
     let created = CreatedToken {
@@ -146,8 +171,13 @@ async fn order(state: &ApiState, caller: &Caller, wish: TokenWish) -> Result<Tok
             }
         }
     }
-    if wish.scopes.is_empty() {
-        mistakes.push(Mistake::value("/scopes", "expected at least one scope"));
+    match (&wish.runs, wish.scopes.is_empty()) {
+        (None, true) => mistakes.push(Mistake::value("/scopes", "expected at least one scope")),
+        (Some(_), false) => mistakes.push(Mistake::value(
+            "/scopes",
+            "a token that runs one runnable has no scopes",
+        )),
+        _ => {}
     }
     let lifetime = wish.expires_in.as_deref().map(units::parse_duration);
     if lifetime == Some(None) {
@@ -175,6 +205,10 @@ async fn order(state: &ApiState, caller: &Caller, wish: TokenWish) -> Result<Tok
         // A workspace's admin cannot make a token that reaches further than their own.
         None => caller.workspace_id.clone(),
     };
+    let runs = match &wish.runs {
+        Some(runs) => read_runs(state, runs, workspace_id.as_ref(), &mut mistakes).await?,
+        None => None,
+    };
     if !mistakes.is_empty() {
         return Err(Problem::invalid(mistakes));
     }
@@ -185,7 +219,40 @@ async fn order(state: &ApiState, caller: &Caller, wish: TokenWish) -> Result<Tok
         workspace_id,
         scopes,
         expires_at,
+        runs,
     })
+}
+
+/// A token for one runnable belongs to the workspace where that is.
+async fn read_runs(
+    state: &ApiState,
+    wish: &RunsView,
+    workspace: Option<&WorkspaceId>,
+    mistakes: &mut Vec<Mistake>,
+) -> Result<Option<Runs>, Problem> {
+    let Ok(kind) = wish.kind.parse::<CallKind>() else {
+        let allowed = CallKind::ALL.iter().map(|kind| kind.as_str());
+        let mistake = Mistake::value("/runs/kind", "expected a kind of runnable");
+        mistakes.push(mistake.allowing(allowed));
+        return Ok(None);
+    };
+    let Some(workspace) = workspace else {
+        let message = "a token that runs one runnable needs the workspace of it";
+        mistakes.push(Mistake::value("/workspace", message));
+        return Ok(None);
+    };
+    let found = state
+        .store()
+        .runnable_by_path(workspace, &wish.path)
+        .await?;
+    if found.is_none() {
+        let message = format!("there is no runnable `{}`", wish.path);
+        mistakes.push(Mistake::value("/runs/path", message));
+    }
+    Ok(Some(Runs {
+        path: wish.path.clone(),
+        kind,
+    }))
 }
 
 /// Revokes a token, at once.

@@ -5,6 +5,7 @@
 //! no new job, running jobs end or are left to their lease, the last commit, the store.
 
 mod background;
+mod calls;
 mod credentials;
 mod data_folder;
 mod egress;

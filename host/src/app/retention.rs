@@ -19,6 +19,7 @@ enum Kind {
     Requests,
     Audit,
     Deliveries,
+    CallKeys,
     Connects,
 }
 
@@ -35,6 +36,7 @@ pub async fn trim(store: &Store, retention: &Retention, clock: &Clock) -> Result
         (Kind::Audit, before(now, retention.audit)),
         // A delivery id knows its own end.
         (Kind::Deliveries, Some(now)),
+        (Kind::CallKeys, Some(now)),
         // Who waits for one hears that its time is over.
         (Kind::Connects, before(now, CONNECTS_KEPT)),
     ];
@@ -68,6 +70,7 @@ async fn remove(store: &Store, kind: Kind, before: Millis, step: u32) -> Result<
         Kind::Requests => store.trim_requests(before, step).await,
         Kind::Audit => store.trim_audit(before, step).await,
         Kind::Deliveries => store.trim_deliveries(before, step).await,
+        Kind::CallKeys => store.trim_call_keys(before, step).await,
         Kind::Connects => store.trim_connects(before, step).await,
     }
 }

@@ -19,9 +19,11 @@ use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
 use crate::config::{Config, reachable};
 use crate::credentials::CredentialsParts;
+use crate::ingress::calls::{self, Calls, Uploads};
 use crate::ingress::{self, Ingress};
-use crate::jobs::{Executor, ExecutorConfig, ExecutorParts};
+use crate::jobs::{Ended, Executor, ExecutorConfig, ExecutorParts};
 use crate::metrics::Metrics;
+use crate::model::JobState;
 use crate::outbound::{Outbound, OutboundConfig};
 use crate::plugins::load::Loader;
 use crate::plugins::probe::Prober;
@@ -30,6 +32,7 @@ use crate::plugins::{Folders, Registry};
 use crate::runnables::{CommandDirs, Runner};
 use crate::seal::{KEY_VARIABLE, KeyRing};
 use crate::store::{DatabaseConfig, Store};
+use crate::subscriptions::Subscriptions;
 use crate::sync::KeptState;
 use crate::tokens::Tokens;
 
@@ -160,7 +163,10 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     executor::start(&executor, &parts.jobs_wake, &background)
         .await
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
-    let router = router(&parts, &config, &runner, &executor, &public);
+    let calls = open_calls(&parts, &config, &executor, &background);
+    let subscriptions = sync::subscriptions(&parts, &engine, &credentials, &public);
+    let router = router(&parts, &config, &runner, &executor, subscriptions, &public)
+        .merge(calls::router(calls));
 
     let local = format!("http://{}", reachable(bound));
     let server_file = ServerFile {
@@ -265,11 +271,39 @@ fn open_registry(
     ))
 }
 
+fn open_calls(
+    parts: &Parts,
+    config: &Config,
+    executor: &Executor,
+    background: &Background,
+) -> Arc<Calls> {
+    let uploads = Uploads::new(
+        config.server.data.join("uploads"),
+        config.webhooks.uploads_max,
+    );
+    super::calls::start(parts, executor, uploads.clone(), background);
+    Arc::new(Calls::new(calls::Parts {
+        store: parts.store.clone(),
+        tokens: Arc::clone(&parts.tokens),
+        executor: executor.clone(),
+        clock: parts.clock.clone(),
+        metrics: Arc::clone(&parts.metrics),
+        jobs_wake: Arc::clone(&parts.jobs_wake),
+        uploads,
+        body_max: usize::try_from(config.limits.body_max).unwrap_or(usize::MAX),
+        read_timeout: config.limits.read_timeout,
+        wait_max: config.webhooks.wait_max,
+        include_headers: config.webhooks.include_headers.clone(),
+        in_flight_max: config.limits.webhooks_in_flight as usize,
+    }))
+}
+
 fn router(
     parts: &Parts,
     config: &Config,
     runner: &Runner,
     executor: &Executor,
+    subscriptions: Subscriptions,
     public: &str,
 ) -> axum::Router {
     let ingress = Arc::new(Ingress::new(ingress::Parts {
@@ -294,6 +328,7 @@ fn router(
             runner: runner.clone(),
             clock: parts.clock.clone(),
         }),
+        subscriptions,
         clock: parts.clock.clone(),
         metrics: Arc::clone(&parts.metrics),
         public_base: public.to_owned(),
@@ -307,13 +342,20 @@ fn router(
                     sync_wake.notify_one();
                 }
                 // What runs on another host is stopped there, when its lease is to be extended.
-                Changed::Cancelled(job) => drop(running.stop_attempt(&job)),
+                Changed::Cancelled(job) => {
+                    running.stop_attempt(&job);
+                    running.ends().tell(&job, || Ended {
+                        state: JobState::Cancelled,
+                        result: None,
+                        error: None,
+                    });
+                }
                 Changed::Jobs => {}
             }
             jobs_wake.notify_one();
         }),
     });
-    ingress::router(ingress).merge(api::router(state))
+    ingress::router(ingress).merge(api::router_with(state, calls::openapi()))
 }
 
 /// Where it is, and the token: shown once, like every token.

@@ -10,6 +10,7 @@ use super::ticks::Parts;
 use crate::credentials::Credentials;
 use crate::id::HostId;
 use crate::store::StoreError;
+use crate::subscriptions::{Subscriptions, SubscriptionsParts};
 use crate::sync::{Engine, EngineConfig, EngineParts, Tick};
 
 /// Makes the engine.
@@ -34,6 +35,23 @@ pub(super) fn open(
         config: EngineConfig::default(),
     });
     (engine, timers_wake)
+}
+
+/// What operators ask, answered with the engine.
+pub(super) fn subscriptions(
+    parts: &Parts,
+    engine: &Engine,
+    credentials: &Credentials,
+    public_url: &str,
+) -> Subscriptions {
+    Subscriptions::new(SubscriptionsParts {
+        store: parts.store.clone(),
+        engine: engine.clone(),
+        services: Arc::new(parts.registry.clone()),
+        accounts: Arc::new(credentials.clone()),
+        clock: parts.clock.clone(),
+        public_url: public_url.to_owned(),
+    })
 }
 
 /// Takes back what an earlier run held, and starts the ticks.

@@ -40,8 +40,8 @@ pub enum ClientCommand {
     Events(EventsArgs),
     /// Shows what arrived at endpoints.
     Requests(RequestsArgs),
-    /// Shows subscriptions.
-    Subscriptions(ListArgs),
+    /// Shows subscriptions, pauses, checks and deletes them, and finds what is forgotten at services.
+    Subscriptions(SubscriptionsArgs),
     /// Shows runnables.
     Runnables(ListArgs),
     /// Shows triggers.
@@ -219,6 +219,83 @@ pub enum ShowCommand {
 }
 
 #[derive(Debug, Args)]
+pub struct SubscriptionsArgs {
+    #[command(subcommand)]
+    pub command: Option<SubscriptionsCommand>,
+    #[command(flatten)]
+    pub page: PageArgs,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SubscriptionsCommand {
+    /// Shows one: how it is, since when and why, and what is done next.
+    Show { name: String },
+    /// Runs nothing for it any more; its service is answered all the same.
+    Pause { name: String },
+    /// Goes on with it, and catches up.
+    Resume { name: String },
+    /// Asks its service to send something harmless.
+    Test { name: String },
+    /// Compares it with what its service holds.
+    Check { name: String },
+    /// Does everything now that keeps it alive; tries again what failed.
+    Sync { name: String },
+    /// Ends it at its service, and deletes it.
+    Delete {
+        name: String,
+        /// Deletes it here alone, whatever its service says.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Shows the values that a parameter may have, as its service tells them.
+    Options(OptionsArgs),
+    /// Finds what a service holds that sends here and belongs to no subscription.
+    Orphans(OrphansArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct OptionsArgs {
+    /// The name of a subscription; with --provider, there is none yet.
+    #[arg(required_unless_present = "provider", conflicts_with = "provider")]
+    pub name: Option<String>,
+    /// The parameter.
+    #[arg(long)]
+    pub parameter: String,
+    /// What it should contain.
+    #[arg(long, default_value = "")]
+    pub search: String,
+    /// The `next` of the page before.
+    #[arg(long)]
+    pub cursor: Option<String>,
+    /// Of this provider.
+    #[arg(long)]
+    pub provider: Option<String>,
+    /// As this credential.
+    #[arg(long, requires = "provider")]
+    pub credential: Option<String>,
+    /// Another parameter that is chosen already: NAME=VALUE, repeatable.
+    #[arg(long = "with", value_name = "NAME=VALUE", requires = "provider")]
+    pub with: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct OrphansArgs {
+    /// The provider.
+    pub provider: String,
+    /// As this credential.
+    #[arg(long)]
+    pub credential: Option<String>,
+    /// Where to look: NAME=VALUE, repeatable. Without it: wherever subscriptions are.
+    #[arg(long = "with", value_name = "NAME=VALUE")]
+    pub with: Vec<String>,
+    /// Ends them.
+    #[arg(long)]
+    pub delete: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct ListArgs {
     #[command(flatten)]
     pub page: PageArgs,
@@ -259,10 +336,17 @@ pub enum TokenCommand {
     /// Makes a token and prints it, this once. With `--workspace` it is good there only.
     Create {
         /// What it is for.
-        name: String,
+        #[arg(required_unless_present = "runs")]
+        name: Option<String>,
         /// admin, read, apply, run or send; repeatable.
-        #[arg(long = "scope", required = true)]
+        #[arg(long = "scope", required_unless_present = "runs")]
         scopes: Vec<String>,
+        /// The one runnable that it runs, by its path, instead of scopes: f/ops/deploy.
+        #[arg(long = "for", value_name = "PATH", conflicts_with = "scopes")]
+        runs: Option<String>,
+        /// With --for: the runnable is called as a flow.
+        #[arg(long, requires = "runs")]
+        flow: bool,
         /// After how long it expires: 90d.
         #[arg(long)]
         expires_in: Option<String>,
@@ -328,9 +412,18 @@ mod tests {
             "jobs cancel job_1 --workspace other",
             "events show evt_1",
             "requests --outcome refused",
+            "subscriptions",
+            "subscriptions --limit 5 --json",
+            "subscriptions show a",
+            "subscriptions pause a",
+            "subscriptions delete a --force",
+            "subscriptions options a --parameter repository --search x",
+            "subscriptions options --provider acme --credential ci --parameter repository --with owner=o",
+            "subscriptions orphans acme --credential ci --delete",
             "provider inspect lib.so",
             "provider enable acme",
             "token create ci --scope apply --scope read --expires-in 90d",
+            "token create --for f/ops/deploy --expires-in 90d",
             "workspace create other",
             "key rotate",
             "check --plugins p --json",

@@ -18,13 +18,21 @@ pub async fn run_token(args: TokenArgs) -> Result<(), CliError> {
         TokenCommand::Create {
             name,
             scopes,
+            runs,
+            flow,
             expires_in,
         } => {
+            let workspace = match runs {
+                Some(_) => Some(connection.workspace()),
+                None => connection.workspace_named(),
+            };
+            let kind = if flow { "flow" } else { "runnable" };
             let wish = json!({
-                "name": name,
+                "name": name.unwrap_or_else(|| runs.clone().unwrap_or_default()),
                 "scopes": scopes,
+                "runs": runs.map(|path| json!({ "path": path, "kind": kind })),
                 "expires_in": expires_in,
-                "workspace": connection.workspace_named(),
+                "workspace": workspace,
             });
             let created = connection
                 .client
@@ -83,7 +91,10 @@ fn token_row(token: &Value) -> Vec<Cell> {
         Cell::plain(text(token, "id")),
         Cell::plain(text(token, "name")),
         Cell::plain(token["workspace"].as_str().unwrap_or("(all)")),
-        Cell::plain(scopes.join(" ")),
+        Cell::plain(match token["runs"]["path"].as_str() {
+            Some(path) => format!("runs {path}"),
+            None => scopes.join(" "),
+        }),
         Cell::state(text(token, "state")),
         Cell::plain(local_time(token, "last_used_at")),
         Cell::plain(local_time(token, "expires_at")),

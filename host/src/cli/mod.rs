@@ -31,6 +31,7 @@ mod objects;
 mod providers;
 mod requests;
 mod send;
+mod subscriptions;
 
 pub use arguments::{Arguments, Command};
 pub use failure::Failure;

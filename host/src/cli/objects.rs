@@ -1,4 +1,4 @@
-//! `triggerd subscriptions`, `runnables` and `triggers`.
+//! `triggerd runnables` and `triggers`.
 
 use serde_json::Value;
 
@@ -8,21 +8,6 @@ use super::failure::CliError;
 use super::jobs::given;
 use super::output::{faint, items, local_time, print_json, print_line, print_next, text};
 use super::table::{Cell, Table};
-
-/// Subscriptions with their endpoints.
-pub async fn list_subscriptions(args: ListArgs) -> Result<(), CliError> {
-    let head = ["NAME", "PROVIDER", "STATE", "ENDPOINT", "REASON"];
-    list(args, "subscriptions", &head, |one| {
-        vec![
-            Cell::plain(text(one, "name")),
-            Cell::plain(text(one, "provider")),
-            Cell::state(text(one, "state")),
-            Cell::plain(text(one, "endpoint_url")),
-            Cell::plain(text(one, "state_reason")),
-        ]
-    })
-    .await
-}
 
 /// Runnables with their versions.
 pub async fn list_runnables(args: ListArgs) -> Result<(), CliError> {

@@ -3,7 +3,10 @@
 use super::arguments::{ClientCommand, Command, ProviderCommand};
 use super::failure::{CliError, Failure};
 use super::output::print_text;
-use super::{apply, check, events, inspect, instance, jobs, objects, providers, requests, send};
+use super::{
+    apply, check, events, inspect, instance, jobs, objects, providers, requests, send,
+    subscriptions,
+};
 use crate::config::SETTINGS_TEXT;
 
 /// Runs any command but `serve` and the probe; prints its answer on standard output.
@@ -25,7 +28,7 @@ async fn dispatch(command: ClientCommand) -> Result<(), CliError> {
         ClientCommand::Jobs(args) => jobs::run(args).await,
         ClientCommand::Events(args) => events::run(args).await,
         ClientCommand::Requests(args) => requests::run(args).await,
-        ClientCommand::Subscriptions(args) => objects::list_subscriptions(args).await,
+        ClientCommand::Subscriptions(args) => subscriptions::run(args).await,
         ClientCommand::Runnables(args) => objects::list_runnables(args).await,
         ClientCommand::Triggers(args) => objects::list_triggers(args).await,
         ClientCommand::Provider(args) => match &args.command {

@@ -130,6 +130,14 @@ impl FromRaw for Vec<PathBuf> {
     }
 }
 
+impl FromRaw for Vec<String> {
+    const FORM: &'static str = "a list of texts";
+
+    fn from_raw(raw: Raw<'_>) -> Option<Self> {
+        raw.list()
+    }
+}
+
 impl FromRaw for Vec<Network> {
     const FORM: &'static str = "a list of addresses and networks like 10.0.0.0/8";
 

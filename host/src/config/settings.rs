@@ -94,6 +94,18 @@ group! {
 }
 
 group! {
+    /// How runnables are called over HTTP.
+    Webhooks {
+        /// A synchronous call waits at most this long for the job's end.
+        wait_max: Duration = Duration::from_secs(60);
+        /// Headers that every call hands over as arguments.
+        include_headers: Vec<String> = Vec::new();
+        /// What uploaded files may take together, in bytes; more are answered 503.
+        uploads_max: u64 = 1024 * MIB;
+    }
+}
+
+group! {
     /// How runnables are run.
     Runnables {
         /// A command's program must lie under one of these, links resolved. None: no commands.
@@ -140,6 +152,7 @@ pub struct Config {
     pub server: Server,
     pub log: Log,
     pub limits: Limits,
+    pub webhooks: Webhooks,
     pub runnables: Runnables,
     pub egress: Egress,
     pub retention: Retention,
@@ -147,9 +160,10 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-pub(super) const GROUPS: [(&str, &[&str]); 5] = [
+pub(super) const GROUPS: [(&str, &[&str]); 6] = [
     ("log", Log::KEYS),
     ("limits", Limits::KEYS),
+    ("webhooks", Webhooks::KEYS),
     ("runnables", Runnables::KEYS),
     ("egress", Egress::KEYS),
     ("retention", Retention::KEYS),
@@ -162,6 +176,7 @@ impl Config {
             None => self.server.set(key, raw),
             Some(("log", key)) => self.log.set(key, raw),
             Some(("limits", key)) => self.limits.set(key, raw),
+            Some(("webhooks", key)) => self.webhooks.set(key, raw),
             Some(("runnables", key)) => self.runnables.set(key, raw),
             Some(("egress", key)) => self.egress.set(key, raw),
             Some(("retention", key)) => self.retention.set(key, raw),

@@ -48,10 +48,12 @@ pub(super) fn read(
     let retry = fields.value("retry");
     let retry = retry.and_then(|retry| read_retry(retry, &fields.pointer_of("retry"), mistakes));
     let concurrency = fields.count("concurrency", (1, 10_000), mistakes);
+    let delete_after_use = fields.flag("delete_after_use", mistakes);
     fields.finish(mistakes);
     let (kind, mut spec, secrets) = parts.take()?;
     put(&mut spec, "retry", retry);
     put(&mut spec, "concurrency", concurrency);
+    put(&mut spec, "delete_after_use", delete_after_use);
     Some(RunnableEntry {
         pointer: pointer.to_owned(),
         path: path?.to_owned(),
@@ -72,7 +74,7 @@ pub(super) fn pointer_of(entry: &RunnableEntry, field: Option<&str>) -> String {
     };
     let parent = match head {
         "spec" => return whole,
-        "retry" | "concurrency" => &entry.pointer,
+        "retry" | "concurrency" | "delete_after_use" => &entry.pointer,
         _ => &whole,
     };
     let written = |name: &str| name.strip_suffix("_ms").unwrap_or(name).to_owned();

@@ -10,7 +10,7 @@ use trigger_plugin_abi::host::Reply;
 const RETRY_AFTER_S: u64 = 5;
 
 /// Headers that a provider's reply may not set: they belong to the connection.
-const OURS: &[&str] = &[
+pub(super) const OURS: &[&str] = &[
     "connection",
     "content-length",
     "transfer-encoding",

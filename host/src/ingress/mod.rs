@@ -13,6 +13,7 @@
 //! log and nothing else; the body is handed on as it came, never inflated. Not promised: that a
 //! client which hangs up before its answer was not served.
 
+pub mod calls;
 pub mod endpoints;
 
 mod answer;

@@ -145,7 +145,7 @@ fn row(
 }
 
 /// `[[name, value], …]` in the order of arrival, secrets masked, other bytes than text replaced.
-fn headers_text(headers: &HeaderMap, masked: &[String]) -> String {
+pub(super) fn headers_text(headers: &HeaderMap, masked: &[String]) -> String {
     let pairs: Vec<(&str, Cow<'_, str>)> = headers
         .iter()
         .map(|(name, value)| {

@@ -12,10 +12,13 @@ use crate::backoff::RetryPolicy;
 use crate::clock::{Millis, random_fraction};
 use crate::id::AttemptId;
 use crate::jobs::breaker::{Breaker, Verdict};
+use crate::jobs::ends::Ended;
 use crate::jobs::executor::Inner;
 use crate::jobs::verdict::{next_of, verdict_of};
 use crate::jobs::versions::Read;
-use crate::model::{AttemptOutcome, ClaimedJob, Finished, NewAttempt, Next, RunnableState};
+use crate::model::{
+    AttemptOutcome, ClaimedJob, Finished, JobState, NewAttempt, Next, RunnableState,
+};
 use crate::runnables::{AttemptReport, Retry, strays};
 use crate::store::StoreError;
 
@@ -30,10 +33,23 @@ const RECORD: RetryPolicy = RetryPolicy {
 /// When a job is due again that could not be begun because the store went away.
 const GIVEN_BACK: Duration = Duration::from_secs(1);
 
+/// Starts the work on a claimed job, whose place is taken.
+pub(super) fn start(host: &Arc<Inner>, claimed: ClaimedJob) {
+    let host = Arc::clone(host);
+    let (id, fence) = (claimed.job.id.clone(), claimed.job.fence);
+    let stop = host.running.add(&id, fence);
+    let tasks = host.tasks.clone();
+    tasks.spawn(async move {
+        attend(&host, claimed, stop).await;
+        host.running.remove(&id, fence);
+        host.wake.notify_one();
+    });
+}
+
 /// Runs a claimed job, records what became of it, and frees its place. Ends early when `stop` says
 /// so: the program or request is ended, and the job is ready again if the host is being stopped;
 /// else it is no longer ours.
-pub(super) async fn attend(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) {
+async fn attend(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) {
     host.metrics.jobs_running.add(1);
     let runnable = claimed.job.runnable_id.clone();
     // A panic of ours leaves the job to its lease; the place is free in any case.
@@ -215,8 +231,9 @@ async fn record(host: &Inner, finished: Finished) {
                 match finished.next {
                     Next::Done => host.metrics.jobs_ended.increment("done"),
                     Next::Dead => host.metrics.jobs_ended.increment("dead"),
-                    Next::Retry { .. } | Next::Again { .. } => {}
+                    Next::Retry { .. } | Next::Again { .. } => return,
                 }
+                host.ends.tell(&job, || ended(finished));
                 return;
             }
             Ok(_) => {
@@ -233,6 +250,22 @@ async fn record(host: &Inner, finished: Finished) {
                 return;
             }
         }
+    }
+}
+
+fn ended(finished: Finished) -> Ended {
+    let attempt = finished.attempt;
+    match finished.next {
+        Next::Done => Ended {
+            state: JobState::Done,
+            result: attempt.result,
+            error: None,
+        },
+        _ => Ended {
+            state: JobState::Dead,
+            result: None,
+            error: attempt.error,
+        },
     }
 }
 

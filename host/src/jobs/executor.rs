@@ -13,6 +13,7 @@ use crate::clock::{Clock, Millis};
 use crate::id::{HostId, JobId};
 use crate::jobs::attempt;
 use crate::jobs::context::Names;
+use crate::jobs::ends::Ends;
 use crate::jobs::running::Running;
 use crate::jobs::schedule::{Candidate, Grant, Schedule};
 use crate::jobs::versions::Versions;
@@ -73,7 +74,7 @@ pub enum Tick {
 
 /// Turns ready jobs into attempts. Cheap to clone.
 #[derive(Clone)]
-pub struct Executor(Arc<Inner>);
+pub struct Executor(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) store: Store,
@@ -83,11 +84,12 @@ pub(super) struct Inner {
     pub(super) metrics: Arc<Metrics>,
     pub(super) versions: Versions,
     pub(super) names: Names,
-    config: ExecutorConfig,
-    wake: Arc<Notify>,
+    pub(super) ends: Ends,
+    pub(super) config: ExecutorConfig,
+    pub(super) wake: Arc<Notify>,
     schedule: Mutex<Schedule>,
-    running: Running,
-    tasks: TaskTracker,
+    pub(super) running: Running,
+    pub(super) tasks: TaskTracker,
     is_draining: AtomicBool,
     is_killed: AtomicBool,
 }
@@ -103,6 +105,7 @@ impl Executor {
             clock: parts.clock,
             owner: parts.owner,
             metrics: parts.metrics,
+            ends: Ends::default(),
             config: parts.config,
             wake: parts.wake,
             schedule: Mutex::new(Schedule::new(parts.config.running_max)),
@@ -149,7 +152,7 @@ impl Executor {
         let host = &self.0;
         // Whoever drains waits for a tick that is under way.
         let _under_way = host.tasks.token();
-        if host.is_draining.load(Ordering::SeqCst) {
+        if host.is_draining() {
             return Ok(Tick::After(IDLE));
         }
         let now = host.clock.now();
@@ -207,6 +210,11 @@ impl Executor {
     /// Stops the attempt of a cancelled job at once, if it runs here.
     pub fn stop_attempt(&self, job: &JobId) -> bool {
         self.0.running.stop(job)
+    }
+
+    /// Who waits for the ends of jobs.
+    pub fn ends(&self) -> &Ends {
+        &self.0.ends
     }
 
     /// How many jobs run here.
@@ -281,14 +289,7 @@ impl Executor {
             host.schedule().give_back(&grant.runnable, unused);
         }
         for job in claimed {
-            let host = Arc::clone(host);
-            let (id, fence) = (job.job.id.clone(), job.job.fence);
-            let stop = host.running.add(&id, fence);
-            self.0.tasks.spawn(async move {
-                attempt::attend(&host, job, stop).await;
-                host.running.remove(&id, fence);
-                host.wake.notify_one();
-            });
+            attempt::start(host, job);
         }
         Ok(unused > 0 && count > 0)
     }
@@ -297,6 +298,11 @@ impl Executor {
 impl Inner {
     pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing new is begun here.
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::SeqCst)
     }
 
     /// Whether the host's patience with what runs is over.

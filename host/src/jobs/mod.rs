@@ -4,6 +4,7 @@
 //!   leases and takes over what others lost, [`Executor::drain`] ends it all.
 //! - [`schedule`]: who gets a free place; [`breaker`]: who gets none for now. Both are pure.
 //! - `attempt`: one claimed job from its claim to its record; `verdict`: what becomes of it.
+//! - [`Ends`]: who waits for the end of a job; [`Hold`]: a place taken before its job is made.
 //! - `versions`: what is to be run; `context`: what it is told; `running`: what runs at the moment.
 //!
 //! ```text
@@ -27,9 +28,13 @@ pub mod schedule;
 
 mod attempt;
 mod context;
+mod ends;
 mod executor;
+mod hold;
 mod running;
 mod verdict;
 mod versions;
 
+pub use ends::{Ended, Ends, LOOK_EVERY, Waiter};
 pub use executor::{Executor, ExecutorConfig, ExecutorParts, Tick};
+pub use hold::Hold;

@@ -91,6 +91,19 @@ impl Schedule {
             .collect()
     }
 
+    /// Takes one place for a runnable, if it may have one now.
+    pub fn take(&mut self, candidate: &Candidate, now: Millis) -> bool {
+        let has_place = self.running < self.places && self.has_place(candidate, now);
+        if has_place {
+            self.runnables
+                .entry(candidate.runnable.clone())
+                .or_default()
+                .running += 1;
+            self.running += 1;
+        }
+        has_place
+    }
+
     /// Places that found no job.
     pub fn give_back(&mut self, runnable: &RunnableId, places: u32) {
         if let Some(load) = self.runnables.get_mut(runnable) {

@@ -8,12 +8,16 @@ mod registrations;
 mod requests;
 mod upkeep;
 
+mod calls;
 mod events;
 mod jobs;
 
 mod changes;
 mod page;
 
+pub use calls::{
+    Addressed, CallJob, CallKey, CallLease, CallRequest, Called, Callee, NewCall, Runs,
+};
 pub use changes::{Actor, AuditEntry, Change, Changed, ChangedKind};
 pub use credentials::{
     Connect, ConnectStart, Credential, CredentialUpdate, Holding, Integration, IntegrationUpdate,
@@ -37,7 +41,7 @@ pub use upkeep::{
     SyncClaim, SyncPulledEvent, Upkeep,
 };
 pub use words::{
-    AttemptOutcome, ConnectPhase, CredentialKind, CredentialState, EventState, JobCause, JobState,
-    OnDrift, OnMissing, RegistrationState, RequestOutcome, RunnableKind, RunnableState, Scope,
-    SubscriptionMode, SubscriptionState, SyncAction, UnknownWord,
+    AttemptOutcome, CallKind, ConnectPhase, CredentialKind, CredentialState, EventState, JobCause,
+    JobState, OnDrift, OnMissing, RegistrationState, RequestOutcome, RunnableKind, RunnableState,
+    Scope, SubscriptionMode, SubscriptionState, SyncAction, UnknownWord,
 };

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::calls::Runs;
 use super::words::{
     OnDrift, OnMissing, RunnableKind, RunnableState, Scope, SubscriptionMode, SubscriptionState,
 };
@@ -40,6 +41,8 @@ pub struct Token {
     pub expires_at: Option<Millis>,
     pub last_used_at: Option<Millis>,
     pub revoked_at: Option<Millis>,
+    /// It runs this and nothing else; it has no scopes then.
+    pub runs: Option<Runs>,
 }
 
 /// A token to be kept.
@@ -52,6 +55,7 @@ pub struct NewToken {
     pub hash: [u8; 32],
     pub scopes: Vec<Scope>,
     pub expires_at: Option<Millis>,
+    pub runs: Option<Runs>,
 }
 
 /// A standing agreement that a service tells us about one thing. Its secrets are asked for apart

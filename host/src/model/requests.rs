@@ -6,14 +6,20 @@ use serde_json::Value;
 use super::events::NewEvent;
 use super::words::RequestOutcome;
 use crate::clock::Millis;
-use crate::id::{RequestId, SubscriptionId, WorkspaceId};
+use crate::id::{JobId, RequestId, RunnableId, SubscriptionId, WorkspaceId};
 
 /// A request of the log; its body is asked for apart (`Store::request_body`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     pub id: RequestId,
     pub workspace_id: WorkspaceId,
-    pub subscription_id: SubscriptionId,
+    /// None: it called a runnable.
+    pub subscription_id: Option<SubscriptionId>,
+    /// What it called.
+    pub runnable_id: Option<RunnableId>,
+    /// The first job that the call made.
+    pub job_id: Option<JobId>,
+    /// Of a call: `webhook`.
     pub provider: String,
     pub method: String,
     pub path: String,

@@ -197,6 +197,14 @@ words! {
         Http "http",
     }
 
+    /// How a runnable is called.
+    CallKind "kind of call" {
+        /// As a runnable of one step.
+        Runnable "runnable",
+        /// As a flow.
+        Flow "flow",
+    }
+
     /// What became of a request.
     RequestOutcome "request outcome" {
         /// It was genuine and its events are in the log.

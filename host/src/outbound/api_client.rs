@@ -93,7 +93,16 @@ impl ApiClient {
 
     /// Takes away.
     pub async fn delete(&self, path: &[&str]) -> Result<Value, ApiError> {
-        self.call(Method::DELETE, path, &[], None).await
+        self.delete_with(path, &[]).await
+    }
+
+    /// The same, told how.
+    pub async fn delete_with(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Value, ApiError> {
+        self.call(Method::DELETE, path, query, None).await
     }
 
     async fn call(

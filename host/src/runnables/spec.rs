@@ -28,6 +28,8 @@ pub struct RunPolicy {
     pub retry: RetryPolicy,
     /// How many of its jobs may run at the same time.
     pub concurrency: u32,
+    /// Whether a job that was called synchronously leaves no arguments, logs and result behind.
+    pub delete_after_use: bool,
 }
 
 /// What is run.
@@ -132,6 +134,7 @@ impl RunnableSpec {
             )
         })?;
         let concurrency = fields.number("concurrency", CONCURRENCY_DEFAULT, CONCURRENCY_RANGE)?;
+        let delete_after_use: Option<bool> = fields.take("delete_after_use", "true or false")?;
         let target = match kind {
             RunnableKind::Command => Target::Command(CommandSpec::read(&mut fields)?),
             RunnableKind::Http => Target::Http(HttpSpec::read(&mut fields)?),
@@ -140,6 +143,7 @@ impl RunnableSpec {
         let policy = RunPolicy {
             retry,
             concurrency: concurrency as u32,
+            delete_after_use: delete_after_use.unwrap_or(false),
         };
         Ok(RunnableSpec { target, policy })
     }

@@ -22,10 +22,12 @@ macro_rules! migrations {
 fn of(backend: Backend) -> Migrator {
     Migrator::with_migrations(match backend {
         Backend::Sqlite => {
-            migrations!("sqlite": 1 "0001_base", 3 "0003_credentials", 4 "0004_sync", 5 "0005_cancelled")
+            migrations!("sqlite": 1 "0001_base", 3 "0003_credentials", 4 "0004_sync", 5 "0005_cancelled",
+                7 "0007_calls")
         }
         Backend::Postgres => {
-            migrations!("postgres": 1 "0001_base", 3 "0003_credentials", 4 "0004_sync", 5 "0005_cancelled")
+            migrations!("postgres": 1 "0001_base", 3 "0003_credentials", 4 "0004_sync", 5 "0005_cancelled",
+                7 "0007_calls")
         }
     })
 }

@@ -22,6 +22,8 @@ mod error;
 mod open;
 
 mod appends;
+mod called;
+mod calls;
 mod events;
 mod handling;
 mod jobs;
@@ -38,6 +40,7 @@ mod registrations;
 mod subscription_state;
 mod timers;
 mod upkeep;
+mod wipes;
 
 mod changes;
 mod credentials;
@@ -70,6 +73,7 @@ pub use keys::Rotation;
 pub use leases::Claim;
 pub use open::{Backend, DatabaseConfig, Store};
 pub use timers::Fired;
+pub use wipes::EndedJob;
 
 #[cfg(test)]
 mod tests;

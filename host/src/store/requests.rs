@@ -10,7 +10,8 @@ use crate::id::{RequestId, WorkspaceId};
 use crate::model::{Page, PageQuery, Request, RequestFilter};
 
 const SELECT: &str = "select id, workspace_id, subscription_id, provider, method, path, query, \
-    headers, body_size, received_at, outcome, status, reason, delivery_id, events from requests";
+    headers, body_size, received_at, outcome, status, reason, delivery_id, events, \
+    runnable_id, job_id from requests";
 
 impl Store {
     /// A request of this workspace.
@@ -68,7 +69,12 @@ impl FromRow for Request {
         Ok(Request {
             id: row.parsed("id")?,
             workspace_id: row.parsed("workspace_id")?,
-            subscription_id: row.parsed("subscription_id")?,
+            subscription_id: match row.text("subscription_id")?.is_empty() {
+                true => None,
+                false => Some(row.parsed("subscription_id")?),
+            },
+            runnable_id: row.parsed_opt("runnable_id")?,
+            job_id: row.parsed_opt("job_id")?,
             provider: row.text("provider")?,
             method: row.text("method")?,
             path: row.text("path")?,

@@ -190,7 +190,7 @@ macro_rules! bind_words {
 bind_words! {
     SubscriptionMode SubscriptionState RunnableState RunnableKind RequestOutcome EventState
     JobCause JobState AttemptOutcome OnMissing OnDrift RegistrationState SyncAction
-    CredentialKind CredentialState ConnectPhase
+    CredentialKind CredentialState ConnectPhase CallKind
 }
 
 /// What reads itself from a row.

@@ -4,12 +4,12 @@ use super::sql::{FromRow, Row, Statement};
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{TokenId, WorkspaceId};
-use crate::model::{NewToken, Scope, Token, Workspace};
+use crate::model::{NewToken, Runs, Scope, Token, Workspace};
 
 macro_rules! select_tokens {
     () => {
-        "select id, workspace_id, name, scopes, created_at, expires_at, last_used_at, revoked_at \
-         from tokens"
+        "select id, workspace_id, name, scopes, created_at, expires_at, last_used_at, revoked_at, \
+         runs_path, runs_kind from tokens"
     };
 }
 
@@ -117,8 +117,8 @@ impl Store {
         let mut connection = self.database.writer().await?;
         Statement::new(
             "insert a token",
-            "insert into tokens (id, workspace_id, name, hash, scopes, created_at, expires_at) \
-             values ($1, $2, $3, $4, $5, $6, $7)",
+            "insert into tokens (id, workspace_id, name, hash, scopes, created_at, expires_at, \
+             runs_path, runs_kind) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(&token.id)
         .bind(&token.workspace_id)
@@ -127,6 +127,8 @@ impl Store {
         .bind(scopes.join(" "))
         .bind(now)
         .bind(token.expires_at)
+        .bind(token.runs.as_ref().map(|runs| runs.path.as_str()))
+        .bind(token.runs.as_ref().map(|runs| runs.kind.as_str()))
         .run(&mut connection)
         .await?;
         Ok(Token {
@@ -138,6 +140,7 @@ impl Store {
             expires_at: token.expires_at,
             last_used_at: None,
             revoked_at: None,
+            runs: token.runs,
         })
     }
 
@@ -250,6 +253,10 @@ impl FromRow for Token {
             expires_at: row.millis_opt("expires_at")?,
             last_used_at: row.millis_opt("last_used_at")?,
             revoked_at: row.millis_opt("revoked_at")?,
+            runs: match (row.text_opt("runs_path")?, row.parsed_opt("runs_kind")?) {
+                (Some(path), Some(kind)) => Some(Runs { path, kind }),
+                _ => None,
+            },
         })
     }
 }

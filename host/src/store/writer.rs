@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use super::StoreError;
 use super::appends::{self, PackedAppend};
 use super::attempts;
+use super::calls::{self, PackedCall};
 use super::connection::Connection;
 use super::database::SharedDatabase;
 use super::handling::{self, PackedHandled};
@@ -29,7 +30,7 @@ use super::open::{Backend, DatabaseConfig};
 use super::progress::{self, PackedProgress};
 use super::sqlite::{LogGrowth, run_checkpoints};
 use crate::clock::Clock;
-use crate::model::{Appended, Finished, Progressed};
+use crate::model::{Appended, Called, Finished, Progressed};
 
 /// The most writes in one transaction.
 const BATCH_MAX: usize = 1024;
@@ -37,6 +38,7 @@ const BATCH_MAX: usize = 1024;
 /// What can be committed together with others.
 pub(super) enum Write {
     Append(Box<PackedAppend>),
+    Call(Box<PackedCall>),
     Handle(Vec<PackedHandled>),
     Finish(Vec<Finished>),
     Claim(Claim),
@@ -46,6 +48,7 @@ pub(super) enum Write {
 /// What became of a [`Write`], in the same order of kinds.
 pub(super) enum Written {
     Append(Appended),
+    Call(Called),
     Handle,
     Finish(Vec<bool>),
     Claim(Vec<HeldJob>),
@@ -58,6 +61,7 @@ impl Write {
         const ROW: usize = 512;
         match self {
             Write::Append(append) => append.size() + ROW,
+            Write::Call(call) => call.size() + ROW,
             Write::Handle(events) => events.iter().map(PackedHandled::size).sum::<usize>() + ROW,
             Write::Finish(finished) => finished.iter().map(attempts::size).sum::<usize>() + ROW,
             Write::Claim(claim) => claim.limit as usize * ROW,
@@ -315,10 +319,11 @@ impl Committer {
         let now = self.clock.now();
         let backend = self.database.backend;
         let (mut appends, mut handled, mut finished) = (Vec::new(), Vec::new(), Vec::new());
-        let mut progresses = Vec::new();
+        let (mut progresses, mut calls) = (Vec::new(), Vec::new());
         for write in writes {
             match write {
                 Write::Append(append) => appends.push(&**append),
+                Write::Call(call) => calls.push(&**call),
                 Write::Handle(events) => handled.extend(events),
                 Write::Finish(attempts) => finished.extend(attempts),
                 Write::Sync(progress) => progresses.push(&**progress),
@@ -326,6 +331,8 @@ impl Committer {
             }
         }
         let appended = appends::insert(connection, backend, &appends, now).await?;
+        let called = calls::insert(connection, backend, &calls, now).await?;
+        let mut called = called.into_iter();
         let held = attempts::finish(connection, backend, &finished).await?;
         handling::handle(connection, backend, &handled, now).await?;
         let wakes = appends
@@ -346,6 +353,9 @@ impl Committer {
                         .next()
                         .expect("invariant: each append has its answer"),
                 ),
+                Write::Call(_) => {
+                    Written::Call(called.next().expect("invariant: each call has its answer"))
+                }
                 Write::Handle(_) => Written::Handle,
                 Write::Finish(finished) => {
                     Written::Finish(held.by_ref().take(finished.len()).collect())

@@ -17,10 +17,15 @@ use triggerd::api::{
 };
 use triggerd::clock::{Clock, Millis};
 use triggerd::documents::{Catalog, CatalogError, Field, FieldMistake, SubscriptionDraft};
+use triggerd::id::{CredentialId, HostId};
 use triggerd::metrics::Metrics;
 use triggerd::model::{RunnableKind, Scope};
 use triggerd::seal::KeyRing;
 use triggerd::store::{DatabaseConfig, Store};
+use triggerd::subscriptions::{Subscriptions, SubscriptionsParts};
+use triggerd::sync::{
+    AccountRefusal, Accounts, CallAccount, Engine, EngineConfig, EngineParts, Service, Services,
+};
 use triggerd::tokens::{TokenOrder, Tokens};
 
 /// What no answer may hold.
@@ -79,6 +84,7 @@ impl Api {
             store: store.clone(),
             tokens: Arc::clone(&tokens),
             providers: providers.clone(),
+            subscriptions: subscriptions(&store, &clock),
             clock: clock.clone(),
             metrics: Arc::new(Metrics::default()),
             public_base: "http://hooks.example.org".to_owned(),
@@ -114,6 +120,7 @@ impl Api {
             workspace_id,
             scopes: scopes.to_vec(),
             expires_at: None,
+            runs: None,
         };
         self.tokens
             .create(order)
@@ -194,6 +201,61 @@ impl Api {
     /// Everything that was answered so far.
     pub fn answered(&self) -> String {
         self.answers.lock().expect("no panic").clone()
+    }
+}
+
+/// Over no provider at all.
+fn subscriptions(store: &Store, clock: &Clock) -> Subscriptions {
+    let engine = Engine::new(EngineParts {
+        store: store.clone(),
+        services: Arc::new(Nobody),
+        accounts: Arc::new(Nobody),
+        clock: clock.clone(),
+        owner: HostId::generate(clock.now()),
+        public_url: "http://hooks.example.org".to_owned(),
+        metrics: Arc::new(Metrics::default()),
+        wake: Arc::default(),
+        timers_wake: Arc::default(),
+        events_wake: Arc::default(),
+        config: EngineConfig::default(),
+    });
+    Subscriptions::new(SubscriptionsParts {
+        store: store.clone(),
+        engine,
+        services: Arc::new(Nobody),
+        accounts: Arc::new(Nobody),
+        clock: clock.clone(),
+        public_url: "http://hooks.example.org".to_owned(),
+    })
+}
+
+struct Nobody;
+
+impl Services for Nobody {
+    fn find(&self, _: &str) -> Option<Arc<dyn Service>> {
+        None
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl Accounts for Nobody {
+    fn for_call<'a>(
+        &'a self,
+        _: &'a CredentialId,
+    ) -> BoxFuture<'a, Result<CallAccount, AccountRefusal>> {
+        let refusal = AccountRefusal::Lasting("there are no accounts here".to_owned());
+        std::future::ready(Err(refusal)).boxed()
+    }
+
+    fn mark_refused<'a>(&'a self, _: &'a CallAccount, _: &'a str) -> BoxFuture<'a, bool> {
+        std::future::ready(true).boxed()
+    }
+
+    fn throttle<'a>(&'a self, _: &'a CredentialId, _: Millis) -> BoxFuture<'a, ()> {
+        std::future::ready(()).boxed()
     }
 }
 

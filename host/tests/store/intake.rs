@@ -52,7 +52,9 @@ async fn an_append_is_read_back_as_it_came(fixture: Fixture) {
         Request {
             id: id.clone(),
             workspace_id: fixture.workspace.clone(),
-            subscription_id: subscription_id(),
+            subscription_id: Some(subscription_id()),
+            runnable_id: None,
+            job_id: None,
             provider: "acme".to_owned(),
             method: "POST".to_owned(),
             path: "/webhooks/acme/x".to_owned(),

@@ -82,6 +82,7 @@ async fn a_workspace_in_use_is_not_deleted(fixture: Fixture) {
 
 async fn a_token_is_found_by_its_hash_until_it_is_revoked(fixture: Fixture) {
     let new = NewToken {
+        runs: None,
         id: TokenId::generate(fixture.now()),
         workspace_id: Some(fixture.workspace.clone()),
         name: "ci".to_owned(),

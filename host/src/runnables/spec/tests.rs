@@ -22,6 +22,7 @@ fn a_command_gets_its_defaults() {
     assert_eq!(command.stdout_max, 256 << 10);
     assert_eq!(command.stdin, Stdin::Arguments);
     let expected = RunPolicy {
+        delete_after_use: false,
         retry: RetryPolicy::default(),
         concurrency: 8,
     };

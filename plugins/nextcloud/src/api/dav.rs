@@ -239,7 +239,6 @@ fn path(href: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // A test that cannot go on says so by panicking.
 mod tests {
     use super::*;
 

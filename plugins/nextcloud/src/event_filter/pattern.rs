@@ -128,7 +128,6 @@ fn has_bare_slash(body: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // A test that cannot go on says so by panicking.
 mod tests {
     use super::*;
 

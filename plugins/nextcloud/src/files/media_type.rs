@@ -120,7 +120,6 @@ pub fn has_ending(name: &str, endings: &[&str]) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // A test that cannot go on says so by panicking.
 mod tests {
     use super::*;
 

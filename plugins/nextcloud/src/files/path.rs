@@ -96,7 +96,6 @@ pub fn sense(glob: &str) -> (Sense, &str) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // A test that cannot go on says so by panicking.
 mod tests {
     use super::*;
 

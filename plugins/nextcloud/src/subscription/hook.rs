@@ -113,7 +113,6 @@ fn map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>,
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // A test that cannot go on says so by panicking.
 mod tests {
     use super::*;
 

@@ -1,0 +1,338 @@
+//! The paths that runnables are called at, and what they are made of.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, Method, Request as HttpRequest, Response, StatusCode, header};
+use axum::routing::{MethodRouter, get, post};
+use tokio::sync::{Notify, Semaphore};
+use utoipa::OpenApi;
+
+use super::call::Made;
+use super::caller::Address;
+use super::refusal::Refusal;
+use super::uploads::Uploads;
+use super::{finished, handshake, reply};
+use crate::clock::Clock;
+use crate::ingress::body::Budget;
+use crate::jobs::Executor;
+use crate::metrics::Metrics;
+use crate::model::{CallKind, Callee};
+use crate::store::Store;
+use crate::tokens::Tokens;
+
+/// So many rows for refused calls may wait to be written.
+const REFUSED_ROWS_MAX: usize = 64;
+/// So many callers wait for their jobs at once.
+const WAITING_MAX: usize = 4096;
+/// The bodies that are held at once have so many bytes together.
+const BODIES_MAX: usize = 256 << 20;
+
+/// What [`Calls`] are made of.
+pub struct Parts {
+    /// Where jobs are kept.
+    pub store: Store,
+    /// Who calls.
+    pub tokens: Arc<Tokens>,
+    /// Runs what somebody waits for, and tells of its end.
+    pub executor: Executor,
+    /// The time.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Told after each commit with a job that is ready.
+    pub jobs_wake: Arc<Notify>,
+    /// Where the files of calls lie.
+    pub uploads: Uploads,
+    /// The largest body, in bytes.
+    pub body_max: usize,
+    /// A sender has this long for a body.
+    pub read_timeout: Duration,
+    /// A caller waits at most this long.
+    pub wait_max: Duration,
+    /// Headers that every call hands over.
+    pub include_headers: Vec<String>,
+    /// More requests read at once are answered 503.
+    pub in_flight_max: usize,
+}
+
+/// What calls need.
+pub struct Calls {
+    pub(super) parts: Parts,
+    pub(super) places: Semaphore,
+    pub(super) waiting: Semaphore,
+    pub(super) refused_rows: Arc<Semaphore>,
+    pub(super) budget: Budget,
+}
+
+impl Calls {
+    /// Of these parts.
+    pub fn new(parts: Parts) -> Calls {
+        Calls {
+            places: Semaphore::new(parts.in_flight_max),
+            waiting: Semaphore::new(WAITING_MAX),
+            refused_rows: Arc::new(Semaphore::new(REFUSED_ROWS_MAX)),
+            budget: Budget::of(BODIES_MAX),
+            parts,
+        }
+    }
+}
+
+/// Whether the caller waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    Async,
+    Sync,
+}
+
+impl How {
+    /// What a call that went well is answered, as far as it is known when it is kept.
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            How::Async => StatusCode::CREATED,
+            How::Sync => StatusCode::OK,
+        }
+    }
+}
+
+/// The OpenAPI document of the calls.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Described::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(
+    run_path,
+    run_hash,
+    run_flow,
+    wait_path,
+    wait_hash,
+    wait_flow,
+    wait_path_get,
+    wait_hash_get,
+    wait_flow_get,
+    finished::show,
+    finished::result,
+    finished::result_maybe
+))]
+struct Described;
+
+/// The routes of the calls.
+pub fn router(calls: Arc<Calls>) -> Router {
+    let open = |methods: MethodRouter<Arc<Calls>>| {
+        methods
+            .options(handshake::answer)
+            .head(async || not_allowed())
+            .fallback(async || not_allowed())
+    };
+    let shown = |methods: MethodRouter<Arc<Calls>>| methods.fallback(async || not_allowed());
+    Router::new()
+        .route(
+            "/api/w/{workspace}/jobs/run/p/{*path}",
+            open(post(run_path)),
+        )
+        .route("/api/w/{workspace}/jobs/run/h/{hash}", open(post(run_hash)))
+        .route(
+            "/api/w/{workspace}/jobs/run/f/{*path}",
+            open(post(run_flow)),
+        )
+        .route(
+            "/api/w/{workspace}/jobs/run_wait_result/p/{*path}",
+            open(post(wait_path).get(wait_path_get)),
+        )
+        .route(
+            "/api/w/{workspace}/jobs/run_wait_result/h/{hash}",
+            open(post(wait_hash).get(wait_hash_get)),
+        )
+        .route(
+            "/api/w/{workspace}/jobs/run_wait_result/f/{*path}",
+            open(post(wait_flow).get(wait_flow_get)),
+        )
+        .route(
+            "/api/w/{workspace}/jobs_u/get/{id}",
+            shown(get(finished::show)),
+        )
+        .route(
+            "/api/w/{workspace}/jobs_u/completed/get_result/{id}",
+            shown(get(finished::result)),
+        )
+        .route(
+            "/api/w/{workspace}/jobs_u/completed/get_result_maybe/{id}",
+            shown(get(finished::result_maybe)),
+        )
+        .with_state(calls)
+}
+
+type Named = Path<(String, String)>;
+
+macro_rules! handlers {
+    ($($(#[$doc:meta])* $name:ident $method:ident $path:literal $param:literal $how:ident $kind:ident $callee:ident $status:literal;)*) => {$(
+        $(#[$doc])*
+        #[utoipa::path($method, path = $path, tag = "calls",
+            params(("workspace" = String, Path), ($param = String, Path),
+                ("token" = Option<String>, Query, description = "instead of the header"),
+                ("include_header" = Option<String>, Query, description = "headers to hand over, separated by commas"),
+                ("include_query" = Option<String>, Query, description = "arguments of the query to hand over"),
+                ("wrap_body" = Option<bool>, Query, description = "hands an object over as `body`"),
+                ("raw" = Option<bool>, Query, description = "hands the body over as it was sent too"),
+                ("job_id" = Option<String>, Query, description = "the same gives the same job for 24 hours"),
+                ("payload" = Option<String>, Query, description = "of a GET: base64 of JSON"),
+                ("timeout" = Option<String>, Query, description = "of a synchronous call: seconds"),
+                ("error_status" = Option<u16>, Query, description = "for a job that failed, instead of 500"),
+                ("cancel_on_disconnect" = Option<bool>, Query, description = "cancels the job of a caller who hangs up")),
+            responses((status = $status, description = "the job's id, or its result"),
+                (status = "default", description = "What was wrong, and with which field")))]
+        async fn $name(
+            State(calls): State<Arc<Calls>>,
+            Path((workspace, named)): Named,
+            request: HttpRequest<Body>,
+        ) -> Response<Body> {
+            let address = Address {
+                kind: CallKind::$kind,
+                workspace: &workspace,
+                callee: Callee::$callee(&named),
+            };
+            calls.answer(How::$how, address, request).await
+        }
+    )*};
+}
+
+handlers! {
+    /// Runs the latest version at a path; answers with the job's id at once.
+    run_path post "/api/w/{workspace}/jobs/run/p/{path}" "path" Async Runnable Path 201;
+    /// Runs a fixed version; answers with the job's id at once.
+    run_hash post "/api/w/{workspace}/jobs/run/h/{hash}" "hash" Async Runnable Version 201;
+    /// Runs a flow; answers with the job's id at once.
+    run_flow post "/api/w/{workspace}/jobs/run/f/{path}" "path" Async Flow Path 201;
+    /// Runs the latest version at a path and answers with its result.
+    wait_path post "/api/w/{workspace}/jobs/run_wait_result/p/{path}" "path" Sync Runnable Path 200;
+    /// Runs a fixed version and answers with its result.
+    wait_hash post "/api/w/{workspace}/jobs/run_wait_result/h/{hash}" "hash" Sync Runnable Version 200;
+    /// Runs a flow and answers with its result.
+    wait_flow post "/api/w/{workspace}/jobs/run_wait_result/f/{path}" "path" Sync Flow Path 200;
+    /// The same with arguments in the query.
+    wait_path_get get "/api/w/{workspace}/jobs/run_wait_result/p/{path}" "path" Sync Runnable Path 200;
+    /// The same with arguments in the query.
+    wait_hash_get get "/api/w/{workspace}/jobs/run_wait_result/h/{hash}" "hash" Sync Runnable Version 200;
+    /// The same with arguments in the query.
+    wait_flow_get get "/api/w/{workspace}/jobs/run_wait_result/f/{path}" "path" Sync Flow Path 200;
+}
+
+fn not_allowed() -> Response<Body> {
+    let detail = "this path does not take this method";
+    Refusal::of(StatusCode::METHOD_NOT_ALLOWED, detail)
+        .cut_off()
+        .into_response()
+}
+
+impl Calls {
+    async fn answer(
+        self: Arc<Self>,
+        how: How,
+        address: Address<'_>,
+        request: HttpRequest<Body>,
+    ) -> Response<Body> {
+        // The look at GET also serves HEAD, which is to change nothing.
+        if request.method() == Method::HEAD {
+            return not_allowed();
+        }
+        let started = Instant::now();
+        let answered = match how {
+            How::Async => self.answer_at_once(&address, request).await,
+            How::Sync => self.answer_with_result(&address, request).await,
+        };
+        let metrics = &self.parts.metrics;
+        metrics.call_latency.observe(started.elapsed());
+        answered.unwrap_or_else(|refusal| {
+            metrics.calls.increment(match refusal.status.as_u16() {
+                401 => "unauthenticated",
+                413 => "too_large",
+                503 => "unavailable",
+                504 => "too_late",
+                _ => "refused",
+            });
+            refusal.into_response()
+        })
+    }
+
+    async fn answer_at_once(
+        self: &Arc<Self>,
+        address: &Address<'_>,
+        request: HttpRequest<Body>,
+    ) -> Result<Response<Body>, Refusal> {
+        let made = self.take(How::Async, address, request).await?;
+        let ids: Vec<&str> = made.jobs.iter().map(|job| job.as_str()).collect();
+        let (kind, body) = match (made.is_batch, ids.as_slice()) {
+            (false, [id]) => ("text/plain; charset=utf-8", (*id).to_owned()),
+            _ => ("application/json", serde_json::json!(ids).to_string()),
+        };
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = StatusCode::CREATED;
+        let kind = HeaderValue::from_static(kind);
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        Ok(response)
+    }
+
+    async fn answer_with_result(
+        self: &Arc<Self>,
+        address: &Address<'_>,
+        request: HttpRequest<Body>,
+    ) -> Result<Response<Body>, Refusal> {
+        let Ok(_place) = self.waiting.try_acquire() else {
+            let refusal = Refusal::unavailable("too many callers wait for their jobs");
+            return Err(refusal.cut_off());
+        };
+        let mut made = self.take(How::Sync, address, request).await?;
+        let answered = self.result_of(&mut made).await;
+        let (status, reason) = match &answered {
+            Ok(response) => (response.status(), None),
+            Err(refusal) => (refusal.status, Some(refusal.detail.clone())),
+        };
+        if status != How::Sync.status() {
+            self.note_status(&made, status, reason);
+        }
+        self.wipe(&made);
+        answered
+    }
+
+    async fn result_of(self: &Arc<Self>, made: &mut Made) -> Result<Response<Body>, Refusal> {
+        let ended = self.wait(made).await?;
+        if made.is_repeated && made.is_wiped {
+            self.check_not_wiped(made).await?;
+        }
+        let error_status = made.options.error_status;
+        match (made.is_batch, ended.as_slice(), made.jobs.as_slice()) {
+            (false, [ended], [job]) => reply::of_ended(ended, job.as_str(), error_status),
+            (_, ended, jobs) => {
+                let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+                Ok(reply::of_batch(ended, &jobs, error_status))
+            }
+        }
+    }
+
+    async fn check_not_wiped(&self, made: &Made) -> Result<(), Refusal> {
+        for job in &made.jobs {
+            if self.parts.store.job_arguments(job).await?.is_none() {
+                let detail = "this call was answered before, and its result was deleted after use";
+                let mut refusal = Refusal::of(StatusCode::GONE, detail);
+                refusal.job = Some(job.to_string());
+                return Err(refusal);
+            }
+        }
+        Ok(())
+    }
+
+    /// The row says 200, as most are answered; for the others it is put right after the answer.
+    fn note_status(&self, made: &Made, status: StatusCode, reason: Option<String>) {
+        let (store, id) = (self.parts.store.clone(), made.request_id.clone());
+        tokio::spawn(async move {
+            let noted = store.note_call_status(&id, status.as_u16(), reason).await;
+            if let Err(error) = noted {
+                tracing::debug!(%error, "how a call was answered was not noted");
+            }
+        });
+    }
+}

@@ -1,0 +1,147 @@
+//! Waiting for jobs: told of their ends, never asking again and again. Past the time 504, and the jobs
+//! go on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::call::Made;
+use super::refusal::Refusal;
+use super::routes::Calls;
+use crate::id::{JobId, WorkspaceId};
+use crate::jobs::Ended;
+use crate::model::JobState;
+
+impl Calls {
+    /// The ends of a call's jobs, in their order.
+    pub(super) async fn wait(self: &Arc<Self>, made: &mut Made) -> Result<Vec<Ended>, Refusal> {
+        let settled = CancellationToken::new();
+        settled.cancel();
+        let guard = made
+            .options
+            .cancel_on_disconnect
+            .then(|| self.cancel_when_dropped(&made.workspace_id, &made.jobs, &settled));
+        if made.is_repeated {
+            // They may have ended before we began to wait.
+            let ends = self.parts.executor.ends();
+            ends.look(&self.parts.store).await?;
+        }
+        let limit = self.parts.wait_max;
+        let timeout = made.options.timeout.map_or(limit, |asked| asked.min(limit));
+        let until = Instant::now() + timeout;
+        let mut ended = Vec::with_capacity(made.waiters.len());
+        for (waiter, job) in made.waiters.iter_mut().zip(&made.jobs) {
+            match tokio::time::timeout_at(until, waiter.ended()).await {
+                Ok(end) => ended.push(end),
+                Err(_) => {
+                    if let Some(guard) = guard {
+                        guard.disarm();
+                    }
+                    return Err(too_late(job, timeout));
+                }
+            }
+        }
+        if let Some(guard) = guard {
+            guard.disarm();
+        }
+        Ok(ended)
+    }
+
+    /// Cancels these jobs if it is dropped: the caller hung up. `settled` tells that they are
+    /// committed, or never will be.
+    pub(super) fn cancel_when_dropped(
+        self: &Arc<Self>,
+        workspace: &WorkspaceId,
+        jobs: &[JobId],
+        settled: &CancellationToken,
+    ) -> Guard {
+        Guard {
+            calls: Arc::clone(self),
+            workspace: workspace.clone(),
+            jobs: jobs.to_vec(),
+            settled: settled.clone(),
+            is_armed: true,
+        }
+    }
+
+    /// Removes what a job that leaves no trace has left, once its caller was answered.
+    pub(super) fn wipe(self: &Arc<Self>, made: &Made) {
+        if !made.is_wiped {
+            return;
+        }
+        let (calls, jobs) = (Arc::clone(self), made.jobs.clone());
+        tokio::spawn(async move {
+            for job in jobs {
+                calls.parts.uploads.remove(&job);
+                // One that fails here is wiped by the next look at what is to be wiped.
+                if let Err(error) = calls.parts.store.wipe_job(&job).await {
+                    tracing::warn!(%job, %error, "a job could not be wiped yet");
+                }
+            }
+        });
+    }
+}
+
+fn too_late(job: &JobId, timeout: Duration) -> Refusal {
+    let detail = format!(
+        "the job has not ended within {} ms; it goes on",
+        timeout.as_millis()
+    );
+    let mut refusal = Refusal::of(StatusCode::GATEWAY_TIMEOUT, detail);
+    refusal.job = Some(job.to_string());
+    refusal
+}
+
+/// Cancels the jobs of a caller who hangs up.
+pub(super) struct Guard {
+    calls: Arc<Calls>,
+    workspace: WorkspaceId,
+    jobs: Vec<JobId>,
+    settled: CancellationToken,
+    is_armed: bool,
+}
+
+impl Guard {
+    pub(super) fn disarm(mut self) {
+        self.is_armed = false;
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.is_armed {
+            return;
+        }
+        let calls = Arc::clone(&self.calls);
+        let (workspace, jobs) = (self.workspace.clone(), std::mem::take(&mut self.jobs));
+        let settled = self.settled.clone();
+        tokio::spawn(async move {
+            settled.cancelled().await;
+            for job in jobs {
+                calls.cancel(&workspace, &job).await;
+            }
+        });
+    }
+}
+
+impl Calls {
+    async fn cancel(&self, workspace: &WorkspaceId, job: &JobId) {
+        match self.parts.store.cancel_job(workspace, job).await {
+            Ok(_) => {
+                self.parts.executor.stop_attempt(job);
+                self.parts.metrics.jobs_ended.increment("cancelled");
+                self.parts.executor.ends().tell(job, || Ended {
+                    state: JobState::Cancelled,
+                    result: None,
+                    error: Some("its caller hung up".to_owned()),
+                });
+            }
+            // It ended meanwhile, or its call was not kept.
+            Err(error) if error.is_conflict() || error.is_not_found() => {}
+            Err(error) => tracing::warn!(%job, %error, "the job of a caller who hung up goes on"),
+        }
+    }
+}

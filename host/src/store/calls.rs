@@ -1,0 +1,394 @@
+//! Calls of runnables: a request of the log, its key and its jobs, in one commit with all others that
+//! wait.
+//!
+//! Who owns a key is decided by the row in `call_keys`: the call that made it, until it expires. All
+//! others get the jobs of that one. A call that is repeated finds itself as the owner and its rows in
+//! place, so nothing happens twice.
+
+use std::collections::HashMap;
+
+use super::body::Stored;
+use super::connection::Connection;
+use super::open::Backend;
+use super::rows::{ManyRows, chunks};
+use super::sql::{FromRow, Row, Statement};
+use super::writer::{Write, Written};
+use super::{Store, StoreError};
+use crate::clock::Millis;
+use crate::id::{JobId, RequestId, TokenId};
+use crate::model::{
+    CallJob, CallKey, CallLease, CallRequest, Called, JobState, NewCall, NewJob, RequestOutcome,
+};
+
+impl Store {
+    /// Keeps a call and makes its jobs; resolves after the commit is synced. Repeating it is harmless.
+    pub async fn call(&self, call: NewCall) -> Result<Called, StoreError> {
+        let packed = Box::new(PackedCall::pack(call).await);
+        match self
+            .writer
+            .write("call a runnable", Write::Call(packed))
+            .await?
+        {
+            Written::Call(called) => Ok(called),
+            _ => unreachable!("invariant: a call is answered with `Called`"),
+        }
+    }
+
+    /// A call was answered otherwise than its row says.
+    pub async fn note_call_status(
+        &self,
+        id: &RequestId,
+        status: u16,
+        reason: Option<String>,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.database.writer().await?;
+        Statement::new(
+            "note how a call was answered",
+            "update requests set status = $1, reason = $2 where id = $3",
+        )
+        .bind(status)
+        .bind(reason)
+        .bind(id)
+        .run(&mut connection)
+        .await
+        .map(|_| ())
+    }
+
+    /// Keys whose time is over.
+    pub async fn trim_call_keys(&self, now: Millis, limit: u32) -> Result<u64, StoreError> {
+        let mut connection = self.database.writer().await?;
+        Statement::new(
+            "trim the keys of calls",
+            "delete from call_keys where (workspace_id, key, runnable_id) in \
+             (select workspace_id, key, runnable_id from call_keys where expires_at <= $1 \
+             order by expires_at limit $2)",
+        )
+        .bind(now)
+        .bind(limit)
+        .run(&mut connection)
+        .await
+    }
+}
+
+/// A call with its bytes as they are stored.
+pub(super) struct PackedCall {
+    request: CallRequest,
+    key: Option<CallKey>,
+    /// Their ids, separated by spaces.
+    ids: String,
+    jobs: Vec<PackedCallJob>,
+    token_id: Option<TokenId>,
+}
+
+struct PackedCallJob {
+    job: NewJob,
+    arguments: Stored,
+    lease: Option<CallLease>,
+    is_wiped: bool,
+}
+
+/// Workspace, key, runnable.
+type Key<'a> = (&'a str, &'a str, &'a str);
+
+impl PackedCall {
+    async fn pack(call: NewCall) -> PackedCall {
+        let mut jobs = Vec::with_capacity(call.jobs.len());
+        for CallJob {
+            mut job,
+            lease,
+            is_wiped,
+        } in call.jobs
+        {
+            jobs.push(PackedCallJob {
+                arguments: Stored::pack(job.arguments.take()).await,
+                job,
+                lease,
+                is_wiped,
+            });
+        }
+        let ids: Vec<&str> = jobs.iter().map(|job| job.job.id.as_str()).collect();
+        PackedCall {
+            ids: ids.join(" "),
+            request: call.request,
+            key: call.key,
+            jobs,
+            token_id: call.token_id,
+        }
+    }
+
+    pub(super) fn size(&self) -> usize {
+        let arguments: usize = self.jobs.iter().map(|job| job.arguments.len() + 512).sum();
+        arguments + self.request.headers.len() + self.request.query.len()
+    }
+
+    fn key(&self) -> Option<Key<'_>> {
+        let key = self.key.as_ref()?;
+        Some((
+            self.request.workspace_id.as_str(),
+            &key.key,
+            key.runnable_id.as_str(),
+        ))
+    }
+}
+
+/// Inserts the rows; one answer for each call, in their order.
+pub(super) async fn insert(
+    connection: &mut impl Connection,
+    backend: Backend,
+    calls: &[&PackedCall],
+    now: Millis,
+) -> Result<Vec<Called>, StoreError> {
+    if calls.is_empty() {
+        return Ok(Vec::new());
+    }
+    let owners = claim_keys(connection, backend, calls, now).await?;
+    let mut called = Vec::with_capacity(calls.len());
+    for call in calls {
+        let owner = call.key().and_then(|key| owners.get(&key));
+        called.push(match owner {
+            Some(ids) if *ids != call.ids => Called::Again {
+                jobs: read_ids(ids)?,
+            },
+            _ => Called::Made,
+        });
+    }
+    let rows: Vec<(&PackedCall, &Called)> = calls.iter().copied().zip(&called).collect();
+    insert_requests(connection, backend, &rows).await?;
+    let made = rows.iter().filter(|(_, called)| **called == Called::Made);
+    let jobs: Vec<(&PackedCall, &PackedCallJob)> = made
+        .flat_map(|(call, _)| call.jobs.iter().map(|job| (*call, job)))
+        .collect();
+    insert_jobs(connection, backend, &jobs).await?;
+    insert_wipes(connection, backend, &jobs).await?;
+    Ok(called)
+}
+
+/// Job ids separated by spaces.
+pub(super) fn read_ids(text: &str) -> Result<Vec<JobId>, StoreError> {
+    text.split_ascii_whitespace()
+        .map(|id| {
+            id.parse()
+                .map_err(|error| StoreError::corrupt("jobs", error))
+        })
+        .collect()
+}
+
+static CLAIM_KEYS: ManyRows = ManyRows::new(
+    "insert into call_keys (workspace_id, key, runnable_id, jobs, expires_at) values ",
+    "(?, ?, ?, ?, ?)",
+    " on conflict (workspace_id, key, runnable_id) do update \
+     set jobs = excluded.jobs, expires_at = excluded.expires_at where call_keys.expires_at <= ?",
+);
+
+static SELECT_OWNERS: ManyRows = ManyRows::new(
+    "with wanted (workspace_id, key, runnable_id) as (values ",
+    "(?, ?, ?)",
+    ") select k.workspace_id, k.key, k.runnable_id, k.jobs \
+     from wanted w cross join call_keys k where k.workspace_id = w.workspace_id \
+     and k.key = w.key and k.runnable_id = w.runnable_id",
+);
+
+/// Which jobs each key of this batch stands for.
+async fn claim_keys<'a>(
+    connection: &mut impl Connection,
+    backend: Backend,
+    calls: &[&'a PackedCall],
+    now: Millis,
+) -> Result<HashMap<Key<'a>, String>, StoreError> {
+    let mut owners = HashMap::new();
+    let mut claims = Vec::new();
+    for call in calls {
+        let (Some(key), Some(wanted)) = (call.key(), &call.key) else {
+            continue;
+        };
+        // The first of equal ones in this batch asks for it.
+        owners.entry(key).or_insert_with(|| {
+            claims.push((key, call.ids.as_str(), wanted.expires_at));
+            call.ids.clone()
+        });
+    }
+    // In one order everywhere, so that two hosts do not wait for each other in a circle.
+    claims.sort_unstable_by_key(|(key, ..)| *key);
+    for chunk in chunks(&claims) {
+        let mut claim = Statement::composed(
+            "claim the keys of calls",
+            CLAIM_KEYS.text(backend, chunk.len()),
+        );
+        for ((workspace, key, runnable), ids, expires_at) in chunk {
+            claim.push(*workspace);
+            claim.push(*key);
+            claim.push(*runnable);
+            claim.push(*ids);
+            claim.push(*expires_at);
+        }
+        let claimed = claim.bind(now).run(connection).await?;
+        if claimed == chunk.len() as u64 {
+            continue;
+        }
+        let mut select = Statement::composed(
+            "find the owners of keys",
+            SELECT_OWNERS.text(backend, chunk.len()),
+        );
+        for ((workspace, key, runnable), ..) in chunk {
+            select.push(*workspace);
+            select.push(*key);
+            select.push(*runnable);
+        }
+        let rows: Vec<OwnerRow> = select.all(connection).await?;
+        for (key, ..) in chunk {
+            if let Some(row) = rows.iter().find(|row| row.key() == *key) {
+                owners.insert(*key, row.jobs.clone());
+            }
+        }
+    }
+    Ok(owners)
+}
+
+struct OwnerRow {
+    workspace_id: String,
+    key: String,
+    runnable_id: String,
+    jobs: String,
+}
+
+impl OwnerRow {
+    fn key(&self) -> Key<'_> {
+        (&self.workspace_id, &self.key, &self.runnable_id)
+    }
+}
+
+impl FromRow for OwnerRow {
+    fn from_row(row: &Row<'_>) -> Result<OwnerRow, StoreError> {
+        Ok(OwnerRow {
+            workspace_id: row.text("workspace_id")?,
+            key: row.text("key")?,
+            runnable_id: row.text("runnable_id")?,
+            jobs: row.text("jobs")?,
+        })
+    }
+}
+
+static INSERT_REQUESTS: ManyRows = ManyRows::new(
+    "insert into requests (id, workspace_id, subscription_id, provider, method, path, query, \
+     headers, encoding, body_size, received_at, outcome, status, reason, delivery_id, events, \
+     runnable_id, job_id) values ",
+    "(?, ?, '', 'webhook', ?, ?, ?, ?, 'plain', ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+    " on conflict (id) do nothing",
+);
+
+async fn insert_requests(
+    connection: &mut impl Connection,
+    backend: Backend,
+    rows: &[(&PackedCall, &Called)],
+) -> Result<(), StoreError> {
+    for chunk in chunks(rows) {
+        let mut insert = Statement::composed(
+            "insert the requests of calls",
+            INSERT_REQUESTS.text(backend, chunk.len()),
+        );
+        for (call, called) in chunk {
+            let request = &call.request;
+            let (outcome, job) = match called {
+                Called::Made => (request.outcome, call.jobs.first().map(|job| &job.job.id)),
+                Called::Again { jobs } => (RequestOutcome::Duplicate, jobs.first()),
+            };
+            insert.push(&request.id);
+            insert.push(&request.workspace_id);
+            insert.push(&request.method);
+            insert.push(&request.path);
+            insert.push(&request.query);
+            insert.push(&request.headers);
+            insert.push(i64::try_from(request.body_size).unwrap_or(i64::MAX));
+            insert.push(request.received_at);
+            insert.push(outcome);
+            insert.push(request.status);
+            insert.push(&request.reason);
+            insert.push(call.key.as_ref().map(|key| key.key.as_str()));
+            insert.push(&request.runnable_id);
+            insert.push(job);
+        }
+        insert.run(connection).await?;
+    }
+    Ok(())
+}
+
+static INSERT_JOBS: ManyRows = ManyRows::new(
+    "insert into jobs (id, workspace_id, cause, runnable_id, version_id, arguments, encoding, \
+     state, attempts_made, attempts_max, due_at, lease_owner, lease_expires_at, fence, created_at, \
+     started_at, token_id) values ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    " on conflict (id) do nothing",
+);
+
+async fn insert_jobs(
+    connection: &mut impl Connection,
+    backend: Backend,
+    jobs: &[(&PackedCall, &PackedCallJob)],
+) -> Result<(), StoreError> {
+    for chunk in chunks(jobs) {
+        let mut insert = Statement::composed(
+            "insert the jobs of calls",
+            INSERT_JOBS.text(backend, chunk.len()),
+        );
+        for (
+            call,
+            PackedCallJob {
+                job,
+                arguments,
+                lease,
+                ..
+            },
+        ) in chunk
+        {
+            insert.push(&job.id);
+            insert.push(&job.workspace_id);
+            insert.push(job.cause);
+            insert.push(&job.runnable_id);
+            insert.push(&job.version_id);
+            insert.push(arguments.bytes.clone());
+            insert.push(arguments.encoding);
+            insert.push(match lease {
+                Some(_) => JobState::Running,
+                None => JobState::Ready,
+            });
+            insert.push(i64::from(lease.is_some()));
+            insert.push(job.attempts_max);
+            insert.push(job.due_at);
+            insert.push(lease.as_ref().map(|lease| &lease.owner));
+            insert.push(lease.as_ref().map(|lease| lease.expires_at));
+            insert.push(i64::from(lease.is_some()));
+            insert.push(job.created_at);
+            insert.push(lease.as_ref().map(|_| job.created_at));
+            insert.push(&call.token_id);
+        }
+        insert.run(connection).await?;
+    }
+    Ok(())
+}
+
+static INSERT_WIPES: ManyRows = ManyRows::new(
+    "insert into job_wipes (job_id) values ",
+    "(?)",
+    " on conflict (job_id) do nothing",
+);
+
+async fn insert_wipes(
+    connection: &mut impl Connection,
+    backend: Backend,
+    jobs: &[(&PackedCall, &PackedCallJob)],
+) -> Result<(), StoreError> {
+    let wiped: Vec<&JobId> = jobs
+        .iter()
+        .filter(|(_, job)| job.is_wiped)
+        .map(|(_, job)| &job.job.id)
+        .collect();
+    for chunk in chunks(&wiped) {
+        let text = INSERT_WIPES.text(backend, chunk.len());
+        let mut insert = Statement::composed("note jobs to be wiped", text);
+        for job in chunk {
+            insert.push(*job);
+        }
+        insert.run(connection).await?;
+    }
+    Ok(())
+}

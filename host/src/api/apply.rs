@@ -36,6 +36,8 @@ pub struct ApplyParams {
 pub struct Applied {
     pub workspace: String,
     pub dry_run: bool,
+    pub integrations: Vec<AppliedObject>,
+    pub credentials: Vec<AppliedObject>,
     pub runnables: Vec<AppliedObject>,
     pub subscriptions: Vec<AppliedObject>,
     pub triggers: Vec<AppliedObject>,
@@ -107,9 +109,12 @@ pub(super) async fn apply_one(
         problem.errors = of_object(std::mem::take(&mut problem.errors));
         problem
     })?;
-    let objects = applied.runnables.into_iter().chain(applied.subscriptions);
-    let mut objects = objects.chain(applied.triggers);
+    let objects = applied.integrations.into_iter().chain(applied.credentials);
+    let objects = objects
+        .chain(applied.runnables)
+        .chain(applied.subscriptions);
     objects
+        .chain(applied.triggers)
         .next()
         .ok_or_else(|| Problem::internal("nothing was applied"))
 }
@@ -139,6 +144,7 @@ async fn apply_document(
         let changes = std::mem::take(&mut plan.changes);
         match state.store().apply(&place.actor(), changes).await {
             Ok(_) => {
+                state.credentials().wake().notify_one();
                 state.announce(Changed::Objects(place.workspace.id.clone()));
                 break plan;
             }
@@ -166,6 +172,8 @@ async fn show(
     let mut applied = Applied {
         workspace: workspace.name.clone(),
         dry_run,
+        integrations: Vec::new(),
+        credentials: Vec::new(),
         runnables: Vec::new(),
         subscriptions: Vec::new(),
         triggers: Vec::new(),
@@ -173,6 +181,8 @@ async fn show(
     for object in plan.objects {
         let (object_state, endpoint_url) = state_of(state, workspace, &object).await?;
         let list = match object.kind {
+            ObjectKind::Integration => &mut applied.integrations,
+            ObjectKind::Credential => &mut applied.credentials,
             ObjectKind::Runnable => &mut applied.runnables,
             ObjectKind::Subscription => &mut applied.subscriptions,
             ObjectKind::Trigger => &mut applied.triggers,
@@ -199,6 +209,11 @@ async fn state_of(
     }
     let store = state.store();
     Ok(match object.kind {
+        ObjectKind::Integration => (None, None),
+        ObjectKind::Credential => {
+            let found = store.credential_by_name(&workspace.id, &object.name);
+            (found.await?.map(|found| found.state.to_string()), None)
+        }
         ObjectKind::Runnable => {
             let found = store.runnable_by_path(&workspace.id, &object.name).await?;
             (found.map(|found| found.state.to_string()), None)

@@ -9,9 +9,14 @@ use trigger_plugin_abi::host::CallError;
 use trigger_plugin_api::declaration::FieldKind;
 use trigger_plugin_api::messages::{FieldError, OwnedRequest};
 
-use crate::api::{ProviderRow, ProviderState, Providers, SampleOrder, SampleRequest};
+use crate::api::{
+    ProviderRow, ProviderState, Providers, SampleOrder, SampleRequest, SharedClientRow,
+};
 use crate::clock::{Clock, random};
-use crate::documents::{Catalog, CatalogError, Field, FieldMistake, SubscriptionDraft};
+use crate::credentials::{CheckError, Checked, CredentialDraft, Credentials};
+use crate::documents::{
+    Catalog, CatalogError, CredentialTerms, Field, FieldMistake, SubscriptionDraft,
+};
 use crate::model::RunnableKind;
 use crate::plugins::registry::EnableError;
 use crate::plugins::{self, Found, LiveProvider, Registry};
@@ -23,6 +28,8 @@ pub struct RegistryProviders {
     pub registry: Registry,
     /// What can be run here.
     pub runner: Runner,
+    /// What keys are shown to before they are kept.
+    pub credentials: Credentials,
     /// For samples.
     pub clock: Clock,
 }
@@ -56,17 +63,24 @@ impl RegistryProviders {
 impl Catalog for RegistryProviders {
     fn subscription_fields(&self, provider: &str) -> Result<Vec<Field>, CatalogError> {
         let live = self.live(provider)?;
-        let fields = live.facts.subscription_schema.iter().map(|field| Field {
-            name: field.name.clone(),
-            is_secret: field.kind == FieldKind::Secret,
-            is_required: field.required,
-            options: field
-                .options
-                .iter()
-                .map(|option| option.value.clone())
-                .collect(),
-        });
-        Ok(fields.collect())
+        Ok(fields(&live.facts.subscription_schema))
+    }
+
+    fn credential_terms(&self, provider: &str) -> Result<CredentialTerms, CatalogError> {
+        let live = self.live(provider)?;
+        let auth = &live.facts.auth;
+        Ok(CredentialTerms {
+            fields: fields(&auth.credentials_schema),
+            has_oauth: auth.oauth.is_some(),
+            needs_base_url: auth.needs_base_url(),
+        })
+    }
+
+    fn check_credential<'a>(
+        &'a self,
+        draft: &'a CredentialDraft,
+    ) -> BoxFuture<'a, Result<Checked, CheckError>> {
+        self.credentials.check(draft).boxed()
     }
 
     fn validate_subscription<'a>(
@@ -146,6 +160,20 @@ impl Providers for RegistryProviders {
         self.registry.is_settled()
     }
 
+    fn shared_clients(&self) -> Vec<SharedClientRow> {
+        let names = self.registry.rows().into_iter().map(|row| row.name);
+        let shared = names.filter_map(|name| {
+            let live = self.live(&name).ok()?;
+            let auth = &live.facts.auth;
+            auth.shared_client.as_ref()?;
+            Some(SharedClientRow {
+                provider: name,
+                base_url: auth.base_url.clone(),
+            })
+        });
+        shared.collect()
+    }
+
     fn sample<'a>(
         &'a self,
         order: &'a SampleOrder,
@@ -198,6 +226,20 @@ impl Providers for RegistryProviders {
         }
         .boxed()
     }
+}
+
+fn fields(schema: &[trigger_plugin_api::declaration::Field]) -> Vec<Field> {
+    let fields = schema.iter().map(|field| Field {
+        name: field.name.clone(),
+        is_secret: field.kind == FieldKind::Secret,
+        is_required: field.required,
+        options: field
+            .options
+            .iter()
+            .map(|option| option.value.clone())
+            .collect(),
+    });
+    fields.collect()
 }
 
 fn shown(row: plugins::ProviderRow) -> ProviderRow {

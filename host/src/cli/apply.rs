@@ -11,7 +11,9 @@ use super::table::{Cell, Table, one_line};
 use crate::documents::Mistake;
 use crate::outbound::api_client::ApiError;
 
-const KINDS: [(&str, &str); 3] = [
+const KINDS: [(&str, &str); 5] = [
+    ("integration", "integrations"),
+    ("credential", "credentials"),
     ("runnable", "runnables"),
     ("subscription", "subscriptions"),
     ("trigger", "triggers"),

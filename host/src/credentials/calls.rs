@@ -7,6 +7,7 @@ use serde_json::Value;
 use trigger_plugin_api::messages::Account;
 
 use super::failure::CallRefusal;
+use super::secrets::plain_texts;
 use super::state::Credentials;
 use crate::clock::Millis;
 use crate::id::{AuditId, CredentialId, SubscriptionId, WorkspaceId};
@@ -77,10 +78,7 @@ impl Credentials {
                 credential.integration_id.as_ref(),
             )
             .await?;
-        let fields = credential.fields.iter();
-        let mut values: BTreeMap<String, String> = fields
-            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-            .collect();
+        let mut values = plain_texts(&credential.fields);
         let told = secrets
             .iter()
             .filter(|(name, _)| auth.tells(credential.kind.as_str(), name));

@@ -12,7 +12,7 @@ use oauth2::{
     EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier,
     RedirectUrl, RefreshToken, RequestTokenError, TokenResponse, TokenUrl,
 };
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::answer::normalise;
 use super::client::Client;
@@ -117,14 +117,14 @@ impl Client {
             return Ok(false);
         };
         // By hand, since the library refuses plain http, which we permit to this machine.
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("token", token);
-        form.append_pair("token_type_hint", hint);
-        form.append_pair("client_id", &self.id);
-        if let Some(secret) = &self.secret {
-            form.append_pair("client_secret", secret.expose());
-        }
-        let mut request = HttpRequest::new(form.finish().into_bytes());
+        let own = self.secret.as_ref().map(|secret| secret.expose().as_str());
+        let body = form_urlencoded::Serializer::new(String::new())
+            .append_pair("token", token)
+            .append_pair("token_type_hint", hint)
+            .append_pair("client_id", &self.id)
+            .extend_pairs(own.map(|secret| ("client_secret", secret)))
+            .finish();
+        let mut request = HttpRequest::new(body.into_bytes());
         *request.method_mut() = http::Method::POST;
         let kind = http::HeaderValue::from_static("application/x-www-form-urlencoded");
         request

@@ -42,3 +42,13 @@ impl Secrets {
         Secret::new(serde_json::to_string(&map).expect("invariant: texts serialize"))
     }
 }
+
+/// Fields that are not secret, as texts.
+pub(super) fn plain_texts(fields: &Map<String, Value>) -> BTreeMap<String, String> {
+    let texts = fields.iter().filter_map(|(name, value)| match value {
+        Value::String(text) => Some((name.clone(), text.clone())),
+        Value::Bool(_) | Value::Number(_) => Some((name.clone(), value.to_string())),
+        _ => None,
+    });
+    texts.collect()
+}

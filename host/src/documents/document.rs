@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::accounts::{CredentialEntry, IntegrationEntry, read_credential, read_integration};
 use super::fields::{Fields, found};
 use super::mistake::Mistake;
 use super::{runnable, words};
@@ -14,9 +15,20 @@ use crate::model::RunnableKind;
 pub struct Document {
     /// The workspace it is meant for, if it says so.
     pub workspace: Option<String>,
+    pub integrations: Vec<IntegrationEntry>,
+    pub credentials: Vec<CredentialEntry>,
+    /// Whether it has these lists: one that does not prunes nothing of their kind.
+    pub speaks_of: SpeaksOf,
     pub runnables: Vec<RunnableEntry>,
     pub subscriptions: Vec<SubscriptionEntry>,
     pub triggers: Vec<TriggerEntry>,
+}
+
+/// Of which accounts a document speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpeaksOf {
+    pub integrations: bool,
+    pub credentials: bool,
 }
 
 /// A runnable as it is wanted.
@@ -94,6 +106,20 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
         workspace: workspace.map(str::to_owned),
         ..Document::default()
     };
+    document.speaks_of = SpeaksOf {
+        integrations: fields.value("integrations").is_some(),
+        credentials: fields.value("credentials").is_some(),
+    };
+    for (value, pointer) in items(&mut fields, "integrations", mistakes) {
+        document
+            .integrations
+            .extend(read_integration(value, pointer, mistakes));
+    }
+    for (value, pointer) in items(&mut fields, "credentials", mistakes) {
+        document
+            .credentials
+            .extend(read_credential(value, pointer, mistakes));
+    }
     for (value, pointer) in items(&mut fields, "runnables", mistakes) {
         document
             .runnables
@@ -110,6 +136,16 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
             .extend(read_trigger(value, pointer, mistakes));
     }
     fields.finish(mistakes);
+    let integrations = document
+        .integrations
+        .iter()
+        .map(|entry| (&entry.name, &entry.pointer));
+    refuse_doubles("name", integrations, mistakes);
+    let credentials = document
+        .credentials
+        .iter()
+        .map(|entry| (&entry.name, &entry.pointer));
+    refuse_doubles("name", credentials, mistakes);
     let runnables = document
         .runnables
         .iter()

@@ -8,12 +8,16 @@ use super::difference::Difference;
 use super::document::{Document, TriggerEntry};
 use super::mistake::Mistake;
 use super::plan::{Action, ObjectKind, Plan, PlannedObject};
-use crate::id::{RunnableId, SubscriptionId};
-use crate::model::{Change, Runnable, Subscription, Trigger};
+use crate::id::{CredentialId, IntegrationId, RunnableId, SubscriptionId};
+use crate::model::{
+    Change, Credential, CredentialKind, Integration, Runnable, Subscription, Trigger,
+};
 
 /// Everything of the workspace, by name.
 #[derive(Default)]
 pub(super) struct Stored {
+    pub integrations: HashMap<String, Integration>,
+    pub credentials: HashMap<String, Credential>,
     pub runnables: HashMap<String, Runnable>,
     pub subscriptions: HashMap<String, Subscription>,
     pub triggers: HashMap<String, Trigger>,
@@ -24,6 +28,9 @@ pub(super) struct Draft<'a> {
     pub document: &'a Document,
     pub prune: bool,
     pub stored: Stored,
+    pub integration_ids: HashMap<String, IntegrationId>,
+    /// With the provider.
+    pub credential_ids: HashMap<String, (CredentialId, String)>,
     pub runnable_ids: HashMap<String, RunnableId>,
     /// With the provider.
     pub subscription_ids: HashMap<String, (SubscriptionId, String)>,
@@ -37,6 +44,8 @@ impl<'a> Draft<'a> {
             document,
             prune: false,
             stored: Stored::default(),
+            integration_ids: HashMap::new(),
+            credential_ids: HashMap::new(),
             runnable_ids: HashMap::new(),
             subscription_ids: HashMap::new(),
             mistakes: Vec::new(),
@@ -65,6 +74,11 @@ impl<'a> Draft<'a> {
         self.note(kind, name, id, (action, differences));
     }
 
+    /// It is there and stays as it is.
+    pub fn leave(&mut self, kind: ObjectKind, name: &str, id: String) {
+        self.note(kind, name, id, (Action::Unchanged, Vec::new()));
+    }
+
     fn note(
         &mut self,
         kind: ObjectKind,
@@ -80,6 +94,17 @@ impl<'a> Draft<'a> {
             action,
             differences,
         });
+    }
+
+    /// The name of an integration of the document, or of a stored one.
+    pub fn integration_name(&self, id: Option<&IntegrationId>) -> Value {
+        let Some(id) = id else { return Value::Null };
+        let mut named = self.integration_ids.iter();
+        if let Some((name, _)) = named.find(|(_, each)| *each == id) {
+            return name.as_str().into();
+        }
+        let stored = self.stored.integrations.values().find(|one| one.id == *id);
+        stored.map_or(Value::Null, |one| one.name.as_str().into())
     }
 
     /// The subscription that a trigger names: of the document, or one that stays stored.
@@ -180,10 +205,43 @@ impl<'a> Draft<'a> {
                 ));
             }
         }
+        self.prune_accounts(&mut changes, &mut objects);
         self.plan.objects.append(&mut objects);
         Plan {
             changes,
             objects: self.plan.objects,
+        }
+    }
+}
+
+impl Draft<'_> {
+    /// Keys and integrations that a document which speaks of them does not name. Connected accounts
+    /// are no document's to delete, and what they came from stays with them.
+    fn prune_accounts(&self, changes: &mut Vec<Change>, objects: &mut Vec<PlannedObject>) {
+        let is_pruned = |name: &String, credential: &Credential| {
+            self.document.speaks_of.credentials
+                && credential.kind == CredentialKind::ApiKey
+                && !self.credential_ids.contains_key(name)
+        };
+        let mut used: HashSet<&IntegrationId> = HashSet::new();
+        for (name, credential) in ordered(&self.stored.credentials) {
+            if is_pruned(name, credential) {
+                let id = credential.id.clone();
+                objects.push(deleted(ObjectKind::Credential, name, id.to_string()));
+                changes.push(Change::DeleteCredential(id));
+            } else {
+                used.extend(credential.integration_id.as_ref());
+            }
+        }
+        if !self.document.speaks_of.integrations {
+            return;
+        }
+        for (name, integration) in ordered(&self.stored.integrations) {
+            let id = &integration.id;
+            if !self.integration_ids.contains_key(name) && !used.contains(id) {
+                changes.push(Change::DeleteIntegration(id.clone()));
+                objects.push(deleted(ObjectKind::Integration, name, id.to_string()));
+            }
         }
     }
 }

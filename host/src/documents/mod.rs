@@ -7,14 +7,15 @@
 //! ```
 //! - [`mistake`]: what is wrong, by JSON pointer, so that a client can show file, line and column.
 //! - [`fields`]: reads one map of a document, collecting mistakes instead of stopping at the first.
-//! - [`document`]: the document's words as types.
+//! - [`document`], [`accounts`]: the document's words as types.
 //! - [`runnable`], [`words`]: what a runnable may say, and the forms of names, headers and the like.
 //! - [`catalog`]: what is asked of the providers.
-//! - [`plan`], [`difference`]: from what is stored to what is wanted.
+//! - [`plan`], [`plan_accounts`], [`difference`]: from what is stored to what is wanted.
 //!
 //! Promised: a document with a mistake changes nothing, all its mistakes are told at once, the same
 //! document again changes nothing, and no secret is ever part of a difference.
 //! Not promised: that a provider accepts at the service what it accepted here.
+mod accounts;
 pub mod catalog;
 pub mod difference;
 pub mod document;
@@ -22,11 +23,13 @@ mod draft;
 mod fields;
 pub mod mistake;
 pub mod plan;
+mod plan_accounts;
 mod runnable;
 mod wanted;
 mod words;
 
-pub use catalog::{Catalog, CatalogError, Field, FieldMistake, SubscriptionDraft};
+pub use accounts::{CredentialEntry, IntegrationEntry};
+pub use catalog::{Catalog, CatalogError, CredentialTerms, Field, FieldMistake, SubscriptionDraft};
 pub use document::{Document, RunnableEntry, SubscriptionEntry, TriggerEntry};
 pub use mistake::Mistake;
 pub use plan::{Plan, PlanError, PlannedObject, Planner};

@@ -21,6 +21,8 @@ use crate::store::{Store, StoreError};
 /// The kind of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectKind {
+    Integration,
+    Credential,
     Runnable,
     Subscription,
     Trigger,
@@ -80,6 +82,12 @@ impl Planner<'_> {
             stored,
             ..Draft::new(document)
         };
+        for entry in &document.integrations {
+            self.plan_integration(entry, &mut draft).await?;
+        }
+        for entry in &document.credentials {
+            self.plan_credential(entry, &mut draft).await?;
+        }
         for entry in &document.runnables {
             self.plan_runnable(entry, &mut draft).await?;
         }
@@ -97,6 +105,7 @@ impl Planner<'_> {
 
     async fn load(&self) -> Result<Stored, StoreError> {
         let mut stored = Stored::default();
+        self.load_accounts(&mut stored).await?;
         let workspace = self.workspace_id;
         let mut page = PageQuery::first(PageQuery::LIMIT_MAX);
         loop {
@@ -366,6 +375,6 @@ impl Planner<'_> {
     }
 }
 
-fn sealed(secrets: &serde_json::Map<String, Value>) -> Option<Secret<String>> {
+pub(super) fn sealed(secrets: &serde_json::Map<String, Value>) -> Option<Secret<String>> {
     (!secrets.is_empty()).then(|| Secret::new(Value::Object(secrets.clone()).to_string()))
 }

@@ -31,7 +31,13 @@ pub(super) async fn read(
         }
     };
     let before = mistakes.len();
-    let wanted = split(entry, &fields, mistakes);
+    let pointer = format!("{}/manual", entry.pointer);
+    let (properties, secrets) = split(&pointer, &entry.manual, &fields, mistakes);
+    let wanted = WantedSubscription {
+        parameters: Map::new(),
+        properties,
+        secrets,
+    };
     if mistakes.len() > before {
         return None;
     }
@@ -40,7 +46,6 @@ pub(super) async fn read(
         properties: wanted.properties.clone(),
         secrets: Secret::new(Value::Object(wanted.secrets.clone()).to_string()),
     };
-    let pointer = format!("{}/manual", entry.pointer);
     match catalog.validate_subscription(&entry.provider, &draft).await {
         Ok(found) => note_all(found, &pointer, mistakes),
         Err(error) => mistakes.push(provider_mistake(&entry.pointer, &entry.provider, &error)),
@@ -48,19 +53,17 @@ pub(super) async fn read(
     (mistakes.len() == before).then_some(wanted)
 }
 
-fn split(
-    entry: &SubscriptionEntry,
+/// Fields as they are given below `pointer`, checked against the schema: those that are not secret,
+/// and those that are.
+pub(super) fn split(
+    pointer: &str,
+    given: &Map<String, Value>,
     fields: &[Field],
     mistakes: &mut Vec<Mistake>,
-) -> WantedSubscription {
-    let pointer = format!("{}/manual", entry.pointer);
-    let mut wanted = WantedSubscription {
-        parameters: Map::new(),
-        properties: Map::new(),
-        secrets: Map::new(),
-    };
-    for (key, value) in &entry.manual {
-        let at = pointer_join(&pointer, key);
+) -> (Map<String, Value>, Map<String, Value>) {
+    let (mut plain, mut secrets) = (Map::new(), Map::new());
+    for (key, value) in given {
+        let at = pointer_join(pointer, key);
         let Some(field) = fields.iter().find(|field| field.name == *key) else {
             let allowed = fields.iter().map(|field| field.name.clone()).collect();
             mistakes.push(Mistake::unknown_key(at, key, allowed));
@@ -76,27 +79,28 @@ fn split(
             continue;
         }
         let kept = if field.is_secret {
-            &mut wanted.secrets
+            &mut secrets
         } else {
-            &mut wanted.properties
+            &mut plain
         };
         if !value.is_null() {
             kept.insert(key.clone(), value.clone());
         }
     }
+    let section = pointer.rsplit('/').next().unwrap_or_default();
     for field in fields.iter().filter(|field| field.is_required) {
-        let given = entry.manual.get(&field.name);
-        if given.is_none_or(|value| value.is_null() || value == "") {
-            let message = format!("`manual.{}` is missing or empty", field.name);
-            let at = if given.is_some() {
-                pointer_join(&pointer, &field.name)
+        let value = given.get(&field.name);
+        if value.is_none_or(|value| value.is_null() || value == "") {
+            let message = format!("`{section}.{}` is missing or empty", field.name);
+            let at = if value.is_some() {
+                pointer_join(pointer, &field.name)
             } else {
-                pointer.clone()
+                pointer.to_owned()
             };
             mistakes.push(Mistake::value(at, message));
         }
     }
-    wanted
+    (plain, secrets)
 }
 
 /// Notes what a plugin found, below `pointer`.

@@ -133,6 +133,27 @@ impl Store {
         Ok(refused > 0)
     }
 
+    /// The service takes a credential that it refused, in the same generation.
+    pub async fn reactivate_credential(
+        &self,
+        id: &CredentialId,
+        generation: i64,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.database.writer().await?;
+        Statement::new(
+            "note that a credential is good again",
+            "update credentials set state = 'active', state_reason = null, state_since = $1, \
+             updated_at = $2 where id = $3 and generation = $4 and state = 'needs_reconnect'",
+        )
+        .bind(self.clock.now())
+        .bind(self.clock.now())
+        .bind(id)
+        .bind(generation)
+        .run(&mut connection)
+        .await
+        .map(|_| ())
+    }
+
     /// Keeps what the provider said of a credential's account.
     pub async fn note_account(
         &self,

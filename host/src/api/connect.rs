@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::{Apply, InWorkspace, Named, Read};
-use super::body::{JsonBody, QueryOf};
+use super::body::{JsonBody, QueryOf, patience};
 use super::credentials::{CredentialView, view};
 use super::names::id;
 use super::problem::Problem;
@@ -18,7 +18,6 @@ use super::subscriptions::time;
 use crate::credentials::{ConnectError, ConnectOrder, Waiting};
 use crate::documents::{Mistake, workspace_name_form};
 use crate::id::ConnectId;
-use crate::units;
 
 /// Nobody is let wait longer at a time.
 const WAIT_MAX: Duration = Duration::from_secs(25);
@@ -106,14 +105,7 @@ pub async fn show_connect(
     QueryOf(params): QueryOf<WaitParams>,
     Named(named): Named,
 ) -> Result<Json<ConnectView>, Problem> {
-    let patience = match params.wait.as_deref().map(units::parse_duration) {
-        Some(None) => {
-            let form = units::DURATION_FORM;
-            return Err(Problem::bad_request(format!("`wait`: expected {form}")));
-        }
-        Some(Some(wait)) => wait.min(WAIT_MAX),
-        None => Duration::ZERO,
-    };
+    let patience = patience("wait", params.wait.as_deref(), WAIT_MAX)?;
     let connect_id: ConnectId = id("ticket", &named)?;
     let (workspace, token) = (&place.workspace.id, &place.caller.token_id);
     let waiting = state

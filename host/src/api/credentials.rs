@@ -66,8 +66,9 @@ pub struct AccountView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeletedCredential {
     pub name: String,
-    /// given_back: the service took its tokens back; not_offered; failed: they may be good there
-    /// until they end by themselves.
+    /// given_back: the service took its tokens back; not_offered; kept: another credential acts for
+    /// the same account, and would end with them; failed: they may be good there until they end by
+    /// themselves.
     pub tokens: &'static str,
     /// The subscriptions that are degraded now.
     pub degraded: Vec<String>,
@@ -116,6 +117,16 @@ pub(super) async fn view(state: &ApiState, row: Credential) -> Result<Credential
         created_at: time(row.created_at),
         updated_at: time(row.updated_at),
     })
+}
+
+/// In the words of a [`DeletedCredential`].
+pub(super) fn given_back(given: &GivenBack) -> &'static str {
+    match given {
+        GivenBack::Done => "given_back",
+        GivenBack::NotOffered => "not_offered",
+        GivenBack::Shared => "kept",
+        GivenBack::Failed(_) => "failed",
+    }
 }
 
 /// Newest first.
@@ -178,8 +189,15 @@ pub async fn check_credential(
 ) -> Result<Json<CredentialView>, Problem> {
     let row = find_credential(state.store(), &place.workspace.id, &named).await?;
     match state.credentials().check_kept(&row.id).await {
-        // What is wrong with it stands in its state from now on.
-        Ok(_) | Err(CheckError::Wrong { .. }) => {}
+        Ok(_) => {}
+        // What is wrong with it stands in its state from now on, unless it is nothing of the
+        // service's.
+        Err(CheckError::Wrong { message, .. }) => {
+            let row = find_credential(state.store(), &place.workspace.id, row.id.as_str()).await?;
+            if row.state == CredentialState::Active {
+                return Err(Problem::conflict(message));
+            }
+        }
         Err(CheckError::Unavailable(reason)) => return Err(Problem::unavailable(reason)),
         Err(CheckError::Store(error)) => return Err(error.into()),
     }
@@ -210,11 +228,7 @@ pub async fn delete_credential(
             dependents.collect(),
         ));
     }
-    let tokens = match state.credentials().give_back(&row.id).await? {
-        GivenBack::Done => "given_back",
-        GivenBack::NotOffered => "not_offered",
-        GivenBack::Failed(_) => "failed",
-    };
+    let tokens = given_back(&state.credentials().give_back(&row.id).await?);
     let mut changes = vec![Change::DeleteCredential(row.id.clone())];
     if params.force {
         changes.insert(0, Change::DetachCredential(row.id.clone()));

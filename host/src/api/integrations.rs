@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -10,12 +9,14 @@ use utoipa::{IntoParams, ToSchema};
 use super::access::{Apply, InWorkspace, Named, Read};
 use super::apply::{AppliedObject, apply_one};
 use super::body::{JsonBody, QueryOf};
+use super::credentials::{DeletedCredential, given_back};
 use super::names::find_integration;
 use super::page::{Listed, PageParams};
 use super::problem::Problem;
 use super::state::{ApiState, Changed};
 use super::subscriptions::time;
 use crate::credentials::SHARED;
+use crate::id::CredentialId;
 use crate::model::{Change, Integration};
 
 /// An integration; its client secret is never shown.
@@ -47,6 +48,14 @@ pub struct DeleteParams {
     /// Also if something depends on it.
     #[serde(default)]
     pub force: bool,
+}
+
+/// What became of an integration that was deleted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeletedIntegration {
+    pub name: String,
+    /// Those that came from it, which are deleted too.
+    pub credentials: Vec<DeletedCredential>,
 }
 
 fn view(row: Integration) -> IntegrationView {
@@ -126,18 +135,22 @@ pub async fn put_integration(
 #[utoipa::path(delete, path = "/api/v1/workspaces/{workspace}/integrations/{integration}",
     tag = "integrations",
     params(("workspace" = String, Path), ("integration" = String, Path), DeleteParams),
-    responses((status = 204), (status = 409, body = Problem)))]
+    responses((status = 200, body = DeletedIntegration), (status = 409, body = Problem)))]
 pub async fn delete_integration(
     State(state): State<ApiState>,
     place: InWorkspace<Apply>,
     QueryOf(params): QueryOf<DeleteParams>,
     Named(named): Named,
-) -> Result<StatusCode, Problem> {
+) -> Result<Json<DeletedIntegration>, Problem> {
     let store = state.store();
     let row = find_integration(store, &place.workspace.id, &named).await?;
     let names = store.credentials_of_integration(&row.id).await?;
     let mut dependents = Vec::new();
     let mut changes = Vec::new();
+    let mut deleted = DeletedIntegration {
+        name: row.name.clone(),
+        credentials: Vec::new(),
+    };
     for name in &names {
         let found = store.credential_by_name(&place.workspace.id, name).await?;
         let Some(credential) = found else { continue };
@@ -146,17 +159,28 @@ pub async fn delete_integration(
         dependents.extend(used.iter().map(|name| format!("subscription {name}")));
         changes.push(Change::DetachCredential(credential.id.clone()));
         changes.push(Change::DeleteCredential(credential.id));
+        deleted.credentials.push(DeletedCredential {
+            name: credential.name,
+            tokens: "not_offered",
+            degraded: used,
+        });
     }
     if !dependents.is_empty() && !params.force {
         return Err(Problem::in_use("integration", &row.name, dependents));
     }
-    for change in &changes {
-        if let Change::DeleteCredential(id) = change {
-            state.credentials().give_back(id).await?;
-        }
+    let gone = changes.iter().filter_map(|change| match change {
+        Change::DeleteCredential(id) => Some(id.clone()),
+        _ => None,
+    });
+    let gone: Vec<CredentialId> = gone.collect();
+    for (id, told) in gone.iter().zip(&mut deleted.credentials) {
+        told.tokens = given_back(&state.credentials().give_back(id).await?);
     }
     changes.push(Change::DeleteIntegration(row.id));
     store.apply(&place.actor(), changes).await?;
+    for id in &gone {
+        state.credentials().announce(id);
+    }
     state.announce(Changed::Objects(place.workspace.id.clone()));
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Json(deleted))
 }

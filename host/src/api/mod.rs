@@ -15,6 +15,7 @@ mod access;
 mod body;
 mod names;
 mod page;
+mod pages;
 mod problem;
 mod queries;
 mod routes;

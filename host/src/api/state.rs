@@ -124,6 +124,11 @@ impl ApiState {
         )
     }
 
+    /// What addresses of this host start with, without a slash at the end.
+    pub(super) fn public_base(&self) -> &str {
+        &self.0.parts.public_base
+    }
+
     pub(super) fn announce(&self, changed: Changed) {
         (self.0.parts.on_change)(changed);
     }

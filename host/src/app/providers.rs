@@ -15,7 +15,8 @@ use crate::api::{
 use crate::clock::{Clock, random};
 use crate::credentials::{CheckError, Checked, CredentialDraft, Credentials};
 use crate::documents::{
-    Catalog, CatalogError, CredentialTerms, Field, FieldMistake, SubscriptionDraft,
+    Catalog, CatalogError, ConstructorTerms, CredentialTerms, Field, FieldMistake, Parameter,
+    ParameterKind, SubscriptionDraft,
 };
 use crate::model::RunnableKind;
 use crate::plugins::registry::EnableError;
@@ -64,6 +65,17 @@ impl Catalog for RegistryProviders {
     fn subscription_fields(&self, provider: &str) -> Result<Vec<Field>, CatalogError> {
         let live = self.live(provider)?;
         Ok(fields(&live.facts.subscription_schema))
+    }
+
+    fn constructor_terms(&self, provider: &str) -> Result<Option<ConstructorTerms>, CatalogError> {
+        let live = self.live(provider)?;
+        let auth = &live.facts.auth;
+        let declared = live.facts.constructor_parameters.as_ref();
+        Ok(declared.map(|declared| ConstructorTerms {
+            parameters: declared.iter().map(parameter).collect(),
+            needs_credential: auth.oauth.is_some() || !auth.credentials_schema.is_empty(),
+            events: live.facts.events.clone(),
+        }))
     }
 
     fn credential_terms(&self, provider: &str) -> Result<CredentialTerms, CatalogError> {
@@ -240,6 +252,41 @@ fn fields(schema: &[trigger_plugin_api::declaration::Field]) -> Vec<Field> {
             .collect(),
     });
     fields.collect()
+}
+
+fn parameter(declared: &trigger_plugin_api::declaration::Field) -> Parameter {
+    let kind = match declared.kind {
+        FieldKind::Secret => ParameterKind::Secret,
+        FieldKind::Checkbox => ParameterKind::Texts,
+        FieldKind::TextInput | FieldKind::Text | FieldKind::Select | FieldKind::DynamicSelect => {
+            match declared.multiple {
+                true => ParameterKind::Texts,
+                false => ParameterKind::Text,
+            }
+        }
+        FieldKind::Number => ParameterKind::Number {
+            min: declared.min,
+            max: declared.max,
+        },
+        FieldKind::Boolean => ParameterKind::Switch,
+        FieldKind::Object => ParameterKind::Map,
+        FieldKind::Array | FieldKind::Tools | FieldKind::Files => ParameterKind::List,
+        FieldKind::File | FieldKind::Model | FieldKind::App => ParameterKind::Whatever,
+    };
+    let options = declared.options.iter();
+    Parameter {
+        name: declared.name.clone(),
+        kind,
+        is_required: declared.required,
+        default: declared
+            .default
+            .clone()
+            .filter(|default| !default.is_null()),
+        options: match declared.kind {
+            FieldKind::DynamicSelect => Vec::new(),
+            _ => options.map(|option| option.value.clone()).collect(),
+        },
+    }
 }
 
 fn shown(row: plugins::ProviderRow) -> ProviderRow {

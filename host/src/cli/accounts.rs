@@ -90,12 +90,18 @@ pub async fn run_integrations(args: IntegrationsArgs) -> Result<(), CliError> {
         Some(IntegrationsCommand::Delete { name, force }) => {
             let path = connection.path(&["integrations", &name]);
             let query = [("force", force.to_string())];
-            connection.client.delete_with(&path, &query).await?;
+            let deleted = connection.client.delete_with(&path, &query).await?;
             if json {
-                print_json(&serde_json::json!({ "name": name, "deleted": true }));
-            } else {
-                print_line(format_args!("{name} is deleted"));
+                print_json(&deleted);
+                return Ok(());
             }
+            for credential in deleted["credentials"].as_array().into_iter().flatten() {
+                print_deleted(credential);
+            }
+            print_line(format_args!(
+                "{} is deleted",
+                one_line(text(&deleted, "name"))
+            ));
         }
     }
     Ok(())
@@ -157,6 +163,7 @@ fn print_deleted(deleted: &Value) {
     let name = one_line(text(deleted, "name"));
     let tokens = match text(deleted, "tokens") {
         "given_back" => ", its tokens are given back",
+        "kept" => ", its tokens stay: another credential acts for the same account",
         "failed" => ", but the service did not take its tokens back: revoke them there",
         _ => "",
     };

@@ -113,6 +113,9 @@ pub struct ApplyArgs {
     /// Changes nothing; shows what would be changed.
     #[arg(long)]
     pub dry_run: bool,
+    /// Does not wait the few seconds until services have answered.
+    #[arg(long)]
+    pub no_wait: bool,
     #[command(flatten)]
     pub client: ClientArgs,
 }

@@ -78,8 +78,10 @@ impl Credentials {
             Arc::new(scope),
             serde_json::to_value(&credentials).unwrap_or_default(),
         );
-        let account = asked.await.map_err(CheckError::of)?;
+        let asked = asked.await;
         drop(lent);
+        let secrets = Secrets::parse(&draft.secrets);
+        let account = asked.map_err(|error| CheckError::of(error.without(&secrets)))?;
         Ok(Checked { account })
     }
 
@@ -98,11 +100,15 @@ impl Credentials {
             .validate(&call.provider, scope, credentials);
         let account = match asked.await {
             Ok(account) => account,
-            Err(ValidateError::Refused(reason)) => {
-                self.mark_refused(&call, &reason).await?;
-                return Err(CheckError::of(ValidateError::Refused(reason)));
+            Err(error) => {
+                let held = self.0.store.credential_held(id).await?;
+                let held = held.map(|held| Secrets::parse(&held.secrets));
+                let error = error.without(&held.unwrap_or_default());
+                if let ValidateError::Refused(reason) = &error {
+                    self.mark_refused(&call, reason).await?;
+                }
+                return Err(CheckError::of(error));
             }
-            Err(error) => return Err(CheckError::of(error)),
         };
         self.note_account(&call, account.as_ref()).await?;
         Ok(Checked { account })

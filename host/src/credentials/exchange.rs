@@ -17,7 +17,7 @@ use url::{Url, form_urlencoded};
 use super::answer::normalise;
 use super::client::Client;
 use super::failure::GrantError;
-use super::secrets::Secrets;
+use super::secrets::{Secrets, shown};
 use super::token_set::{ACCESS_TOKEN, REFRESH_TOKEN, TokenSet};
 use crate::outbound::{BodyLimit, Outbound, OutboundRequest, OutboundResponse};
 use crate::plugins::auth::{ClientAuth, Pkce};
@@ -26,7 +26,6 @@ use crate::secret::Secret;
 /// A service has this long for an answer, as a whole. Shorter than the lease of a renewal.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 const ANSWER_MAX: usize = 1 << 20;
-const DESCRIPTION_MAX: usize = 200;
 
 type Endpoints =
     BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
@@ -240,16 +239,4 @@ fn token_set(given: &BasicTokenResponse) -> TokenSet {
         lifetime: given.expires_in(),
         scopes,
     }
-}
-
-/// A service's words, short, in one line and without our secrets.
-pub(super) fn shown(text: &str, secrets: &[&str]) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
-        text = text.replace(secret, "[secret]");
-    }
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(DESCRIPTION_MAX)
-        .collect()
 }

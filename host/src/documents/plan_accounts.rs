@@ -1,30 +1,24 @@
-//! Planning integrations and credentials. A key that is new or changed is shown to its provider
-//! before anything is changed, in a dry run too.
+//! Planning credentials. A key that is new or changed is shown to its provider before anything is
+//! changed, in a dry run too.
 
 use serde_json::Value;
 
-use super::accounts::{CredentialEntry, IntegrationEntry};
+use super::accounts::CredentialEntry;
 use super::catalog::CredentialTerms;
-use super::difference::{Difference, compare, compare_maps, compare_secrets};
+use super::difference::{compare, compare_maps, compare_secrets};
 use super::draft::{Draft, Stored};
 use super::mistake::Mistake;
 use super::plan::{ObjectKind, Planner, sealed};
+use super::plan_integrations::{Meant, meant_integration};
 use super::wanted::{provider_mistake, split};
-use crate::credentials::{CheckError, CredentialDraft, SHARED};
+use crate::credentials::{CheckError, CredentialDraft};
 use crate::id::{CredentialId, IntegrationId};
 use crate::model::{
-    Change, Credential, CredentialKind, CredentialUpdate, IntegrationUpdate, NewCredential,
-    NewIntegration, PageQuery, SecretsUpdate,
+    Change, Credential, CredentialKind, CredentialUpdate, NewCredential, PageQuery,
 };
 use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::yaml::pointer_join;
-
-/// The integration that an entry means.
-struct Meant {
-    id: Option<IntegrationId>,
-    base_url: Option<String>,
-}
 
 impl Planner<'_> {
     pub(super) async fn load_accounts(&self, stored: &mut Stored) -> Result<(), StoreError> {
@@ -50,76 +44,6 @@ impl Planner<'_> {
             let Some(next) = found.next else { break };
             page.cursor = Some(next);
         }
-        Ok(())
-    }
-
-    pub(super) async fn plan_integration(
-        &self,
-        entry: &IntegrationEntry,
-        draft: &mut Draft<'_>,
-    ) -> Result<(), StoreError> {
-        let terms = self.terms(&entry.pointer, &entry.provider, draft);
-        if let Some(terms) = &terms {
-            check_integration(entry, terms, draft);
-        }
-        let stored = draft.stored.integrations.get(&entry.name).cloned();
-        if let Some(stored) = &stored {
-            let kind = "an integration";
-            check_provider(
-                kind,
-                &entry.pointer,
-                &stored.provider,
-                &entry.provider,
-                draft,
-            );
-        }
-        let id = match &stored {
-            Some(stored) => stored.id.clone(),
-            None => IntegrationId::generate(self.clock.now()),
-        };
-        draft.integration_ids.insert(entry.name.clone(), id.clone());
-        let secret = entry.client_secret.clone().map(Secret::new);
-        let Some(stored) = stored else {
-            let change = Change::CreateIntegration(NewIntegration {
-                id: id.clone(),
-                workspace_id: self.workspace_id.clone(),
-                name: entry.name.clone(),
-                provider: entry.provider.clone(),
-                base_url: entry.base_url.clone(),
-                client_id: entry.client_id.clone(),
-                client_secret: secret,
-            });
-            draft.create(ObjectKind::Integration, &entry.name, id.to_string(), change);
-            return Ok(());
-        };
-        let mut differences = Vec::new();
-        let (from, to) = (text(&stored.base_url), text(&entry.base_url));
-        compare("base_url", &from, &to, &mut differences);
-        let (from, to) = (text(&stored.client_id), text(&entry.client_id));
-        compare("client.client_id", &from, &to, &mut differences);
-        let held = self.store.integration_secret(&id).await?;
-        let is_same = held.as_ref().map(|held| held.expose()) == entry.client_secret.as_ref();
-        if !is_same {
-            differences.push(Difference::of_secret("client.client_secret"));
-        }
-        let change = Change::UpdateIntegration(IntegrationUpdate {
-            id: id.clone(),
-            revision: stored.revision,
-            base_url: entry.base_url.clone(),
-            client_id: entry.client_id.clone(),
-            client_secret: match secret {
-                _ if is_same => SecretsUpdate::Keep,
-                Some(secret) => SecretsUpdate::Replace(secret),
-                None => SecretsUpdate::Remove,
-            },
-        });
-        let changed = (change, differences);
-        draft.change(
-            ObjectKind::Integration,
-            &entry.name,
-            id.to_string(),
-            changed,
-        );
         Ok(())
     }
 
@@ -151,7 +75,7 @@ impl Planner<'_> {
             return Ok(());
         };
         match &entry.values {
-            None => plan_connected(entry, stored.as_ref(), &terms, draft),
+            None => plan_connected(entry, stored.as_ref(), (&terms, &meant), draft),
             Some(values) => {
                 let fields = (&terms, values);
                 self.plan_key(entry, (id, stored), meant, fields, draft)
@@ -197,6 +121,15 @@ impl Planner<'_> {
             let name = |id: &Option<IntegrationId>| draft.integration_name(id.as_ref());
             let (from, to) = (name(&stored.integration_id), name(&meant.id));
             compare("integration", &from, &to, &mut differences);
+            // What was there before is forgotten with the move, and asked about anew.
+            let before = meant.id.as_ref().and_then(|id| {
+                let mut all = draft.stored.integrations.values();
+                all.find(|one| one.id == *id)
+            });
+            if let Some(before) = before.filter(|one| one.base_url != meant.base_url) {
+                let (from, to) = (text(&before.base_url), text(&meant.base_url));
+                compare("integration.base_url", &from, &to, &mut differences);
+            }
         }
         let sealed = sealed(&secrets).unwrap_or_else(|| Secret::new("{}".to_owned()));
         let mut account = None;
@@ -257,7 +190,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn terms(
+    pub(super) fn terms(
         &self,
         pointer: &str,
         provider: &str,
@@ -279,18 +212,36 @@ impl Planner<'_> {
 fn plan_connected(
     entry: &CredentialEntry,
     stored: Option<&Credential>,
-    terms: &CredentialTerms,
+    (terms, meant): (&CredentialTerms, &Meant),
     draft: &mut Draft<'_>,
 ) {
+    let (provider, name) = (&entry.provider, &entry.name);
     if let Some(stored) = stored.filter(|one| one.kind == CredentialKind::Oauth) {
+        if let Some(named) = &entry.integration
+            && stored.integration_id != meant.id
+        {
+            let message = format!(
+                "`{name}` was connected by another integration: run `triggerd connect {provider} --integration {named} --name {name}`"
+            );
+            let at = format!("{}/integration", entry.pointer);
+            draft.mistakes.push(Mistake::value(at, message));
+        }
         let (id, kind) = (stored.id.to_string(), ObjectKind::Credential);
         draft.leave(kind, &entry.name, id);
         return;
     }
-    let (provider, name) = (&entry.provider, &entry.name);
     let message = if terms.has_oauth && stored.is_none() {
+        let by = match &entry.integration {
+            Some(named) => format!(" --integration {named}"),
+            None => String::new(),
+        };
+        // What it is connected by must be there, and nothing of this document is.
+        let first = match meant.is_new {
+            true => "apply its integration by itself, then ",
+            false => "",
+        };
         format!(
-            "`{name}` is not connected yet: run `triggerd connect {provider} --name {name}`, or give its `values`"
+            "`{name}` is not connected yet: {first}run `triggerd connect {provider}{by} --name {name}`, or give its `values`"
         )
     } else {
         "`values` is missing".to_owned()
@@ -300,22 +251,13 @@ fn plan_connected(
         .push(Mistake::value(entry.pointer.clone(), message));
 }
 
-fn check_integration(entry: &IntegrationEntry, terms: &CredentialTerms, draft: &mut Draft<'_>) {
-    let provider = &entry.provider;
-    if entry.client_id.is_some() && !terms.has_oauth {
-        let message = format!("`client`: `{provider}` does not connect accounts by OAuth");
-        let at = format!("{}/client", entry.pointer);
-        draft.mistakes.push(Mistake::value(at, message));
-    }
-    if entry.base_url.is_none() && terms.needs_base_url {
-        let message = format!("`base_url` is missing: `{provider}` is at a place of its own");
-        draft
-            .mistakes
-            .push(Mistake::value(entry.pointer.clone(), message));
-    }
-}
-
-fn check_provider(kind: &str, pointer: &str, from: &str, to: &str, draft: &mut Draft<'_>) {
+pub(super) fn check_provider(
+    kind: &str,
+    pointer: &str,
+    from: &str,
+    to: &str,
+    draft: &mut Draft<'_>,
+) {
     if from == to {
         return;
     }
@@ -324,49 +266,6 @@ fn check_provider(kind: &str, pointer: &str, from: &str, to: &str, draft: &mut D
     );
     let at = format!("{pointer}/provider");
     draft.mistakes.push(Mistake::value(at, message));
-}
-
-/// None: there is no such integration, which was noted.
-fn meant_integration(entry: &CredentialEntry, draft: &mut Draft<'_>) -> Option<Meant> {
-    let none = Meant {
-        id: None,
-        base_url: None,
-    };
-    let Some(named) = entry.integration.as_ref().filter(|named| *named != SHARED) else {
-        return Some(none);
-    };
-    let in_document = draft.document.integrations.iter();
-    let of_document = in_document.clone().find(|one| one.name == *named);
-    let stored = draft.stored.integrations.get(named);
-    let found = match (of_document, stored) {
-        (Some(one), _) => {
-            let id = draft.integration_ids.get(named).cloned();
-            Some((id, one.base_url.clone(), one.provider.clone()))
-        }
-        (None, Some(one)) => {
-            let id = Some(one.id.clone());
-            Some((id, one.base_url.clone(), one.provider.clone()))
-        }
-        (None, None) => None,
-    };
-    let at = format!("{}/integration", entry.pointer);
-    let Some((id, base_url, provider)) = found else {
-        let mut known: Vec<String> = in_document.map(|one| one.name.clone()).collect();
-        known.extend(draft.stored.integrations.keys().cloned());
-        known.sort();
-        known.dedup();
-        let message = format!("there is no integration `{named}` in the document or stored");
-        draft
-            .mistakes
-            .push(Mistake::value(at, message).allowing(known));
-        return None;
-    };
-    if provider != entry.provider {
-        let message = format!("`{named}` is an integration of `{provider}`");
-        draft.mistakes.push(Mistake::value(at, message));
-        return None;
-    }
-    Some(Meant { id, base_url })
 }
 
 fn mistake_of(error: &CheckError, pointer: &str) -> Mistake {
@@ -379,6 +278,6 @@ fn mistake_of(error: &CheckError, pointer: &str) -> Mistake {
     }
 }
 
-fn text(text: &Option<String>) -> Value {
+pub(super) fn text(text: &Option<String>) -> Value {
     text.as_deref().map_or(Value::Null, Value::from)
 }

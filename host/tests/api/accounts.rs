@@ -185,7 +185,9 @@ async fn a_deletion_says_first_what_depends_on_it() {
     assert_eq!(refused.body["dependents"], json!(["credential ci"]));
     let forced = format!("{INTEGRATION}?force=true");
     let deleted = api.call("DELETE", &forced, &api.admin, None).await;
-    assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{}", deleted.text);
+    let gone = json!({"name": "ci", "tokens": "not_offered", "degraded": []});
+    let expected = json!({"name": "cloud", "credentials": [gone]});
+    assert_eq!(deleted.body, expected);
     let gone = api.call("DELETE", CREDENTIAL, &api.admin, None).await;
     assert_eq!(gone.status, StatusCode::NOT_FOUND);
 
@@ -273,6 +275,41 @@ async fn single_objects_are_put_as_in_a_document_with_accounts() {
 }
 
 #[tokio::test]
+async fn what_was_given_to_one_server_is_not_shown_to_another() {
+    let api = Api::start().await;
+    let put = async |list: &str, body: &Value| {
+        let path = format!("/api/v1/workspaces/default/{list}");
+        let put = api.call("PUT", &path, &api.admin, Some(body.clone())).await;
+        assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+    };
+    api.apply("", document_with_accounts()).await;
+    let mut moved = document_with_accounts();
+    let integration = &mut moved["integrations"][0];
+    integration["base_url"] = "https://elsewhere.example".into();
+    // Who may change documents may not read secrets, by sending them somewhere either.
+    put("integrations", integration).await;
+    let shown = api.get("credentials/ci").await;
+    assert_eq!(shown["state"], "needs_reconnect");
+    let reason = shown["state_reason"].as_str().expect("a reason");
+    assert!(reason.contains("https://elsewhere.example"), "{reason}");
+    let id = shown["id"].as_str().expect("an id").parse().expect("an id");
+    let held = api.store.credential_held(&id).await.expect("read");
+    assert_eq!(held.expect("it is there").secrets.expose(), "{}");
+    // Who knows the key can give it to the new server.
+    put("credentials", &moved["credentials"][0]).await;
+    assert_eq!(api.get("credentials/ci").await["state"], "active");
+
+    let checks = api.providers.checks.load(Ordering::Relaxed);
+    api.apply("", document_with_accounts()).await;
+    assert_eq!(api.get("credentials/ci").await["state"], "active");
+    let asked = api.providers.checks.load(Ordering::Relaxed) - checks;
+    assert_eq!(
+        asked, 1,
+        "moved back in one document: asked at the new place"
+    );
+}
+
+#[tokio::test]
 async fn an_account_is_connected_by_one_integration_that_is_meant() {
     let api = Api::start().await;
     api.apply("", document_with_accounts()).await;
@@ -330,7 +367,8 @@ async fn the_pages_of_a_browser_run_nothing_and_tell_nothing() {
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{path}");
         let header = |name: &str| answer.headers()[name].to_str().expect("text").to_owned();
         assert!(header("content-security-policy").starts_with("default-src 'none'"));
-        assert_eq!(header("referrer-policy"), "no-referrer");
+        assert_eq!(header("referrer-policy"), "same-origin");
+        assert_eq!(header("x-frame-options"), "DENY");
         assert_eq!(header("cache-control"), "no-store");
         assert!(answer.headers().get("set-cookie").is_none());
     }
@@ -340,15 +378,20 @@ async fn the_pages_of_a_browser_run_nothing_and_tell_nothing() {
     let path = url
         .strip_prefix("http://hooks.example.org")
         .expect("our own");
-    let request = Request::get(path).body(Body::empty()).expect("a request");
-    let answer = api
-        .router
-        .clone()
-        .oneshot(request)
-        .await
-        .expect("an answer");
-    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-    let location = answer.headers()["location"].to_str().expect("text");
+    let send = async |request: Request<Body>| api.router.clone().oneshot(request).await;
+    let looked = Request::get(path).body(Body::empty()).expect("a request");
+    let looked = send(looked).await.expect("an answer");
+    assert_eq!(looked.status(), StatusCode::OK);
+    assert!(looked.headers().get("set-cookie").is_none());
+    let request = Request::post(path).header("origin", "https://evil.example");
+    let request = request.body(Body::empty()).expect("a request");
+    let forged = send(request).await.expect("an answer");
+    assert_eq!(forged.status(), StatusCode::FORBIDDEN);
+    assert!(forged.headers().get("set-cookie").is_none());
+    let request = Request::post(path).body(Body::empty()).expect("a request");
+    let answer = send(request).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    let location = answer.headers()["refresh"].to_str().expect("text");
     for part in [
         "https://acme.example/authorize?",
         "client_id=shared-1",

@@ -4,6 +4,7 @@ mod accounts;
 mod apply;
 mod cli;
 mod log;
+mod managed;
 mod objects;
 mod routes;
 mod support;

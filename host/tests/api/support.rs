@@ -21,7 +21,8 @@ use triggerd::credentials::{
     CheckError, Checked, CredentialDraft, Credentials, CredentialsParts, ValidateError,
 };
 use triggerd::documents::{
-    Catalog, CatalogError, CredentialTerms, Field, FieldMistake, SubscriptionDraft,
+    Catalog, CatalogError, ConstructorTerms, CredentialTerms, Field, FieldMistake, Parameter,
+    ParameterKind, SubscriptionDraft,
 };
 use triggerd::id::{CredentialId, HostId};
 use triggerd::metrics::Metrics;
@@ -449,6 +450,25 @@ impl Catalog for FakeProviders {
             Ok(if is_short { vec![mistake] } else { Vec::new() })
         }
         .boxed()
+    }
+
+    fn constructor_terms(&self, provider: &str) -> Result<Option<ConstructorTerms>, CatalogError> {
+        self.known(provider)?;
+        let parameter = |name: &str, kind, is_required| Parameter {
+            name: name.to_owned(),
+            kind,
+            is_required,
+            default: None,
+            options: Vec::new(),
+        };
+        Ok(Some(ConstructorTerms {
+            parameters: vec![
+                parameter("repository", ParameterKind::Text, true),
+                parameter("deep", ParameterKind::Switch, false),
+            ],
+            needs_credential: true,
+            events: vec!["push".to_owned(), "issues".to_owned()],
+        }))
     }
 
     fn credential_terms(&self, provider: &str) -> Result<CredentialTerms, CatalogError> {

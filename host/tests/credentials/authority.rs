@@ -34,6 +34,8 @@ pub enum Style {
     Away,
     /// Sends elsewhere, which must not be followed.
     Redirect,
+    /// Answers with more than anybody reads.
+    Endless,
 }
 
 /// What it holds and what happened.
@@ -89,6 +91,8 @@ pub struct Authority {
     book: Arc<Mutex<Book>>,
     /// Refreshes wait here when it is empty.
     pub gate: Arc<Semaphore>,
+    /// Exchanges of codes likewise.
+    pub exchange_gate: Arc<Semaphore>,
 }
 
 impl Authority {
@@ -105,6 +109,7 @@ impl Authority {
             url,
             book: Arc::new(Mutex::new(book)),
             gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            exchange_gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
         };
         let router = Router::new()
             .route("/authorize", get(authorize))
@@ -170,6 +175,8 @@ async fn token(State(it): State<Authority>, headers: HeaderMap, body: String) ->
     if is_refresh {
         // Held open until the test lets it go.
         drop(it.gate.acquire().await);
+    } else {
+        drop(it.exchange_gate.acquire().await);
     }
     let mut book = it.book();
     if is_refresh {
@@ -186,6 +193,7 @@ async fn token(State(it): State<Authority>, headers: HeaderMap, body: String) ->
             let elsewhere = format!("{}/elsewhere", it.url);
             return (StatusCode::FOUND, [(header::LOCATION, elsewhere)]).into_response();
         }
+        Style::Endless => return "access_token=".repeat(200_000).into_response(),
         _ => {}
     }
     check_client(&mut book, &headers, &sent);

@@ -205,6 +205,7 @@ async fn whatever_a_service_answers_instead_of_tokens_is_said_without_secrets() 
         (Style::Page500, "answered 500"),
         (Style::Away, "answered 503"),
         (Style::Redirect, "a redirect, which is not followed"),
+        (Style::Endless, "over the limit"),
     ] {
         let fixture = Fixture::sqlite().await;
         fixture.authority.book().style = style;
@@ -339,4 +340,212 @@ async fn no_secret_is_kept_in_clear() {
     for secret in given {
         assert!(!holds(&secret), "{secret}");
     }
+}
+
+#[tokio::test]
+async fn looking_at_the_address_tells_who_asks_and_begins_nothing() {
+    let fixture = Fixture::sqlite().await;
+    let ordered = fixture.credentials.order(fixture.order("me")).await;
+    let ordered = ordered.expect("ordered");
+    let arrival = fixture.visit(&ordered).await;
+    let ticket = Fixture::ticket(&ordered);
+    let errand = fixture.credentials.errand(&ticket).await.expect("open");
+    assert_eq!(
+        (&*errand.provider, &*errand.workspace, &*errand.asked_by),
+        ("acme", "default", "test")
+    );
+    assert_eq!((&*errand.name, errand.scopes.len()), ("me", 2));
+    assert!(errand.place.starts_with("127.0.0.1:"), "{}", errand.place);
+    let ended = fixture.credentials.arrive(arrival).await;
+    ended.expect("who had set out before comes back all the same");
+    let again = fixture.credentials.errand(&ticket).await;
+    assert!(matches!(again, Err(ConnectError::NoTicket)), "used up");
+    let late = fixture.credentials.order(fixture.order("late")).await;
+    let late = Fixture::ticket(&late.expect("ordered"));
+    fixture.advance(600);
+    let late = fixture.credentials.errand(&late).await;
+    assert!(matches!(late, Err(ConnectError::NoTicket)), "too late");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_makes_no_ticket_good_for_longer() {
+    let fixture = Fixture::sqlite().await;
+    let ordered = fixture.credentials.order(fixture.order("me")).await;
+    let ordered = ordered.expect("ordered");
+    let arrival = fixture.visit(&ordered).await;
+    let day_before = fixture.clock.now().0 - 86_400_000;
+    fixture.clock.set(triggerd::clock::Millis(day_before));
+    let ended = fixture.credentials.arrive(arrival).await;
+    assert!(matches!(ended, Err(ConnectError::NoState)), "{ended:?}");
+    let again = fixture.credentials.depart(&Fixture::ticket(&ordered)).await;
+    assert!(matches!(again, Err(ConnectError::NoTicket)));
+}
+
+#[tokio::test]
+async fn a_browser_that_is_closed_loses_nothing() {
+    let fixture = Fixture::sqlite().await;
+    let ordered = fixture.credentials.order(fixture.order("me")).await;
+    let ordered = ordered.expect("ordered");
+    let arrival = fixture.visit(&ordered).await;
+    let gate = fixture.authority.exchange_gate.clone();
+    gate.forget_permits(usize::MAX >> 3);
+    let page = {
+        let credentials = fixture.credentials.clone();
+        tokio::spawn(async move { credentials.arrive(arrival).await })
+    };
+    until_phase(&fixture, &ordered, "exchanging").await;
+    page.abort();
+    assert!(page.await.expect_err("aborted").is_cancelled());
+    gate.add_permits(1);
+    fixture.credentials.ended().await;
+    assert_eq!(fixture.read("me").await.state, CredentialState::Active);
+    until_phase(&fixture, &ordered, "done").await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_host_that_went_away_hears_of_it() {
+    let fixture = Fixture::sqlite().await;
+    let ordered = fixture.credentials.order(fixture.order("me")).await;
+    let ordered = ordered.expect("ordered");
+    let arrival = fixture.visit(&ordered).await;
+    fixture
+        .authority
+        .exchange_gate
+        .forget_permits(usize::MAX >> 3);
+    let credentials = fixture.credentials.clone();
+    let page = tokio::spawn(async move { credentials.arrive(arrival).await });
+    until_phase(&fixture, &ordered, "exchanging").await;
+    fixture.advance(121);
+    let (workspace, token) = (&fixture.workspace, &fixture.token);
+    let patience = std::time::Duration::from_secs(60);
+    let wait = fixture
+        .credentials
+        .wait(workspace, token, &ordered.id, patience);
+    let Some(Waiting::Failed(reason)) = wait.await.expect("read") else {
+        panic!("nobody will end it");
+    };
+    assert!(reason.contains("went away"), "{reason}");
+    page.abort();
+}
+
+async fn until_phase(fixture: &Fixture, ordered: &triggerd::credentials::Ordered, phase: &str) {
+    let (store, workspace) = (&fixture.store, &fixture.workspace);
+    loop {
+        let found = store.connect(workspace, &ordered.id).await.expect("read");
+        if found.expect("it is there").phase.as_str() == phase {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_browsers_that_come_back_at_once_make_one_credential() {
+    let fixture = Fixture::sqlite().await;
+    let gate = fixture.authority.exchange_gate.clone();
+    gate.forget_permits(usize::MAX >> 3);
+    let mut pages = Vec::new();
+    for _ in 0..4 {
+        let ordered = fixture.credentials.order(fixture.order("me")).await;
+        let ordered = ordered.expect("ordered");
+        let arrival = fixture.visit(&ordered).await;
+        let credentials = fixture.credentials.clone();
+        pages.push(tokio::spawn(
+            async move { credentials.arrive(arrival).await },
+        ));
+        until_phase(&fixture, &ordered, "exchanging").await;
+    }
+    gate.add_permits(4);
+    for page in pages {
+        page.await.expect("no panic").expect("connected");
+    }
+    let kept = fixture.read("me").await;
+    assert_eq!(fixture.call(&fixture.credentials, &kept.id).await, 200);
+}
+
+#[tokio::test]
+async fn an_account_is_connected_anew_by_what_it_was_and_not_at_another_server() {
+    let fixture = Fixture::sqlite().await;
+    fixture.connected("me").await;
+    fixture.integrate("other", "http://127.0.0.1:1").await;
+    let new = fixture.credentials.order(fixture.order("new")).await;
+    assert!(
+        matches!(&new, Err(ConnectError::Wrong { field: "integration", allowed, .. }) if allowed.len() == 2),
+        "{new:?}"
+    );
+    let again = fixture.credentials.order(fixture.order("me")).await;
+    fixture
+        .browse(&again.expect("by the integration that it came from"))
+        .await
+        .expect("connected");
+    let mut elsewhere = fixture.order("me");
+    elsewhere.integration = Some("other".to_owned());
+    let refused = fixture.credentials.order(elsewhere).await;
+    let refused = refused.expect_err("the same id at another server is another account");
+    assert!(
+        refused.to_string().contains("http://127.0.0.1:1"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn tokens_that_another_credential_needs_are_not_given_back() {
+    let fixture = Fixture::sqlite().await;
+    let (one, two) = (
+        fixture.connected("one").await,
+        fixture.connected("two").await,
+    );
+    let given = fixture.credentials.give_back(&one.id).await;
+    assert_eq!(given.expect("asked"), GivenBack::Shared);
+    assert_eq!(fixture.authority.book().revoked.len(), 0);
+    let gone = triggerd::model::Change::DeleteCredential(one.id);
+    fixture.apply(gone).await;
+    let given = fixture.credentials.give_back(&two.id).await;
+    assert_eq!(given.expect("asked"), GivenBack::Done);
+}
+
+#[tokio::test]
+async fn no_secret_goes_to_an_address_that_nobody_opened() {
+    let fixture = Fixture::sqlite().await;
+    for (name, base_url, says) in [
+        ("private", "http://10.1.2.3", "10.1.2.3"),
+        ("metadata", "http://169.254.169.254", "169.254.169.254"),
+        ("clear", "http://cloud.acme.example", "without TLS"),
+        ("public", "http://8.8.8.8", "without TLS"),
+    ] {
+        fixture.integrate(name, base_url).await;
+        let mut order = fixture.order("me");
+        order.integration = Some(name.to_owned());
+        let refused = match fixture.credentials.order(order).await {
+            Err(error) => error,
+            Ok(ordered) => {
+                let departure = fixture.credentials.depart(&Fixture::ticket(&ordered)).await;
+                let departure = departure.expect("browsers may go anywhere");
+                let mut pairs = departure.location.query_pairs();
+                let state = pairs.find(|(name, _)| name == "state").expect("a state").1;
+                let arrival = Arrival {
+                    state: Some(Secret::new(state.into_owned())),
+                    code: Some(Secret::new("code".to_owned())),
+                    cookies: vec![(departure.cookie.name, departure.cookie_value)],
+                    ..Arrival::default()
+                };
+                let ended = fixture.credentials.arrive(arrival).await;
+                ended.expect_err("the host does not go there")
+            }
+        };
+        assert!(refused.to_string().contains(says), "{name}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_service_repeats_of_a_token_is_kept_nowhere() {
+    let fixture = Fixture::sqlite().await;
+    let kept = fixture.connected("me").await;
+    fixture.authority.book().revoke_all();
+    let checked = fixture.credentials.check_kept(&kept.id).await;
+    let said = checked.expect_err("revoked").to_string();
+    assert!(said.contains("a dead token: Bearer [secret]"), "{said}");
+    let now = fixture.read("me").await;
+    let reason = now.state_reason.expect("a reason");
+    assert!(!reason.contains("canary"), "{reason}");
 }

@@ -67,7 +67,9 @@ impl Providers for Acme {
             let attached = credentials.attachment(id).await.expect("attached");
             let (_, value) = attached.header.expect("a header");
             if !self.authority.knows(value.to_str().ok()) {
-                return Err(ValidateError::Refused("a dead token".to_owned()));
+                // As a service that repeats what it was sent, and a plugin that passes it on.
+                let echo = value.to_str().unwrap_or_default();
+                return Err(ValidateError::Refused(format!("a dead token: {echo}")));
             }
             Ok(Some(Account {
                 id: "7".to_owned(),
@@ -239,7 +241,7 @@ impl Fixture {
             code: get("code"),
             error: None,
             error_description: None,
-            cookies: vec![(departure.cookie_name, departure.cookie_value)],
+            cookies: vec![(departure.cookie.name, departure.cookie_value)],
         }
     }
 
@@ -257,6 +259,37 @@ impl Fixture {
     pub async fn read(&self, name: &str) -> Credential {
         let found = self.store.credential_by_name(&self.workspace, name).await;
         found.expect("read").expect("it is there")
+    }
+
+    /// Another integration of the provider.
+    pub async fn integrate(&self, name: &str, base_url: &str) -> IntegrationId {
+        let new = NewIntegration {
+            id: IntegrationId::generate(self.clock.now()),
+            workspace_id: self.workspace.clone(),
+            name: name.to_owned(),
+            provider: "acme".to_owned(),
+            base_url: Some(base_url.to_owned()),
+            client_id: Some(CLIENT_ID.to_owned()),
+            client_secret: Some(Secret::new(CLIENT_SECRET.to_owned())),
+        };
+        let id = new.id.clone();
+        self.apply(Change::CreateIntegration(new)).await;
+        id
+    }
+
+    pub async fn apply(&self, change: Change) {
+        let actor = Actor {
+            workspace_id: self.workspace.clone(),
+            token_id: None,
+        };
+        let made = self.store.apply(&actor, vec![change]).await;
+        made.expect("changed");
+    }
+
+    /// The last part of the address that a person opens.
+    pub fn ticket(ordered: &Ordered) -> String {
+        let parts = ordered.url.expose().rsplit('/');
+        parts.map(str::to_owned).next().expect("a ticket")
     }
 
     /// What a call with this credential gets from the service.

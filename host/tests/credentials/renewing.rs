@@ -266,6 +266,33 @@ async fn a_host_that_fell_silent_is_taken_over_and_its_late_tokens_win() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_stops_no_renewal() {
+    let fixture = Fixture::sqlite().await;
+    let kept = fixture.connected("me").await;
+    fixture.authority.book().style = Style::Away;
+    assert!(matches!(renew(&fixture, &kept).await, Renewal::Failed(_)));
+    fixture.authority.book().style = Style::Json;
+    let ended = renew(&fixture, &kept).await;
+    assert!(matches!(ended, Renewal::Failed(_)), "it is given its time");
+    let day_before = fixture.clock.now().0 - 86_400_000;
+    fixture.clock.set(triggerd::clock::Millis(day_before));
+    assert_eq!(renew(&fixture, &kept).await, Renewal::Renewed);
+
+    // A host that died with a lease which ends, by the new time, in a day.
+    let now = fixture.read("me").await;
+    let claim = triggerd::model::RefreshClaim {
+        id: now.id.clone(),
+        generation: now.generation,
+        owner: triggerd::id::HostId::generate(fixture.clock.now()),
+        now: fixture.clock.now(),
+        lease_until: fixture.clock.now().plus(Duration::from_secs(86_400)),
+    };
+    let claimed = fixture.store.claim_refresh(&claim).await.expect("asked");
+    assert!(claimed.is_some());
+    assert_eq!(renew(&fixture, &now).await, Renewal::Renewed);
+}
+
+#[tokio::test]
 async fn a_plugins_refusal_counts_for_the_generation_that_it_saw() {
     let fixture = Fixture::sqlite().await;
     let kept = fixture.connected("me").await;

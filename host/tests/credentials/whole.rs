@@ -89,16 +89,22 @@ fn ended(mut child: Child) -> (bool, String) {
     (child.wait().expect("it ends").success(), printed)
 }
 
+/// A person reads the page and agrees: the cookie, and where the browser goes.
+async fn set_out(url: &str) -> (String, String) {
+    let asked = client().get(url).send().await.expect("our page");
+    assert_eq!(asked.status(), 200, "{url}");
+    assert!(asked.headers().get(SET_COOKIE).is_none());
+    let agreed = client().post(url).send().await.expect("our page");
+    let header = |name: &str| agreed.headers()[name].to_str().expect("text").to_owned();
+    let (cookie, leads) = (header("set-cookie"), header("refresh"));
+    let cookie = cookie.split(';').next().expect("a pair").to_owned();
+    let service = leads.strip_prefix("0; url=\"").expect("an address");
+    (cookie, service.trim_end_matches('"').to_owned())
+}
+
 /// What the browser saw: the pages' texts and everything that it was sent.
 async fn browse(url: &str) -> (u16, String) {
-    let start = client().get(url).send().await.expect("our page");
-    assert_eq!(start.status(), 303, "{url}");
-    let cookie = start.headers()[SET_COOKIE].to_str().expect("text");
-    let cookie = cookie.split(';').next().expect("a pair").to_owned();
-    let service = start.headers()[LOCATION]
-        .to_str()
-        .expect("an address")
-        .to_owned();
+    let (cookie, service) = set_out(url).await;
     let agreed = client().get(service).send().await.expect("the service");
     let back = agreed.headers()[LOCATION]
         .to_str()
@@ -179,11 +185,8 @@ async fn a_refusal_at_the_service_is_what_the_command_ends_with() {
     let authority = Authority::start().await;
     let host = host(&authority).await;
     let (child, url) = connect(&host, "me");
-    let start = client().get(&url).send().await.expect("our page");
-    let cookie = start.headers()[SET_COOKIE].to_str().expect("text");
-    let cookie = cookie.split(';').next().expect("a pair").to_owned();
-    let service = start.headers()[LOCATION].to_str().expect("an address");
-    let service = url::Url::parse(service).expect("an address");
+    let (cookie, service) = set_out(&url).await;
+    let service = url::Url::parse(&service).expect("an address");
     let mut pairs = service.query_pairs();
     let (_, state) = pairs.find(|(name, _)| name == "state").expect("a state");
     let back = format!(

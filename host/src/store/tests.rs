@@ -181,8 +181,9 @@ async fn a_log_that_could_not_be_synced_takes_nothing_until_the_next_start() {
     std::fs::rename(&away, &log).expect("moved back");
     let error = store.append(append(100)).await.expect_err("not believed");
     assert!(error.is_unavailable(), "{error:?}");
-    let noted = store.note_host(&HostId::generate(Millis(1)), Millis(1));
-    noted.await.expect_err("refused as well");
+    let host = HostId::generate(Millis(1));
+    let noted = store.note_host(&host, Millis(1)).await;
+    noted.expect_err("refused as well");
     store.check_ready().await.expect_err("not ready");
     store.close().await;
     open().await.append(append(100)).await.expect("appended");

@@ -13,6 +13,7 @@ pub mod model;
 pub mod reference;
 pub mod seal;
 pub mod secret;
+pub mod timetable;
 pub mod units;
 pub mod yaml;
 
@@ -25,8 +26,10 @@ pub mod store;
 pub mod credentials;
 pub mod documents;
 pub mod events;
+pub mod flows;
 pub mod jobs;
 pub mod runnables;
+pub mod schedules;
 pub mod subscriptions;
 pub mod sync;
 pub mod tokens;

@@ -9,6 +9,8 @@ mod postgres_harness;
 mod connects;
 #[path = "store/credentials.rs"]
 mod credentials;
+#[path = "store/flows.rs"]
+mod flows;
 #[path = "store/intake.rs"]
 mod intake;
 #[path = "store/matching.rs"]
@@ -19,6 +21,8 @@ mod objects;
 mod retention;
 #[path = "store/running.rs"]
 mod running;
+#[path = "store/schedules.rs"]
+mod schedules;
 #[path = "store/sealing.rs"]
 mod sealing;
 #[path = "store/upkeep.rs"]

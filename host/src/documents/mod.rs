@@ -10,7 +10,9 @@
 //! - [`document`], [`accounts`], [`subscription`]: the document's words as types.
 //! - [`runnable`], [`parameters`], [`words`]: what a runnable and a managed subscription may say,
 //!   and the forms of names, headers and the like.
+//! - [`flow`]: a flow; [`handlers`]: who is told of jobs that are given up.
 //! - [`catalog`]: what is asked of the providers.
+//! - [`schedules`]: schedules, from their words to what is wanted.
 //! - [`plan`], [`plan_integrations`], [`plan_accounts`], [`plan_subscriptions`], [`difference`]:
 //!   from what is stored to what is wanted.
 //!
@@ -23,6 +25,8 @@ pub mod difference;
 pub mod document;
 mod draft;
 mod fields;
+mod flow;
+mod handlers;
 pub mod mistake;
 mod parameters;
 pub mod plan;
@@ -30,6 +34,7 @@ mod plan_accounts;
 mod plan_integrations;
 mod plan_subscriptions;
 mod runnable;
+mod schedules;
 mod subscription;
 mod wanted;
 mod words;
@@ -42,5 +47,6 @@ pub use catalog::{
 pub use document::{Document, RunnableEntry, TriggerEntry};
 pub use mistake::Mistake;
 pub use plan::{LaterDeletion, Plan, PlanError, PlannedObject, Planner};
+pub use schedules::ScheduleEntry;
 pub use subscription::{ManagedFields, SubscriptionEntry};
 pub use words::name as workspace_name_form;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::document::{RunnableEntry, note};
 use super::fields::Fields;
 use super::mistake::Mistake;
-use super::words;
+use super::{flow, words};
 use crate::model::RunnableKind;
 use crate::reference;
 use crate::yaml::pointer_join;
@@ -29,22 +29,31 @@ pub(super) fn read(
     if let Some(path) = path {
         note(words::path(path), &fields, "path", mistakes);
     }
-    let command = fields.value("command");
-    let http = fields.value("http");
-    let mut parts = match (command, http) {
-        (Some(command), None) => read_command(command, &fields.pointer_of("command"), mistakes),
-        (None, Some(http)) => read_http(http, &fields.pointer_of("http"), mistakes),
-        (None, None) => {
-            let message = "what is to be run is missing: `command` or `http`";
-            mistakes.push(Mistake::value(pointer, message).allowing(["command", "http"]));
+    let kinds = ["command", "http", "flow"].map(|kind| (kind, fields.value(kind)));
+    let given: Vec<(&'static str, &Value)> = kinds
+        .into_iter()
+        .filter_map(|(kind, value)| Some((kind, value?)))
+        .collect();
+    let mut parts = match given.as_slice() {
+        [("command", command)] => read_command(command, &fields.pointer_of("command"), mistakes),
+        [("http", http)] => read_http(http, &fields.pointer_of("http"), mistakes),
+        [(kind, flow)] => {
+            let read = flow::read(flow, &fields.pointer_of(kind), mistakes);
+            flow::refuse_policy(&mut fields, mistakes);
+            read.map(|spec| (RunnableKind::Flow, spec, Map::new()))
+        }
+        [] => {
+            let message = "what is to be run is missing: `command`, `http` or `flow`";
+            mistakes.push(Mistake::value(pointer, message).allowing(["command", "http", "flow"]));
             None
         }
-        (Some(_), Some(_)) => {
-            let message = "`command` and `http` stand together, expected one of them";
-            mistakes.push(Mistake::value(fields.pointer_of("http"), message));
+        [(first, _), (second, _), ..] => {
+            let message = format!("`{first}` and `{second}` stand together, expected one of them");
+            mistakes.push(Mistake::value(fields.pointer_of(second), message));
             None
         }
     };
+    let on_error = read_handler(&mut fields, mistakes);
     let retry = fields.value("retry");
     let retry = retry.and_then(|retry| read_retry(retry, &fields.pointer_of("retry"), mistakes));
     let concurrency = fields.count("concurrency", (1, 10_000), mistakes);
@@ -60,7 +69,21 @@ pub(super) fn read(
         kind,
         spec,
         secrets,
+        on_error,
     })
+}
+
+/// The runnable that is told of errors; `null` is nobody, absent is as it was.
+pub(super) fn read_handler(
+    fields: &mut Fields<'_>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Option<String>> {
+    if fields.is_null("on_error") {
+        return Some(None);
+    }
+    let path = fields.text_if_any("on_error", mistakes)?;
+    note(words::path(path), fields, "on_error", mistakes);
+    Some(Some(path.to_owned()))
 }
 
 /// Where in the document a field of the stored form stands: `argv[0]`, `env.NAME`, `timeout_ms`,
@@ -201,7 +224,11 @@ fn read_http(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Optio
     Some((RunnableKind::Http, spec, secrets))
 }
 
-fn read_retry(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Option<Value> {
+pub(super) fn read_retry(
+    value: &Value,
+    pointer: &str,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Value> {
     let mut fields = Fields::open(value, pointer, mistakes)?;
     let attempts = fields.count("attempts_max", (1, 1000), mistakes);
     let first = fields.duration_ms("first", mistakes);
@@ -275,7 +302,7 @@ fn refuse_reference(
     is_reference
 }
 
-fn put<T: serde::Serialize>(map: &mut Map<String, Value>, key: &str, value: Option<T>) {
+pub(super) fn put<T: serde::Serialize>(map: &mut Map<String, Value>, key: &str, value: Option<T>) {
     if let Some(value) = value {
         map.insert(key.to_owned(), json!(value));
     }
@@ -293,6 +320,7 @@ mod tests {
             kind: RunnableKind::Command,
             spec: Map::new(),
             secrets: Map::new(),
+            on_error: None,
         };
         for (field, pointer) in [
             (None, "/runnables/2/command"),

@@ -6,17 +6,20 @@ mod credentials;
 mod objects;
 mod registrations;
 mod requests;
+mod schedules;
 mod upkeep;
 
 mod calls;
 mod events;
+mod flows;
 mod jobs;
 
 mod changes;
 mod page;
 
 pub use calls::{
-    Addressed, CallJob, CallKey, CallLease, CallRequest, Called, Callee, NewCall, Runs,
+    Addressed, CallJob, CallKey, CallLease, CallRequest, Called, CalledVersion, Callee, NewCall,
+    Runs,
 };
 pub use changes::{Actor, AuditEntry, Change, Changed, ChangedKind};
 pub use credentials::{
@@ -24,6 +27,9 @@ pub use credentials::{
     NewConnect, NewCredential, NewIntegration, RefreshClaim, TakenConnect, TokenUpdate,
 };
 pub use events::{Event, EventFilter, HandledEvent, Handling, NewEvent, PendingEvent};
+pub use flows::{
+    Advance, ErrorHandler, FlowState, HandlerChange, NewStep, Pin, Pins, StepOf, StepState,
+};
 pub use jobs::{
     Attempt, ClaimedJob, Finished, Job, JobFilter, NewAttempt, NewJob, Next, ReadyRunnable,
     Recovered, Replay,
@@ -36,12 +42,16 @@ pub use objects::{
 pub use page::{Page, PageQuery};
 pub use registrations::{NewRegistration, Registration, RegistrationAnswer, RegistrationChange};
 pub use requests::{Append, Appended, Delivery, NewRequest, Queue, Request, RequestFilter};
+pub use schedules::{
+    DueSchedule, Firing, NewSchedule, NextTime, Run, Schedule, ScheduleUpdate, Skipped,
+};
 pub use upkeep::{
     Claimed, Drift, End, NewTimer, Note, NotedAudit, Poke, Progress, Progressed, PulledBatch,
     SyncClaim, SyncPulledEvent, Upkeep,
 };
 pub use words::{
-    AttemptOutcome, CallKind, ConnectPhase, CredentialKind, CredentialState, EventState, JobCause,
-    JobState, OnDrift, OnMissing, RegistrationState, RequestOutcome, RunnableKind, RunnableState,
-    Scope, SubscriptionMode, SubscriptionState, SyncAction, UnknownWord,
+    AttemptOutcome, CallKind, ConnectPhase, CredentialKind, CredentialState, EventState,
+    HandlerScope, JobCause, JobState, Missed, OnDrift, OnMissing, RegistrationState,
+    RequestOutcome, RunnableKind, RunnableState, Scope, SubscriptionMode, SubscriptionState,
+    SyncAction, UnknownWord,
 };

@@ -181,6 +181,16 @@ words! {
         Failed "failed",
     }
 
+    /// What becomes of the times of a schedule at which it could not be run.
+    Missed "policy for missed runs" {
+        /// Nothing.
+        Skip "skip",
+        /// One run makes up for all of them.
+        Once "once",
+        /// Each is made up for.
+        All "all",
+    }
+
     /// Whether a runnable's jobs are run.
     RunnableState "runnable state" {
         /// They are.
@@ -195,6 +205,8 @@ words! {
         Command "command",
         /// An HTTP target.
         Http "http",
+        /// Steps, each of which runs a runnable.
+        Flow "flow",
     }
 
     /// How a runnable is called.
@@ -203,6 +215,16 @@ words! {
         Runnable "runnable",
         /// As a flow.
         Flow "flow",
+    }
+
+    /// Whose jobs an error handler is told of; the first that there is is told.
+    HandlerScope "scope of an error handler" {
+        /// Those that a trigger made.
+        Trigger "trigger",
+        /// Those of a runnable.
+        Runnable "runnable",
+        /// All of a workspace.
+        Workspace "workspace",
     }
 
     /// What became of a request.
@@ -239,6 +261,10 @@ words! {
         Replay "replay",
         /// Someone tried the runnable.
         Test "test",
+        /// It is a step of a flow.
+        Flow "flow",
+        /// Another job was given up.
+        Error "error",
     }
 
     /// How far a job is.
@@ -247,6 +273,8 @@ words! {
         Ready "ready",
         /// A host holds its lease.
         Running "running",
+        /// A flow whose steps run.
+        Waiting "waiting",
         /// It worked.
         Done "done",
         /// It was given up; see the error.

@@ -47,6 +47,8 @@ impl Runner {
             }
             // Its URL was checked when it was parsed; its name is resolved anew at each run.
             Target::Http(_) => Ok(()),
+            // Its expressions were checked when it was parsed; what it runs, whoever knows that checks.
+            Target::Flow(_) => Ok(()),
         }
     }
 
@@ -62,6 +64,11 @@ impl Runner {
             Target::Http(spec) => {
                 request::run(spec, secrets, &self.outbound, job, self.clock.now()).await
             }
+            // The executor lets it go from step to step; there is nothing to be run.
+            Target::Flow(_) => AttemptReport::not_ok(
+                crate::model::AttemptOutcome::Refused,
+                "a flow is not run at once",
+            ),
         }
     }
 }

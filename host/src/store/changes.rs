@@ -67,7 +67,7 @@ impl Store {
 /// A transaction of changes.
 pub(super) struct Edit<'a> {
     pub(super) connection: &'a mut AnyConnection,
-    for_update: &'static str,
+    pub(super) for_update: &'static str,
     pub(super) keys: &'a KeyRing,
     pub(super) actor: &'a Actor,
     pub(super) now: Millis,
@@ -101,6 +101,13 @@ impl Edit<'_> {
             Change::CreateTrigger(new) => self.create_trigger(new).await,
             Change::UpdateTrigger(update) => self.update_trigger(update).await,
             Change::DeleteTrigger(id) => self.delete_trigger(id).await,
+            Change::SetErrorHandler(change) => self.set_error_handler(change).await,
+            Change::CreateSchedule(new) => self.create_schedule(new).await,
+            Change::UpdateSchedule(update) => self.update_schedule(update).await,
+            Change::SwitchSchedule { id, paused, next } => {
+                self.switch_schedule(id, *paused, *next).await
+            }
+            Change::DeleteSchedule(id) => self.delete_schedule(id).await,
         }?;
         let described = Described::of(change);
         if kind != ChangedKind::Unchanged {
@@ -251,6 +258,25 @@ impl Described {
                 json!({"event": update.event}),
             ),
             Change::DeleteTrigger(id) => ("trigger.delete", id.as_str(), json!({})),
+            Change::SetErrorHandler(change) => (
+                "error_handler.set",
+                change.object_id.as_str(),
+                json!({"scope": change.scope, "runnable": change.runnable_id}),
+            ),
+            Change::CreateSchedule(new) => (
+                "schedule.create",
+                new.id.as_str(),
+                json!({"name": new.name, "cron": new.cron, "timezone": new.timezone}),
+            ),
+            Change::UpdateSchedule(update) => (
+                "schedule.update",
+                update.id.as_str(),
+                json!({"cron": update.cron, "timezone": update.timezone}),
+            ),
+            Change::SwitchSchedule { id, paused, .. } => {
+                ("schedule.switch", id.as_str(), json!({"paused": paused}))
+            }
+            Change::DeleteSchedule(id) => ("schedule.delete", id.as_str(), json!({})),
         };
         Described {
             action,

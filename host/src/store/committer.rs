@@ -21,7 +21,7 @@ use super::log_sync::{LogSync, Turn};
 use super::open::Backend;
 use super::sqlite::{LogGrowth, run_checkpoints};
 use super::writer::{Waiting, Write, Written};
-use super::{StoreError, appends, attempts, calls, handling, leases, progress};
+use super::{StoreError, appends, attempts, calls, flows, handling, leases, progress};
 use crate::clock::Clock;
 
 /// The most writes in one transaction.
@@ -246,7 +246,7 @@ impl Committer {
                 Write::Handle(events) => handled.extend(events),
                 Write::Finish(attempts) => finished.extend(attempts),
                 Write::Sync(progress) => progresses.push(&**progress),
-                Write::Claim(_) => {}
+                Write::Claim(_) | Write::Advance(_) => {}
             }
         }
         let appended = appends::insert(connection, backend, &appends, now).await?;
@@ -282,6 +282,9 @@ impl Committer {
                 Write::Claim(claim) => Written::Claim(
                     leases::claim(connection, self.database.skip_locked(), claim).await?,
                 ),
+                Write::Advance(advance) => {
+                    Written::Advance(flows::advance(connection, backend, advance).await?)
+                }
                 Write::Sync(_) => Written::Sync(
                     progressed
                         .next()

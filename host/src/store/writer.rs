@@ -16,6 +16,7 @@ use super::attempts;
 use super::calls::PackedCall;
 use super::committer::Committer;
 use super::database::SharedDatabase;
+use super::flows::PackedAdvance;
 use super::handling::PackedHandled;
 use super::leases::{Claim, HeldJob};
 use super::open::{Backend, DatabaseConfig};
@@ -35,6 +36,7 @@ pub(super) enum Write {
     Finish(Vec<Finished>),
     Claim(Claim),
     Sync(Box<PackedProgress>),
+    Advance(Box<PackedAdvance>),
 }
 
 /// What became of a [`Write`], in the same order of kinds.
@@ -45,6 +47,7 @@ pub(super) enum Written {
     Finish(Vec<bool>),
     Claim(Vec<HeldJob>),
     Sync(Progressed),
+    Advance(bool),
 }
 
 impl Write {
@@ -58,6 +61,7 @@ impl Write {
             Write::Finish(finished) => finished.iter().map(attempts::size).sum::<usize>() + ROW,
             Write::Claim(claim) => claim.limit as usize * ROW,
             Write::Sync(progress) => progress.size(),
+            Write::Advance(advance) => advance.size() + ROW,
         }
     }
 }

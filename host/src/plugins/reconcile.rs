@@ -14,7 +14,7 @@ use super::load::{LoadError, fingerprint};
 use super::manifest::Manifest;
 use super::probe::ProbeError;
 use super::registry::{Inner, ProviderRow, ProviderState};
-use super::seen::{Described, Load, Seen};
+use super::seen::{Described, Fresh, Load, Seen, apart};
 
 /// Kind and sentence of what is wrong, and whether the next pass may try the same again.
 struct Problem {
@@ -67,12 +67,13 @@ pub(super) async fn reconcile(inner: &Inner) {
                         .and_then(|file| seen.declarations.get(file))
                         .map(|(_, found)| found),
                 };
-                bring_in_line(inner, &named, load, old).await
+                bring_in_line(inner, &named, load, (old, &mut seen.fresh)).await
             }
         };
         rows.insert(name.to_owned(), row);
         serving.insert(name.into(), live);
     }
+    seen.fresh = Fresh::default();
     for (file, described) in seen.unnamed() {
         let row = discovered(file, described, &rows);
         rows.insert(row.name.clone(), row);
@@ -92,7 +93,7 @@ async fn bring_in_line(
     inner: &Inner,
     named: &Named<'_>,
     load: &mut Load,
-    old: Option<Arc<LiveProvider>>,
+    (old, fresh): (Option<Arc<LiveProvider>>, &mut Fresh),
 ) -> (Option<Arc<LiveProvider>>, ProviderRow) {
     if !named.manifest.enabled {
         *load = Load {
@@ -108,7 +109,7 @@ async fn bring_in_line(
             old
         }
         Ok(wanted) if load.tried == Some(wanted) => old,
-        Ok(wanted) => match load_now(inner, named.manifest).await {
+        Ok(wanted) => match load_now(inner, named.manifest, fresh).await {
             Ok(live) => {
                 inner.metrics.plugin_loads.increment("ok");
                 load.count += 1;
@@ -205,11 +206,22 @@ impl Problem {
     }
 }
 
-async fn load_now(inner: &Inner, manifest: &Manifest) -> Result<LiveProvider, Problem> {
+async fn load_now(
+    inner: &Inner,
+    manifest: &Manifest,
+    fresh: &mut Fresh,
+) -> Result<LiveProvider, Problem> {
     let folder = &inner.folders.plugins;
-    let library = LibraryFile::read(folder, manifest.library_file()).map_err(Problem::refused)?;
+    let file = manifest.library_file();
+    let library = match fresh.libraries.remove(file) {
+        Some(library) => library,
+        None => apart(|| LibraryFile::read(folder, file)).map_err(Problem::refused)?,
+    };
     let declaration = match &manifest.declaration {
-        Some(file) => Some(DeclarationFile::read(folder, file).map_err(Problem::refused)?),
+        Some(file) => Some(match fresh.declarations.remove(file) {
+            Some(declaration) => declaration,
+            None => apart(|| DeclarationFile::read(folder, file)).map_err(Problem::refused)?,
+        }),
         None => None,
     };
     if let Some(pin) = &manifest.sha256 {

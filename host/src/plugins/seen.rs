@@ -26,6 +26,15 @@ pub(super) struct Seen {
     pub manifests: Files<Manifest, ManifestError>,
     /// By provider.
     pub loads: HashMap<String, Load>,
+    /// What this pass has just read, so that what is loaded now is not read twice.
+    pub fresh: Fresh,
+}
+
+/// Files by name, whole. Not kept beyond a pass.
+#[derive(Default)]
+pub(super) struct Fresh {
+    pub libraries: HashMap<String, LibraryFile>,
+    pub declarations: HashMap<String, DeclarationFile>,
 }
 
 /// What a library or a declaration says of itself, without its bytes.
@@ -72,8 +81,10 @@ impl Seen {
             "so",
             &mut self.libraries,
             |folder, name| {
-                LibraryFile::read(folder, name)
-                    .map(|library| Arc::new(Described::library(&library)))
+                let library = apart(|| LibraryFile::read(folder, name))?;
+                let described = Arc::new(Described::library(&library));
+                self.fresh.libraries.insert(name.to_owned(), library);
+                Ok(described)
             },
         );
         scan(
@@ -81,8 +92,10 @@ impl Seen {
             "yaml",
             &mut self.declarations,
             |folder, name| {
-                DeclarationFile::read(folder, name)
-                    .map(|file| Arc::new(Described::declaration(&file)))
+                let file = apart(|| DeclarationFile::read(folder, name))?;
+                let described = Arc::new(Described::declaration(&file));
+                self.fresh.declarations.insert(name.to_owned(), file);
+                Ok(described)
             },
         );
         self.look_at_manifests(folders);
@@ -193,7 +206,7 @@ fn scan<T, E>(
     folder: &Path,
     extension: &str,
     known: &mut Files<T, E>,
-    read: impl Fn(&Path, &str) -> Result<T, E>,
+    mut read: impl FnMut(&Path, &str) -> Result<T, E>,
 ) {
     let mut present = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -220,4 +233,13 @@ fn scan<T, E>(
         }
     }
     known.retain(|name, _| present.contains(name));
+}
+
+/// Reads in a thread that ends afterwards: a declaration takes many times the memory while it is read,
+/// which goes back with the thread instead of staying with one that lives on.
+pub(super) fn apart<T: Send>(read: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| match scope.spawn(read).join() {
+        Ok(read) => read,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
 }

@@ -6,7 +6,9 @@
 
 use std::fs::File;
 use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -29,6 +31,10 @@ pub(super) struct Database {
     /// Whose turn it is to write: SQLite has room for one, and lets others wait asleep.
     turns: Option<Arc<Mutex<()>>>,
     pub(super) health: WriteHealth,
+    /// Where SQLite's file lies.
+    pub(super) path: Option<PathBuf>,
+    /// What SQLite's log holds may not be on the disk.
+    log_lost: AtomicBool,
     /// Held for as long as the store is open.
     lock: Option<File>,
 }
@@ -62,12 +68,29 @@ impl Database {
         Transaction::begin(self.writer().await?, self.backend).await
     }
 
+    /// A sync of the log failed: nothing more is taken.
+    pub(super) fn lose_log(&self) {
+        self.log_lost.store(true, Ordering::Release);
+    }
+
+    /// Refuses what would stand in the log after something that may not be on the disk.
+    pub(super) fn check_log(&self) -> Result<(), StoreError> {
+        match self.log_lost.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(StoreError::unavailable(
+                "write to the database",
+                "the disk could not sync the log: start the host again",
+            )),
+        }
+    }
+
     /// The writing connection without a transaction.
     pub(super) async fn writer(&self) -> Result<WriterConnection, StoreError> {
         let turn = match &self.turns {
             Some(turns) => Some(Arc::clone(turns).lock_owned().await),
             None => None,
         };
+        self.check_log()?;
         let connection = self
             .writers
             .acquire()
@@ -200,6 +223,8 @@ async fn connect_sqlite(path: &str, config: &DatabaseConfig) -> Result<Database,
         direct: Some(Mutex::new(direct)),
         turns: Some(Arc::default()),
         health: WriteHealth::default(),
+        path: Some(file.path),
+        log_lost: AtomicBool::new(false),
         lock: Some(file.lock),
     })
 }
@@ -220,6 +245,8 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
         direct: None,
         turns: None,
         health: WriteHealth::default(),
+        path: None,
+        log_lost: AtomicBool::new(false),
         lock: None,
     })
 }

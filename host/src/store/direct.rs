@@ -29,6 +29,8 @@ impl Direct {
             let connection = rusqlite::Connection::open_with_flags(path, flags)?;
             connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
             connection.execute_batch(SETTINGS)?;
+            // What it commits is synced by `log_sync`.
+            connection.execute_batch("pragma synchronous = normal")?;
             Ok(Direct { connection })
         };
         open().map_err(|error: rusqlite::Error| {
@@ -48,7 +50,7 @@ impl Direct {
         self.batch("begin a transaction", "begin immediate")
     }
 
-    /// Commits, or undoes everything if something failed. The changes are synced when this is `Ok`.
+    /// Commits, or undoes everything if something failed. The changes are not synced.
     pub(super) fn end<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         let ended = outcome.and_then(|value| {
             self.batch("commit", "commit")?;

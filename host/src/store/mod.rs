@@ -64,10 +64,12 @@ mod tenants;
 mod triggers;
 
 mod body;
+mod committer;
 mod connection;
 mod database;
 mod direct;
 mod health;
+mod log_sync;
 mod migrations;
 mod rows;
 mod select;

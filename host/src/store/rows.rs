@@ -58,7 +58,15 @@ impl ManyRows {
 
     fn write(&self, backend: Backend, rows: usize) -> String {
         let mut text = String::with_capacity(self.before.len() + rows * self.row.len() * 2);
-        text.push_str(self.before);
+        match (self.before.strip_prefix("insert into"), backend) {
+            // A row that is refused ends the transaction, as its error does anyway. Else SQLite
+            // would copy each page before it changes it, to undo this statement alone.
+            (Some(rest), Backend::Sqlite) => {
+                text.push_str("insert or rollback into");
+                text.push_str(rest);
+            }
+            _ => text.push_str(self.before),
+        }
         let mut number = 0;
         for row in 0..rows {
             if row > 0 {
@@ -114,7 +122,7 @@ mod tests {
     fn placeholders_are_those_of_the_database() {
         assert_eq!(
             &*INSERT.text(Backend::Sqlite, 2),
-            "insert into t values (?, 'a', ?), (?, 'a', ?) returning id"
+            "insert or rollback into t values (?, 'a', ?), (?, 'a', ?) returning id"
         );
         assert_eq!(
             &*INSERT.text(Backend::Postgres, 2),

@@ -126,7 +126,7 @@ pub(super) async fn run_checkpoints(database: SharedDatabase, growth: std::sync:
         growth.wake.notified().await;
         growth.bytes.store(0, Ordering::Relaxed);
         if let Err(error) = checkpoint(&database, PAGES_MAX).await {
-            if database.is_closed() {
+            if database.is_closed() || database.check_log().is_err() {
                 return;
             }
             tracing::warn!(%error, "checkpoint failed, the next commit asks for another");
@@ -141,6 +141,7 @@ pub(super) async fn checkpoint(
     database: &SharedDatabase,
     pages_max: i64,
 ) -> Result<(), StoreError> {
+    database.check_log()?;
     let pages = {
         let mut reader = database.read().await?;
         let pages = carry_over(&mut reader).await?;

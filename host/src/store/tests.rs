@@ -162,3 +162,29 @@ async fn a_checkpoint_lets_the_log_begin_anew() {
     }
     assert_eq!(log_size(), before);
 }
+
+#[tokio::test]
+async fn a_log_that_could_not_be_synced_takes_nothing_until_the_next_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (keys, clock) = (KeyRing::ephemeral(), Clock::fixed(Millis(1)));
+    let open = async || {
+        let url = format!("sqlite:{}", folder.path().join("x.db").display());
+        let store = Store::open(DatabaseConfig::new(url), keys.clone(), clock.clone());
+        store.await.expect("opened")
+    };
+    let store = open().await;
+    store.append(append(100)).await.expect("appended");
+    let (log, away) = (folder.path().join("x.db-wal"), folder.path().join("away"));
+    std::fs::rename(&log, &away).expect("moved");
+    let error = store.append(append(100)).await.expect_err("not synced");
+    assert!(error.is_unavailable(), "{error:?}");
+    std::fs::rename(&away, &log).expect("moved back");
+    let error = store.append(append(100)).await.expect_err("not believed");
+    assert!(error.is_unavailable(), "{error:?}");
+    let host = HostId::generate(Millis(1));
+    let noted = store.note_host(&host, Millis(1)).await;
+    noted.expect_err("refused as well");
+    store.check_ready().await.expect_err("not ready");
+    store.close().await;
+    open().await.append(append(100)).await.expect("appended");
+}

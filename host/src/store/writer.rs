@@ -1,40 +1,32 @@
-//! Group commit: one writer takes every write that waits into one transaction and answers all of them
-//! after its sync.
+//! The way to the writer, which takes every write that waits into one transaction and answers all of
+//! them after its sync ([`super::committer`]).
 //!
-//! A transaction costs one sync of the disk however much is in it, so the busier the host, the
-//! cheaper each write; what comes while a group is written joins it. SQLite's writer is a thread of
-//! its own, whose statements run where they are called ([`super::direct`]). The queue is bounded in
-//! number and bytes: what does not fit is refused at once as unavailable, and so is everything that
-//! waits while the database is. If the database refuses a
-//! transaction for what is in it, each write is tried alone, so that one bad row harms nobody else.
-//! After a lost connection nobody knows whether the commit happened; every write here may be
-//! repeated, so it is, once.
+//! SQLite's writer is a thread of its own, whose statements run where they are called
+//! ([`super::direct`]). The queue is bounded in number and bytes: what does not fit is refused at
+//! once as unavailable.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::StoreError;
-use super::appends::{self, PackedAppend};
+use super::appends::PackedAppend;
 use super::attempts;
-use super::calls::{self, PackedCall};
-use super::connection::Connection;
+use super::calls::PackedCall;
+use super::committer::Committer;
 use super::database::SharedDatabase;
-use super::flows::{self, PackedAdvance};
-use super::handling::{self, PackedHandled};
-use super::leases::{self, Claim, HeldJob};
+use super::flows::PackedAdvance;
+use super::handling::PackedHandled;
+use super::leases::{Claim, HeldJob};
 use super::open::{Backend, DatabaseConfig};
-use super::progress::{self, PackedProgress};
-use super::sqlite::{LogGrowth, run_checkpoints};
+use super::progress::PackedProgress;
 use crate::clock::Clock;
 use crate::model::{Appended, Called, Finished, Progressed};
 
-/// The most writes in one transaction.
-const BATCH_MAX: usize = 1024;
+/// While the commit before is synced, statements run as soon as so many writes wait: each one alone
+/// would cost more than it gains.
+const JOIN_MIN: usize = 16;
 
 /// What can be committed together with others.
 pub(super) enum Write {
@@ -60,7 +52,7 @@ pub(super) enum Written {
 
 impl Write {
     /// About how many bytes it adds to the database.
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         const ROW: usize = 512;
         match self {
             Write::Append(append) => append.size() + ROW,
@@ -74,15 +66,15 @@ impl Write {
     }
 }
 
-struct Waiting {
-    write: Write,
+pub(super) struct Waiting {
+    pub(super) write: Write,
     reply: oneshot::Sender<Result<Written, StoreError>>,
     /// Its share of the bytes that may wait.
     _share: OwnedSemaphorePermit,
 }
 
 impl Waiting {
-    fn answer(self, written: Result<Written, StoreError>) {
+    pub(super) fn answer(self, written: Result<Written, StoreError>) {
         // Who was answered finds room again. Who does not wait any more does not want to know.
         drop(self._share);
         let _ = self.reply.send(written);
@@ -96,7 +88,8 @@ pub(super) struct Writer {
     bytes: Arc<Semaphore>,
     bytes_max: usize,
     ended: Arc<tokio::sync::Mutex<Option<oneshot::Receiver<()>>>>,
-    closing: Arc<tokio::sync::Notify>,
+    closing: Arc<Notify>,
+    enough: Arc<Notify>,
 }
 
 impl Writer {
@@ -106,17 +99,9 @@ impl Writer {
         clock: Clock,
     ) -> Result<Writer, StoreError> {
         let (queue, waiting) = mpsc::channel(config.queue_max.max(1));
-        let closing = Arc::new(tokio::sync::Notify::new());
-        let growth = Arc::new(LogGrowth::default());
+        let (closing, enough) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let backend = database.backend;
-        let checkpoints = (backend == Backend::Sqlite)
-            .then(|| tokio::spawn(run_checkpoints(database.clone(), growth.clone())));
-        let committer = Committer {
-            database,
-            clock,
-            growth,
-            checkpoints,
-        };
+        let committer = Committer::new(database, clock, enough.clone())?;
         let (ending, ended) = oneshot::channel();
         let (told, runtime) = (closing.clone(), Handle::current());
         let run = async move {
@@ -142,6 +127,7 @@ impl Writer {
             bytes_max,
             ended: Arc::new(tokio::sync::Mutex::new(Some(ended))),
             closing,
+            enough,
         })
     }
 
@@ -172,6 +158,9 @@ impl Writer {
                 StoreError::unavailable(operation, "the store is closed")
             }
         })?;
+        if self.queue.max_capacity() - self.queue.capacity() >= JOIN_MIN {
+            self.enough.notify_one();
+        }
         answer
             .await
             .unwrap_or_else(|_| Err(StoreError::unavailable(operation, "the store is closed")))
@@ -184,208 +173,5 @@ impl Writer {
             // The end is that the other side is gone.
             let _ = ended.await;
         }
-    }
-}
-
-struct Committer {
-    database: SharedDatabase,
-    clock: Clock,
-    growth: Arc<LogGrowth>,
-    checkpoints: Option<JoinHandle<()>>,
-}
-
-impl Drop for Committer {
-    fn drop(&mut self) {
-        if let Some(checkpoints) = &self.checkpoints {
-            checkpoints.abort();
-        }
-    }
-}
-
-impl Committer {
-    async fn run(self, mut waiting: mpsc::Receiver<Waiting>, closing: Arc<tokio::sync::Notify>) {
-        let mut group = Vec::with_capacity(BATCH_MAX);
-        loop {
-            tokio::select! {
-                biased;
-                taken = waiting.recv_many(&mut group, BATCH_MAX) => {
-                    if taken == 0 {
-                        return;
-                    }
-                    let committed = AssertUnwindSafe(self.commit_and_reply(&mut group, &mut waiting));
-                    if committed.catch_unwind().await.is_err() {
-                        // Who waited is told that the store is closed, which it is not for others.
-                        tracing::error!("a commit panicked; what was in it was not kept");
-                        group.clear();
-                    }
-                }
-                () = closing.notified() => waiting.close(),
-            }
-        }
-    }
-
-    /// Commits the group and whoever joins it.
-    async fn commit_and_reply(
-        &self,
-        group: &mut Vec<Waiting>,
-        waiting: &mut mpsc::Receiver<Waiting>,
-    ) {
-        let committed = self.commit(group, Some(waiting)).await;
-        let bytes = group.iter().map(|each| each.write.size()).sum::<usize>() as u64;
-        match committed {
-            Ok(written) => {
-                self.growth.grew(bytes);
-                self.database.health.wrote(bytes, self.clock.now());
-                for (each, written) in group.drain(..).zip(written) {
-                    each.answer(Ok(written));
-                }
-            }
-            Err(error) if error.is_unavailable() || group.len() == 1 => {
-                if error.is_unavailable() {
-                    self.database.health.failed(bytes, self.clock.now());
-                }
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(%error, cause, writes = group.len(), "writes were not committed");
-                for each in group.drain(..) {
-                    each.answer(Err(error.clone()));
-                }
-            }
-            Err(_) => {
-                for each in group.drain(..) {
-                    let mut alone = vec![each];
-                    let written = self.commit(&mut alone, None).await.map(|mut written| {
-                        written.pop().expect("invariant: one write, one answer")
-                    });
-                    if let Some(each) = alone.pop() {
-                        each.answer(written);
-                    }
-                }
-            }
-        }
-    }
-
-    /// One transaction with the whole group, and with those who come while it is written: they cost
-    /// no sync of their own. One answer for each.
-    async fn commit(
-        &self,
-        group: &mut Vec<Waiting>,
-        joining: Option<&mut mpsc::Receiver<Waiting>>,
-    ) -> Result<Vec<Written>, StoreError> {
-        if let Some(mut direct) = self.database.direct().await {
-            direct.begin()?;
-            let written = self.write_all(&mut *direct, group, joining).await;
-            return direct.end(written);
-        }
-        match self.commit_once(group, joining).await {
-            Err(error) if error.is_unavailable() => self.commit_once(group, None).await,
-            written => written,
-        }
-    }
-
-    async fn commit_once(
-        &self,
-        group: &mut Vec<Waiting>,
-        joining: Option<&mut mpsc::Receiver<Waiting>>,
-    ) -> Result<Vec<Written>, StoreError> {
-        let mut transaction = self.database.write().await?;
-        let written = self.write_all(&mut transaction, group, joining).await?;
-        transaction.commit().await?;
-        Ok(written)
-    }
-
-    async fn write_all(
-        &self,
-        connection: &mut impl Connection,
-        group: &mut Vec<Waiting>,
-        mut joining: Option<&mut mpsc::Receiver<Waiting>>,
-    ) -> Result<Vec<Written>, StoreError> {
-        let mut written = Vec::with_capacity(group.len());
-        loop {
-            let writes: Vec<&Write> = group[written.len()..]
-                .iter()
-                .map(|each| &each.write)
-                .collect();
-            written.extend(self.write_some(connection, &writes).await?);
-            if let Some(joining) = &mut joining {
-                join(group, joining);
-            }
-            if written.len() == group.len() {
-                return Ok(written);
-            }
-        }
-    }
-
-    async fn write_some(
-        &self,
-        connection: &mut impl Connection,
-        writes: &[&Write],
-    ) -> Result<Vec<Written>, StoreError> {
-        let now = self.clock.now();
-        let backend = self.database.backend;
-        let (mut appends, mut handled, mut finished) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut progresses, mut calls) = (Vec::new(), Vec::new());
-        for write in writes {
-            match write {
-                Write::Append(append) => appends.push(&**append),
-                Write::Call(call) => calls.push(&**call),
-                Write::Handle(events) => handled.extend(events),
-                Write::Finish(attempts) => finished.extend(attempts),
-                Write::Sync(progress) => progresses.push(&**progress),
-                Write::Claim(_) | Write::Advance(_) => {}
-            }
-        }
-        let appended = appends::insert(connection, backend, &appends, now).await?;
-        let called = calls::insert(connection, backend, &calls, now).await?;
-        let mut called = called.into_iter();
-        let held = attempts::finish(connection, backend, &finished).await?;
-        handling::handle(connection, backend, &handled, now).await?;
-        let wakes = appends
-            .iter()
-            .zip(&appended)
-            .filter_map(|(append, appended)| append.wakes(appended))
-            .collect();
-        let progressed =
-            progress::write_all(connection, backend, (wakes, &progresses), now).await?;
-        let mut progressed = progressed.into_iter();
-
-        let (mut appended, mut held) = (appended.into_iter(), held.into_iter());
-        let mut written = Vec::with_capacity(writes.len());
-        for write in writes {
-            written.push(match write {
-                Write::Append(_) => Written::Append(
-                    appended
-                        .next()
-                        .expect("invariant: each append has its answer"),
-                ),
-                Write::Call(_) => {
-                    Written::Call(called.next().expect("invariant: each call has its answer"))
-                }
-                Write::Handle(_) => Written::Handle,
-                Write::Finish(finished) => {
-                    Written::Finish(held.by_ref().take(finished.len()).collect())
-                }
-                Write::Claim(claim) => Written::Claim(
-                    leases::claim(connection, self.database.skip_locked(), claim).await?,
-                ),
-                Write::Advance(advance) => {
-                    Written::Advance(flows::advance(connection, backend, advance).await?)
-                }
-                Write::Sync(_) => Written::Sync(
-                    progressed
-                        .next()
-                        .expect("invariant: each step has its answer"),
-                ),
-            });
-        }
-        Ok(written)
-    }
-}
-
-/// Takes those who wait into a group that has room.
-fn join(group: &mut Vec<Waiting>, joining: &mut mpsc::Receiver<Waiting>) {
-    while group.len() < BATCH_MAX
-        && let Ok(each) = joining.try_recv()
-    {
-        group.push(each);
     }
 }

@@ -9,6 +9,7 @@ use crate::declaration::fields::{fields, identity, text};
 use crate::declaration::finding::{DeclarationError, Finding, Findings};
 use crate::declaration::model::{Constructor, Declaration, EventDeclaration, OauthSchema};
 use crate::declaration::native::{read_event_rules, read_provider_rules};
+use crate::declaration::schema::Schema;
 use crate::declaration::section::Section;
 use crate::declaration::yaml::{self, Content, Node};
 use crate::rules::vocabulary::ProviderRules;
@@ -230,7 +231,7 @@ fn event(section: Section<'_>, rules: &ProviderRules) -> EventDeclaration {
     let mut event = EventDeclaration {
         rules: read_event_rules(native(&section), &identity.name, &parameters, rules),
         description: text(&section, "description"),
-        output_schema: section.value("output_schema"),
+        output_schema: section.value("output_schema").as_ref().map(Schema::of),
         native: native_as_written(&section),
         unknown: Map::new(),
         identity,

@@ -17,6 +17,7 @@ mod finding;
 mod load;
 mod model;
 mod native;
+mod schema;
 mod section;
 mod text;
 pub(crate) mod yaml;
@@ -28,6 +29,7 @@ pub use model::{
     Choice, Constructor, Declaration, EventDeclaration, Field, FieldKind, Identity, OauthSchema,
 };
 pub(crate) use native::read_provider_rules;
+pub use schema::Schema;
 pub(crate) use section::Section;
 pub use text::{DEFAULT_LANGUAGE, Text};
 

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::declaration::schema::Schema;
 use crate::declaration::text::Text;
 use crate::rules::vocabulary::{EventRules, ProviderRules};
 use crate::samples::Sample;
@@ -175,7 +176,7 @@ pub struct EventDeclaration {
     pub parameters: Vec<Field>,
     /// JSON Schema of the variables.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_schema: Option<Value>,
+    pub output_schema: Option<Schema>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub native: Map<String, Value>,
     #[serde(skip_serializing_if = "Map::is_empty")]

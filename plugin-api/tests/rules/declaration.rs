@@ -1,7 +1,7 @@
 //! What the loader reads, survives, and refuses.
 
 use serde_json::json;
-use trigger_plugin_api::declaration::{Declaration, FieldKind};
+use trigger_plugin_api::declaration::{Declaration, FieldKind, Schema};
 
 use crate::support::{bundle, load, mistakes};
 
@@ -110,7 +110,7 @@ fn files_of_difys_shape_load_unchanged() {
     assert_eq!(event.parameters[1].default, Some(json!(0)));
     assert_eq!(event.parameters[2].unknown["scope"], "llm");
     assert_eq!(
-        event.output_schema,
+        event.output_schema.as_ref().map(Schema::to_value),
         Some(json!({"type": "object", "properties": {"id": {"type": "string"}}}))
     );
     assert_eq!(event.identity.label.in_language("de-DE"), "課題");

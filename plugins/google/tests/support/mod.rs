@@ -256,8 +256,8 @@ pub fn fires(event: &Told, parameters: Value) -> bool {
 pub fn assert_fits(event: &str, payload: &Value) {
     let declaration = declared().declaration().event(event);
     let declaration = declaration.unwrap_or_else(|| panic!("{event} is not declared"));
-    let schema = declaration.output_schema.as_ref().unwrap();
-    let validator = jsonschema::validator_for(schema).unwrap();
+    let schema = declaration.output_schema.as_ref().unwrap().to_value();
+    let validator = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<String> = validator
         .iter_errors(payload)
         .map(|error| format!("{}: {error}", error.instance_path()))

@@ -14,6 +14,7 @@ const LEVELS: &[&[&str]] = &[
         "config",
         "model",
         "metrics",
+        "panics",
         "reference",
         "units",
         "yaml",
@@ -43,6 +44,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("id", "clock"),
     ("seal", "clock"),
     ("seal", "secret"),
+    ("metrics", "panics"),
     ("config", "secret"),
     ("config", "reference"),
     ("config", "units"),
@@ -61,6 +63,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("sqlx", &["host/src/store/"]),
     ("rusqlite", &["host/src/store/"]),
     ("reqwest", &["host/src/outbound/"]),
+    ("tokio_rustls", &["host/src/outbound/"]),
     (
         "axum",
         &["host/src/ingress/", "host/src/api/", "host/src/app/"],

@@ -10,10 +10,8 @@
 //! After a lost connection nobody knows whether the commit happened; every write here may be
 //! repeated, so it is, once.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -31,6 +29,7 @@ use super::progress::{self, PackedProgress};
 use super::sqlite::{LogGrowth, run_checkpoints};
 use crate::clock::Clock;
 use crate::model::{Appended, Called, Finished, Progressed};
+use crate::panics;
 
 /// The most writes in one transaction.
 const BATCH_MAX: usize = 1024;
@@ -43,6 +42,9 @@ pub(super) enum Write {
     Finish(Vec<Finished>),
     Claim(Claim),
     Sync(Box<PackedProgress>),
+    /// Panics where it would be written.
+    #[cfg(test)]
+    Panic,
 }
 
 /// What became of a [`Write`], in the same order of kinds.
@@ -66,6 +68,8 @@ impl Write {
             Write::Finish(finished) => finished.iter().map(attempts::size).sum::<usize>() + ROW,
             Write::Claim(claim) => claim.limit as usize * ROW,
             Write::Sync(progress) => progress.size(),
+            #[cfg(test)]
+            Write::Panic => 0,
         }
     }
 }
@@ -106,7 +110,7 @@ impl Writer {
         let growth = Arc::new(LogGrowth::default());
         let backend = database.backend;
         let checkpoints = (backend == Backend::Sqlite)
-            .then(|| tokio::spawn(run_checkpoints(database.clone(), growth.clone())));
+            .then(|| tokio::spawn(keep_checkpoints(database.clone(), growth.clone())));
         let committer = Committer {
             database,
             clock,
@@ -170,7 +174,12 @@ impl Writer {
         })?;
         answer
             .await
-            .unwrap_or_else(|_| Err(StoreError::unavailable(operation, "the store is closed")))
+            .unwrap_or_else(|_| Err(StoreError::unavailable(operation, "the commit failed")))
+    }
+
+    /// Whether there is somebody who commits.
+    pub(super) fn is_running(&self) -> bool {
+        !self.queue.is_closed()
     }
 
     /// Commits what waits and takes nothing more.
@@ -208,15 +217,29 @@ impl Committer {
                     if taken == 0 {
                         return;
                     }
-                    let committed = AssertUnwindSafe(self.commit_and_reply(&mut group, &mut waiting));
-                    if committed.catch_unwind().await.is_err() {
-                        // Who waited is told that the store is closed, which it is not for others.
-                        tracing::error!("a commit panicked; what was in it was not kept");
-                        group.clear();
+                    let committed = self.commit_and_reply(&mut group, &mut waiting);
+                    if panics::survive(committed).await.is_none() {
+                        self.recover(&mut group).await;
                     }
                 }
                 () = closing.notified() => waiting.close(),
             }
+        }
+    }
+
+    /// After a panic: who waited hears it, and nothing of the commit is left open.
+    async fn recover(&self, group: &mut Vec<Waiting>) {
+        tracing::error!(
+            writes = group.len(),
+            "a commit panicked; what was in it was not kept"
+        );
+        let bytes = group.iter().map(|each| each.write.size()).sum::<usize>() as u64;
+        self.database.health.failed(bytes, self.clock.now());
+        group.clear();
+        if let Some(mut direct) = self.database.direct().await
+            && let Err(error) = direct.abandon()
+        {
+            tracing::warn!(%error, "the commit that panicked is undone with the next one");
         }
     }
 
@@ -328,6 +351,8 @@ impl Committer {
                 Write::Finish(attempts) => finished.extend(attempts),
                 Write::Sync(progress) => progresses.push(&**progress),
                 Write::Claim(_) => {}
+                #[cfg(test)]
+                Write::Panic => {}
             }
         }
         let appended = appends::insert(connection, backend, &appends, now).await?;
@@ -368,10 +393,19 @@ impl Committer {
                         .next()
                         .expect("invariant: each step has its answer"),
                 ),
+                #[cfg(test)]
+                Write::Panic => panic!("a commit is told to panic in its middle"),
             });
         }
         Ok(written)
     }
+}
+
+async fn keep_checkpoints(database: SharedDatabase, growth: Arc<LogGrowth>) {
+    panics::go_on("the carrying over of the log", || {
+        run_checkpoints(database.clone(), growth.clone())
+    })
+    .await;
 }
 
 /// Takes those who wait into a group that has room.

@@ -8,7 +8,7 @@
 //! - [`mistake`]: what is wrong, by JSON pointer, so that a client can show file, line and column.
 //! - [`fields`]: reads one map of a document, collecting mistakes instead of stopping at the first.
 //! - [`document`]: the document's words as types.
-//! - [`runnable`], [`words`]: what a runnable may say, and the forms of names, headers and the like.
+//! - [`runnable`], [`nats`], [`words`]: what a runnable may say, and the forms of names, headers and the like.
 //! - [`catalog`]: what is asked of the providers.
 //! - [`plan`], [`difference`]: from what is stored to what is wanted.
 //!
@@ -21,6 +21,7 @@ pub mod document;
 mod draft;
 mod fields;
 pub mod mistake;
+mod nats;
 pub mod plan;
 mod runnable;
 mod wanted;

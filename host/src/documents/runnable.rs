@@ -6,17 +6,26 @@ use serde_json::{Map, Value, json};
 use super::document::{RunnableEntry, note};
 use super::fields::Fields;
 use super::mistake::Mistake;
-use super::words;
+use super::{nats, words};
 use crate::model::RunnableKind;
 use crate::reference;
 use crate::yaml::pointer_join;
 
-const OUTPUT_MAX: u64 = 16 << 20;
+pub(super) const OUTPUT_MAX: u64 = 16 << 20;
 const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "GET", "DELETE"];
 /// Where references are followed.
 const COMMAND_SECRETS: &str = "`secret_env`, which the program reads from its environment";
 const HTTP_SECRETS: &str = "`secret_headers` and `secret`";
-const CLOUDEVENTS: [&str; 3] = ["none", "structured", "binary"];
+pub(super) const CLOUDEVENTS: [&str; 3] = ["none", "structured", "binary"];
+
+type Read = fn(&Value, &str, &mut Vec<Mistake>) -> Option<Parts>;
+
+/// What can be run, each by its key.
+const KINDS: [(&str, Read); 3] = [
+    ("command", read_command),
+    ("http", read_http),
+    ("nats", nats::read),
+];
 
 /// Reads one entry of `runnables`.
 pub(super) fn read(
@@ -29,19 +38,21 @@ pub(super) fn read(
     if let Some(path) = path {
         note(words::path(path), &fields, "path", mistakes);
     }
-    let command = fields.value("command");
-    let http = fields.value("http");
-    let mut parts = match (command, http) {
-        (Some(command), None) => read_command(command, &fields.pointer_of("command"), mistakes),
-        (None, Some(http)) => read_http(http, &fields.pointer_of("http"), mistakes),
-        (None, None) => {
-            let message = "what is to be run is missing: `command` or `http`";
-            mistakes.push(Mistake::value(pointer, message).allowing(["command", "http"]));
+    let mut kinds = KINDS
+        .iter()
+        .filter_map(|(key, read)| Some((*key, read, fields.value(key)?)));
+    let (first, second) = (kinds.next(), kinds.next());
+    let mut parts = match (first, second) {
+        (Some((key, read, value)), None) => read(value, &fields.pointer_of(key), mistakes),
+        (None, _) => {
+            let allowed = KINDS.map(|(key, _)| key);
+            let message = format!("what is to be run is missing: {}", one_of(&allowed));
+            mistakes.push(Mistake::value(pointer, message).allowing(allowed));
             None
         }
-        (Some(_), Some(_)) => {
-            let message = "`command` and `http` stand together, expected one of them";
-            mistakes.push(Mistake::value(fields.pointer_of("http"), message));
+        (Some((one, ..)), Some((other, ..))) => {
+            let message = format!("`{one}` and `{other}` stand together, expected one of them");
+            mistakes.push(Mistake::value(fields.pointer_of(other), message));
             None
         }
     };
@@ -86,7 +97,17 @@ pub(super) fn pointer_of(entry: &RunnableEntry, field: Option<&str>) -> String {
     }
 }
 
-type Parts = (RunnableKind, Map<String, Value>, Map<String, Value>);
+/// `` `a`, `b` or `c` ``
+fn one_of(keys: &[&str]) -> String {
+    let quoted: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+pub(super) type Parts = (RunnableKind, Map<String, Value>, Map<String, Value>);
 
 fn read_command(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Option<Parts> {
     let mut fields = Fields::open(value, pointer, mistakes)?;
@@ -218,9 +239,9 @@ fn read_retry(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Opti
     Some(Value::Object(retry))
 }
 
-type Form = fn(&str) -> Result<(), String>;
+pub(super) type Form = fn(&str) -> Result<(), String>;
 
-fn check_map(
+pub(super) fn check_map(
     map: Option<&Map<String, Value>>,
     pointer: &str,
     (name_form, value_form): (Form, Form),
@@ -243,7 +264,7 @@ fn check_map(
 }
 
 /// A reference in a field that is kept in clear would put the secret it names there.
-fn refuse_references(
+pub(super) fn refuse_references(
     map: Option<&Map<String, Value>>,
     pointer: &str,
     secret_key: &str,
@@ -258,7 +279,7 @@ fn refuse_references(
 }
 
 /// A reference where nothing follows it would be taken as it is written. Tells whether it was one.
-fn refuse_reference(
+pub(super) fn refuse_reference(
     text: &str,
     pointer: String,
     allowed: &str,
@@ -275,7 +296,7 @@ fn refuse_reference(
     is_reference
 }
 
-fn put<T: serde::Serialize>(map: &mut Map<String, Value>, key: &str, value: Option<T>) {
+pub(super) fn put<T: serde::Serialize>(map: &mut Map<String, Value>, key: &str, value: Option<T>) {
     if let Some(value) = value {
         map.insert(key.to_owned(), json!(value));
     }

@@ -195,6 +195,8 @@ words! {
         Command "command",
         /// An HTTP target.
         Http "http",
+        /// A subject of a NATS server.
+        Nats "nats",
     }
 
     /// How a runnable is called.

@@ -10,6 +10,7 @@ use url::{Host, Url};
 
 use crate::outbound::address::Cidr;
 use crate::outbound::message::{BodyLimit, OutboundError, OutboundRequest, OutboundResponse};
+use crate::outbound::nats::Nats;
 use crate::outbound::policy::Policy;
 use crate::outbound::resolver::{GuardedResolver, check_answer, lookup};
 
@@ -39,6 +40,7 @@ pub struct Outbound(Arc<Inner>);
 
 struct Inner {
     tls: rustls::ClientConfig,
+    nats: Nats,
     proxy: Option<Url>,
     clients: Mutex<HashMap<Arc<[Cidr]>, reqwest::Client>>,
 }
@@ -46,8 +48,10 @@ struct Inner {
 impl Outbound {
     /// Reads the system's trusted roots (or those that `SSL_CERT_FILE` names).
     pub fn open(config: &OutboundConfig) -> Result<Outbound, SetupError> {
+        let tls = tls_config()?;
         let outbound = Outbound(Arc::new(Inner {
-            tls: tls_config()?,
+            nats: Nats::new(tls.clone()),
+            tls,
             proxy: config.proxy.clone(),
             clients: Mutex::new(HashMap::new()),
         }));
@@ -56,6 +60,11 @@ impl Outbound {
             .client(&[])
             .map_err(|error| SetupError(Box::new(error)))?;
         Ok(outbound)
+    }
+
+    /// The way to NATS servers, under the same rules. Not through the proxy, which speaks HTTP.
+    pub fn nats(&self) -> &Nats {
+        &self.0.nats
     }
 
     /// Sends one request and reads the answer, all within the request's timeout.

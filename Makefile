@@ -6,7 +6,7 @@ MINUTES ?= 10
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 PLUGINS := $(notdir $(patsubst %/,%,$(wildcard plugins/*/)))
 
-.PHONY: run build place test lint unit torture bench deps help clean
+.PHONY: run demo build place test lint unit torture bench deps help clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,13 @@ run: build place ## Builds host and providers, places them under ./run and serve
 		'$(TARGET)/release/triggerd jobs'
 	@exec $(TARGET)/release/triggerd serve --listen $(LISTEN) --data $(RUN) \
 		--plugins $(RUN)/plugins --manifests $(RUN)/manifests --command-dir examples/quickstart
+
+demo: build ## Fake services on this machine, and a host that knows them: everything without an account anywhere
+	cargo build --release --locked -p triggerd-fakes
+	@mkdir -p -m 700 $(RUN)/demo && mkdir -p -m 755 $(RUN)/demo/manifests
+	@install -m 644 examples/demo/manifests/*.yaml $(RUN)/demo/manifests/
+	@$(MAKE) --no-print-directory place RUN=$(RUN)/demo
+	@exec ./examples/demo/serve.sh $(TARGET) $(RUN)/demo
 
 build: deps
 	cargo build --release --locked

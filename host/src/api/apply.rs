@@ -1,5 +1,7 @@
 //! Applying a document: all of it in one commit, or nothing.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -7,16 +9,22 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::{Apply, InWorkspace};
-use super::body::{JsonBody, QueryOf};
+use super::body::{JsonBody, QueryOf, patience};
 use super::problem::Problem;
 use super::state::{ApiState, Changed};
+use super::subscription_view::state_word;
 use crate::documents::difference::Difference;
 use crate::documents::plan::{Action, ObjectKind};
-use crate::documents::{Document, Mistake, Plan, PlanError, PlannedObject, Planner};
+use crate::documents::{Document, LaterDeletion, Mistake, Plan, PlanError, PlannedObject, Planner};
+use crate::id::SubscriptionId;
 use crate::model::Workspace;
 
 /// How often a plan is made anew because what is stored changed under it.
 const PLANS_MAX: u32 = 4;
+/// Nobody is let wait longer for services.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// So long are subscriptions waited for whose accounts are to be deleted after them.
+const LATER_WAIT: Duration = Duration::from_secs(5);
 
 /// How a document is applied.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -29,6 +37,8 @@ pub struct ApplyParams {
     /// Changes nothing; tells what would be changed.
     #[serde(default)]
     pub dry_run: bool,
+    /// How long to wait for what is done at services, such as `10s`; at most half a minute.
+    pub wait: Option<String>,
 }
 
 /// What became of a document.
@@ -36,6 +46,8 @@ pub struct ApplyParams {
 pub struct Applied {
     pub workspace: String,
     pub dry_run: bool,
+    pub integrations: Vec<AppliedObject>,
+    pub credentials: Vec<AppliedObject>,
     pub runnables: Vec<AppliedObject>,
     pub subscriptions: Vec<AppliedObject>,
     pub triggers: Vec<AppliedObject>,
@@ -51,6 +63,9 @@ pub struct AppliedObject {
     /// As it is now; absent after a deletion and in a dry run that would create it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// Why it is in this state, or why it is still there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_reason: Option<String>,
     /// Of a subscription: what to register at the service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint_url: Option<String>,
@@ -107,9 +122,12 @@ pub(super) async fn apply_one(
         problem.errors = of_object(std::mem::take(&mut problem.errors));
         problem
     })?;
-    let objects = applied.runnables.into_iter().chain(applied.subscriptions);
-    let mut objects = objects.chain(applied.triggers);
+    let objects = applied.integrations.into_iter().chain(applied.credentials);
+    let objects = objects
+        .chain(applied.runnables)
+        .chain(applied.subscriptions);
     objects
+        .chain(applied.triggers)
         .next()
         .ok_or_else(|| Problem::internal("nothing was applied"))
 }
@@ -120,6 +138,7 @@ async fn apply_document(
     document: &Document,
     params: &ApplyParams,
 ) -> Result<Applied, Problem> {
+    let patience = patience("wait", params.wait.as_deref(), WAIT_MAX)?;
     let planner = Planner {
         store: state.store(),
         catalog: state.providers(),
@@ -127,7 +146,7 @@ async fn apply_document(
         workspace_id: &place.workspace.id,
     };
     let mut plans_made = 0;
-    let plan = loop {
+    let mut plan = loop {
         let mut plan = planner
             .plan(document, params.prune)
             .await
@@ -139,6 +158,7 @@ async fn apply_document(
         let changes = std::mem::take(&mut plan.changes);
         match state.store().apply(&place.actor(), changes).await {
             Ok(_) => {
+                state.credentials().wake().notify_one();
                 state.announce(Changed::Objects(place.workspace.id.clone()));
                 break plan;
             }
@@ -147,7 +167,57 @@ async fn apply_document(
             Err(error) => return Err(error.into()),
         }
     };
+    if !params.dry_run {
+        wait_for_services(state, &plan, patience).await?;
+        let later = std::mem::take(&mut plan.later);
+        delete_later(state, place, later, &mut plan).await?;
+    }
     show(state, &place.workspace, plan, params.dry_run).await
+}
+
+/// Until everything has been tried at the services that the plan asks for, or the time is over.
+async fn wait_for_services(
+    state: &ApiState,
+    plan: &Plan,
+    patience: Duration,
+) -> Result<(), Problem> {
+    // Deletions that have to wait are worth some waiting even where nobody asked for it.
+    let patience = match plan.later.is_empty() {
+        true => patience,
+        false => patience.max(LATER_WAIT),
+    };
+    if patience.is_zero() {
+        return Ok(());
+    }
+    let of_subscriptions = plan.objects.iter();
+    let ids: Vec<SubscriptionId> = of_subscriptions
+        .filter(|one| one.kind == ObjectKind::Subscription)
+        .filter_map(|one| one.id.parse().ok())
+        .collect();
+    Ok(state.subscriptions().until_settled(&ids, patience).await?)
+}
+
+/// Deletes accounts whose last subscriptions have ended by now; the others stay, which is said.
+async fn delete_later(
+    state: &ApiState,
+    place: &InWorkspace<Apply>,
+    later: Vec<LaterDeletion>,
+    plan: &mut Plan,
+) -> Result<(), Problem> {
+    for LaterDeletion { id, change } in later {
+        match state.store().apply(&place.actor(), vec![change]).await {
+            Ok(_) => {}
+            Err(error) if error.is_conflict() => {
+                let object = plan.objects.iter_mut().find(|one| one.id == id);
+                if let Some(object) = object {
+                    object.action = Action::Unchanged;
+                    object.kept_because = Some(error.to_string());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 fn of_plan(error: PlanError) -> Problem {
@@ -166,13 +236,17 @@ async fn show(
     let mut applied = Applied {
         workspace: workspace.name.clone(),
         dry_run,
+        integrations: Vec::new(),
+        credentials: Vec::new(),
         runnables: Vec::new(),
         subscriptions: Vec::new(),
         triggers: Vec::new(),
     };
     for object in plan.objects {
-        let (object_state, endpoint_url) = state_of(state, workspace, &object).await?;
+        let shown = state_of(state, workspace, &object).await?;
         let list = match object.kind {
+            ObjectKind::Integration => &mut applied.integrations,
+            ObjectKind::Credential => &mut applied.credentials,
             ObjectKind::Runnable => &mut applied.runnables,
             ObjectKind::Subscription => &mut applied.subscriptions,
             ObjectKind::Trigger => &mut applied.triggers,
@@ -181,44 +255,67 @@ async fn show(
             name: object.name,
             id: object.id,
             action: object.action,
-            state: object_state,
-            endpoint_url,
+            state: shown.state,
+            state_reason: object.kept_because.or(shown.reason),
+            endpoint_url: shown.endpoint_url,
             differences: object.differences,
         });
     }
     Ok(applied)
 }
 
+/// An object as it is now.
+#[derive(Default)]
+struct Shown {
+    state: Option<String>,
+    reason: Option<String>,
+    endpoint_url: Option<String>,
+}
+
+impl Shown {
+    fn state(state: String, reason: Option<String>) -> Shown {
+        Shown {
+            state: Some(state),
+            reason,
+            endpoint_url: None,
+        }
+    }
+}
+
 async fn state_of(
     state: &ApiState,
     workspace: &Workspace,
     object: &PlannedObject,
-) -> Result<(Option<String>, Option<String>), Problem> {
-    if object.action == Action::Deleted {
-        return Ok((None, None));
-    }
+) -> Result<Shown, Problem> {
     let store = state.store();
-    Ok(match object.kind {
-        ObjectKind::Runnable => {
-            let found = store.runnable_by_path(&workspace.id, &object.name).await?;
-            (found.map(|found| found.state.to_string()), None)
-        }
+    let (id, name) = (&workspace.id, &object.name);
+    let is_deleted = object.action == Action::Deleted;
+    let shown = match object.kind {
         ObjectKind::Subscription => {
-            match store
-                .subscription_by_name(&workspace.id, &object.name)
-                .await?
-            {
-                Some(found) => {
-                    let url = state.endpoint_url(&found.provider, &found.endpoint);
-                    (Some(found.state.to_string()), Some(url))
-                }
-                None => (None, None),
-            }
+            let found = store.subscription_by_name(id, name).await?;
+            // A deleted one is still there while its service was not told.
+            let found = found.filter(|found| !is_deleted || found.is_deleting);
+            found.map(|found| Shown {
+                endpoint_url: Some(state.endpoint_url(&found.provider, &found.endpoint)),
+                state: Some(state_word(&found)),
+                reason: found.state_reason,
+            })
+        }
+        _ if is_deleted => None,
+        ObjectKind::Integration => None,
+        ObjectKind::Credential => {
+            let found = store.credential_by_name(id, name).await?;
+            found.map(|found| Shown::state(found.state.to_string(), found.state_reason))
+        }
+        ObjectKind::Runnable => {
+            let found = store.runnable_by_path(id, name).await?;
+            found.map(|found| Shown::state(found.state.to_string(), None))
         }
         ObjectKind::Trigger => {
-            let found = store.trigger_by_name(&workspace.id, &object.name).await?;
-            let shown = found.map(|found| if found.enabled { "enabled" } else { "disabled" });
-            (shown.map(str::to_owned), None)
+            let found = store.trigger_by_name(id, name).await?;
+            let word = |enabled| if enabled { "enabled" } else { "disabled" };
+            found.map(|found| Shown::state(word(found.enabled).to_owned(), None))
         }
-    })
+    };
+    Ok(shown.unwrap_or_default())
 }

@@ -1,5 +1,7 @@
 //! JSON bodies and queries, refused with a problem that names the field.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
@@ -10,6 +12,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::documents::Mistake;
+use crate::units;
 use crate::yaml::pointer_join;
 
 /// A JSON body.
@@ -46,6 +49,17 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
             })?;
         read(&bytes).map(JsonBody)
     }
+}
+
+/// How long a caller is willing to wait; absent: not at all.
+pub fn patience(name: &str, text: Option<&str>, most: Duration) -> Result<Duration, Problem> {
+    let Some(text) = text else {
+        return Ok(Duration::ZERO);
+    };
+    let form = units::DURATION_FORM;
+    let asked = units::parse_duration(text);
+    let asked = asked.ok_or_else(|| Problem::bad_request(format!("`{name}`: expected {form}")))?;
+    Ok(asked.min(most))
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

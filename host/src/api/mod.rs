@@ -5,6 +5,7 @@
 //! - [`access`]: who calls and what they may do; [`body`], [`page`], [`queries`]: what they send and get.
 //! - [`problem`]: everything that goes wrong, as `application/problem+json` (RFC 9457).
 //! - [`names`]: ids to names and back.
+//! - [`oauth`]: the pages that a browser sees while an account is connected.
 //! - The others: one file for each kind of object.
 //!
 //! Promised: a token of one workspace learns nothing of another, not even that it exists (404); no
@@ -14,6 +15,7 @@ mod access;
 mod body;
 mod names;
 mod page;
+mod pages;
 mod problem;
 mod queries;
 mod routes;
@@ -21,10 +23,14 @@ mod state;
 
 mod apply;
 mod audit;
+mod connect;
+mod credentials;
 mod events;
 mod health;
+mod integrations;
 mod jobs;
 mod keys;
+mod oauth;
 mod orphans;
 mod providers;
 mod requests;
@@ -38,6 +44,8 @@ mod triggers;
 mod workspaces;
 
 pub use problem::Problem;
-pub use providers::{ProviderRow, ProviderState, Providers, SampleOrder, SampleRequest};
+pub use providers::{
+    ProviderRow, ProviderState, Providers, SampleOrder, SampleRequest, SharedClientRow,
+};
 pub use routes::{openapi, router, router_with};
 pub use state::{ApiState, ApiStateParts, Changed};

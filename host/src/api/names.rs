@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use super::problem::Problem;
-use crate::id::{EventId, RunnableId, SubscriptionId, TriggerId, WorkspaceId};
-use crate::model::{Runnable, Subscription, Trigger};
+use crate::id::{
+    CredentialId, EventId, IntegrationId, RunnableId, SubscriptionId, TriggerId, WorkspaceId,
+};
+use crate::model::{Credential, Integration, Runnable, Subscription, Trigger};
 use crate::store::{Store, StoreError};
 
 /// Finds names, each once for a page.
@@ -72,6 +74,32 @@ pub async fn find_subscription(
         Err(_) => store.subscription_by_name(workspace, named).await?,
     };
     found.ok_or_else(|| Problem::not_found(format!("there is no subscription `{named}`")))
+}
+
+/// The integration that a path names, by id or name.
+pub async fn find_integration(
+    store: &Store,
+    workspace: &WorkspaceId,
+    named: &str,
+) -> Result<Integration, Problem> {
+    let found = match named.parse::<IntegrationId>() {
+        Ok(id) => store.integration(workspace, &id).await?,
+        Err(_) => store.integration_by_name(workspace, named).await?,
+    };
+    found.ok_or_else(|| Problem::not_found(format!("there is no integration `{named}`")))
+}
+
+/// The credential that a path names, by id or name.
+pub async fn find_credential(
+    store: &Store,
+    workspace: &WorkspaceId,
+    named: &str,
+) -> Result<Credential, Problem> {
+    let found = match named.parse::<CredentialId>() {
+        Ok(id) => store.credential(workspace, &id).await?,
+        Err(_) => store.credential_by_name(workspace, named).await?,
+    };
+    found.ok_or_else(|| Problem::not_found(format!("there is no credential `{named}`")))
 }
 
 /// The runnable that a path or a query names, by id or path.

@@ -24,6 +24,9 @@ pub struct Problem {
     /// The parts of the body that are wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Mistake>,
+    /// What depends on it: kind and name of each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dependents: Vec<String>,
 }
 
 fn status_number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
@@ -37,6 +40,7 @@ impl Problem {
             title,
             detail: detail.into(),
             errors: Vec::new(),
+            dependents: Vec::new(),
         }
     }
 
@@ -75,6 +79,21 @@ impl Problem {
     /// It contradicts what is stored.
     pub fn conflict(detail: impl Into<String>) -> Problem {
         Problem::of(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// It cannot be deleted while these depend on it.
+    pub fn in_use(kind: &str, name: &str, dependents: Vec<String>) -> Problem {
+        let mut problem = Problem::conflict(format!(
+            "{} on the {kind} `{name}`: {}; delete those first, or force it",
+            if dependents.len() == 1 {
+                "one depends".to_owned()
+            } else {
+                format!("{} depend", dependents.len())
+            },
+            dependents.join(", ")
+        ));
+        problem.dependents = dependents;
+        problem
     }
 
     /// The body is over the limit.

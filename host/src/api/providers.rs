@@ -23,6 +23,11 @@ pub trait Providers: Catalog + Send + Sync + 'static {
     /// Whether every enabled provider was tried once, so that traffic can be taken.
     fn is_settled(&self) -> bool;
 
+    /// The OAuth clients that the instance shares with its workspaces.
+    fn shared_clients(&self) -> Vec<SharedClientRow> {
+        Vec::new()
+    }
+
     /// A genuine request of this event, signed with the subscription's secret, with a delivery id
     /// that no other has.
     fn sample<'a>(
@@ -95,6 +100,13 @@ pub enum ProviderState {
     Refused,
     /// It panicked too often and is left alone.
     Quarantined,
+}
+
+/// An OAuth client that the instance shares; what makes it one is not told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedClientRow {
+    pub provider: String,
+    pub base_url: Option<String>,
 }
 
 /// Which sample is wanted, for which subscription.

@@ -19,8 +19,9 @@ use super::problem::Problem;
 use super::queries::KnownQueries;
 use super::state::ApiState;
 use super::{
-    apply, audit, events, health, jobs, keys, orphans, providers, requests, runnables, samples,
-    subscription_actions, subscriptions, tokens, triggers, workspaces,
+    apply, audit, connect, credentials, events, health, integrations, jobs, keys, oauth, orphans,
+    providers, requests, runnables, samples, subscription_actions, subscriptions, tokens, triggers,
+    workspaces,
 };
 
 #[derive(OpenApi)]
@@ -49,6 +50,7 @@ pub fn router_with(state: ApiState, beside: Document) -> Router {
             get(move || std::future::ready(Json(document.clone()))),
         )
         .route("/api/{*rest}", any(unknown_path))
+        .merge(oauth::pages())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(body_max))
         .layer(from_fn_with_state((state.clone(), known), admit))
@@ -71,6 +73,25 @@ fn described() -> OpenApiRouter<ApiState> {
         ))
         .routes(routes!(workspaces::delete_workspace))
         .routes(routes!(apply::apply))
+        .routes(routes!(
+            integrations::list_integrations,
+            integrations::put_integration
+        ))
+        .routes(routes!(
+            integrations::show_integration,
+            integrations::delete_integration
+        ))
+        .routes(routes!(
+            credentials::list_credentials,
+            credentials::put_credential
+        ))
+        .routes(routes!(
+            credentials::show_credential,
+            credentials::delete_credential
+        ))
+        .routes(routes!(credentials::check_credential))
+        .routes(routes!(connect::order_connect))
+        .routes(routes!(connect::show_connect))
         .routes(routes!(
             subscriptions::list_subscriptions,
             subscriptions::put_subscription

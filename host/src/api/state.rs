@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::providers::Providers;
 use crate::clock::Clock;
+use crate::credentials::Credentials;
 use crate::id::{JobId, WorkspaceId};
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -29,6 +30,7 @@ pub struct ApiStateParts {
     pub store: Store,
     pub tokens: Arc<Tokens>,
     pub providers: Arc<dyn Providers>,
+    pub credentials: Credentials,
     pub subscriptions: Subscriptions,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
@@ -51,12 +53,21 @@ pub struct ApiState(Arc<Inner>);
 struct Inner {
     parts: ApiStateParts,
     free: Semaphore,
+    free_pages: Semaphore,
 }
+
+/// How many pages may be in work at once, for browsers that show no token.
+const PAGES_MAX: usize = 32;
 
 impl ApiState {
     pub fn new(parts: ApiStateParts) -> ApiState {
         let free = Semaphore::new(parts.in_flight_max);
-        ApiState(Arc::new(Inner { parts, free }))
+        let free_pages = Semaphore::new(PAGES_MAX);
+        ApiState(Arc::new(Inner {
+            parts,
+            free,
+            free_pages,
+        }))
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -69,6 +80,10 @@ impl ApiState {
 
     pub(super) fn providers(&self) -> &dyn Providers {
         self.0.parts.providers.as_ref()
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.0.parts.credentials
     }
 
     pub(super) fn subscriptions(&self) -> &Subscriptions {
@@ -96,12 +111,22 @@ impl ApiState {
         &self.0.free
     }
 
+    /// Places for pages in work.
+    pub(super) fn free_pages(&self) -> &Semaphore {
+        &self.0.free_pages
+    }
+
     /// The address of an endpoint.
     pub(super) fn endpoint_url(&self, provider: &str, endpoint: &crate::id::EndpointId) -> String {
         format!(
             "{}/webhooks/{provider}/{endpoint}",
             self.0.parts.public_base
         )
+    }
+
+    /// What addresses of this host start with, without a slash at the end.
+    pub(super) fn public_base(&self) -> &str {
+        &self.0.parts.public_base
     }
 
     pub(super) fn announce(&self, changed: Changed) {

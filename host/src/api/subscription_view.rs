@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::state::ApiState;
 use crate::id::{CredentialId, WorkspaceId};
-use crate::model::{Claimed, Registration, RegistrationState, SubscriptionMode};
+use crate::model::{Claimed, Registration, RegistrationState, Subscription, SubscriptionMode};
 use crate::store::StoreError;
 
 /// A subscription; its secrets are never shown.
@@ -137,13 +137,10 @@ pub async fn list_view(
     let time = |at: Option<crate::clock::Millis>| at.map(|at| at.to_string());
     Ok(SubscriptionView {
         endpoint_url: state.endpoint_url(&row.provider, &row.endpoint),
+        state: state_word(&row),
         id: row.id.to_string(),
         name: row.name,
         provider: row.provider,
-        state: match row.is_deleting {
-            true => "deleting".to_owned(),
-            false => row.state.to_string(),
-        },
         state_reason: row.state_reason,
         state_since: row.state_since.to_string(),
         mode: row.mode.to_string(),
@@ -183,6 +180,14 @@ pub async fn list_view(
         created_at: row.created_at.to_string(),
         updated_at: row.updated_at.to_string(),
     })
+}
+
+/// pending, active, degraded, paused, or deleting.
+pub fn state_word(row: &Subscription) -> String {
+    match row.is_deleting {
+        true => "deleting".to_owned(),
+        false => row.state.to_string(),
+    }
 }
 
 fn registration_view(registration: Registration) -> RegistrationView {

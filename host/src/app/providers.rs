@@ -9,9 +9,15 @@ use trigger_plugin_abi::host::CallError;
 use trigger_plugin_api::declaration::FieldKind;
 use trigger_plugin_api::messages::{FieldError, OwnedRequest};
 
-use crate::api::{ProviderRow, ProviderState, Providers, SampleOrder, SampleRequest};
+use crate::api::{
+    ProviderRow, ProviderState, Providers, SampleOrder, SampleRequest, SharedClientRow,
+};
 use crate::clock::{Clock, random};
-use crate::documents::{Catalog, CatalogError, Field, FieldMistake, SubscriptionDraft};
+use crate::credentials::{CheckError, Checked, CredentialDraft, Credentials};
+use crate::documents::{
+    Catalog, CatalogError, ConstructorTerms, CredentialTerms, Field, FieldMistake, Parameter,
+    ParameterKind, SubscriptionDraft,
+};
 use crate::model::RunnableKind;
 use crate::plugins::registry::EnableError;
 use crate::plugins::{self, Found, LiveProvider, Registry};
@@ -23,6 +29,8 @@ pub struct RegistryProviders {
     pub registry: Registry,
     /// What can be run here.
     pub runner: Runner,
+    /// What keys are shown to before they are kept.
+    pub credentials: Credentials,
     /// For samples.
     pub clock: Clock,
 }
@@ -56,17 +64,35 @@ impl RegistryProviders {
 impl Catalog for RegistryProviders {
     fn subscription_fields(&self, provider: &str) -> Result<Vec<Field>, CatalogError> {
         let live = self.live(provider)?;
-        let fields = live.facts.subscription_schema.iter().map(|field| Field {
-            name: field.name.clone(),
-            is_secret: field.kind == FieldKind::Secret,
-            is_required: field.required,
-            options: field
-                .options
-                .iter()
-                .map(|option| option.value.clone())
-                .collect(),
-        });
-        Ok(fields.collect())
+        Ok(fields(&live.facts.subscription_schema))
+    }
+
+    fn constructor_terms(&self, provider: &str) -> Result<Option<ConstructorTerms>, CatalogError> {
+        let live = self.live(provider)?;
+        let auth = &live.facts.auth;
+        let declared = live.facts.constructor_parameters.as_ref();
+        Ok(declared.map(|declared| ConstructorTerms {
+            parameters: declared.iter().map(parameter).collect(),
+            needs_credential: auth.oauth.is_some() || !auth.credentials_schema.is_empty(),
+            events: live.facts.events.clone(),
+        }))
+    }
+
+    fn credential_terms(&self, provider: &str) -> Result<CredentialTerms, CatalogError> {
+        let live = self.live(provider)?;
+        let auth = &live.facts.auth;
+        Ok(CredentialTerms {
+            fields: fields(&auth.credentials_schema),
+            has_oauth: auth.oauth.is_some(),
+            needs_base_url: auth.needs_base_url(),
+        })
+    }
+
+    fn check_credential<'a>(
+        &'a self,
+        draft: &'a CredentialDraft,
+    ) -> BoxFuture<'a, Result<Checked, CheckError>> {
+        self.credentials.check(draft).boxed()
     }
 
     fn validate_subscription<'a>(
@@ -146,6 +172,20 @@ impl Providers for RegistryProviders {
         self.registry.is_settled()
     }
 
+    fn shared_clients(&self) -> Vec<SharedClientRow> {
+        let names = self.registry.rows().into_iter().map(|row| row.name);
+        let shared = names.filter_map(|name| {
+            let live = self.live(&name).ok()?;
+            let auth = &live.facts.auth;
+            auth.shared_client.as_ref()?;
+            Some(SharedClientRow {
+                provider: name,
+                base_url: auth.base_url.clone(),
+            })
+        });
+        shared.collect()
+    }
+
     fn sample<'a>(
         &'a self,
         order: &'a SampleOrder,
@@ -197,6 +237,55 @@ impl Providers for RegistryProviders {
                 .map_err(refused)
         }
         .boxed()
+    }
+}
+
+fn fields(schema: &[trigger_plugin_api::declaration::Field]) -> Vec<Field> {
+    let fields = schema.iter().map(|field| Field {
+        name: field.name.clone(),
+        is_secret: field.kind == FieldKind::Secret,
+        is_required: field.required,
+        options: field
+            .options
+            .iter()
+            .map(|option| option.value.clone())
+            .collect(),
+    });
+    fields.collect()
+}
+
+fn parameter(declared: &trigger_plugin_api::declaration::Field) -> Parameter {
+    let kind = match declared.kind {
+        FieldKind::Secret => ParameterKind::Secret,
+        FieldKind::Checkbox => ParameterKind::Texts,
+        FieldKind::TextInput | FieldKind::Text | FieldKind::Select | FieldKind::DynamicSelect => {
+            match declared.multiple {
+                true => ParameterKind::Texts,
+                false => ParameterKind::Text,
+            }
+        }
+        FieldKind::Number => ParameterKind::Number {
+            min: declared.min,
+            max: declared.max,
+        },
+        FieldKind::Boolean => ParameterKind::Switch,
+        FieldKind::Object => ParameterKind::Map,
+        FieldKind::Array | FieldKind::Tools | FieldKind::Files => ParameterKind::List,
+        FieldKind::File | FieldKind::Model | FieldKind::App => ParameterKind::Whatever,
+    };
+    let options = declared.options.iter();
+    Parameter {
+        name: declared.name.clone(),
+        kind,
+        is_required: declared.required,
+        default: declared
+            .default
+            .clone()
+            .filter(|default| !default.is_null()),
+        options: match declared.kind {
+            FieldKind::DynamicSelect => Vec::new(),
+            _ => options.map(|option| option.value.clone()).collect(),
+        },
     }
 }
 

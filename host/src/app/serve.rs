@@ -18,7 +18,7 @@ use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
 use crate::config::{Config, reachable};
-use crate::credentials::CredentialsParts;
+use crate::credentials::{Credentials, CredentialsParts};
 use crate::ingress::calls::{self, Calls, Uploads};
 use crate::ingress::{self, Ingress};
 use crate::jobs::{Ended, Executor, ExecutorConfig, ExecutorParts};
@@ -165,8 +165,15 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
     let calls = open_calls(&parts, &config, &executor, &background);
     let subscriptions = sync::subscriptions(&parts, &engine, &credentials, &public);
-    let router = router(&parts, &config, &runner, &executor, subscriptions, &public)
-        .merge(calls::router(calls));
+    let router = router(
+        &parts,
+        &config,
+        &runner,
+        (&executor, &credentials),
+        subscriptions,
+        &public,
+    )
+    .merge(calls::router(calls));
 
     let local = format!("http://{}", reachable(bound));
     let server_file = ServerFile {
@@ -304,7 +311,7 @@ fn router(
     parts: &Parts,
     config: &Config,
     runner: &Runner,
-    executor: &Executor,
+    (executor, credentials): (&Executor, &Credentials),
     subscriptions: Subscriptions,
     public: &str,
 ) -> axum::Router {
@@ -328,8 +335,10 @@ fn router(
         providers: Arc::new(RegistryProviders {
             registry: parts.registry.clone(),
             runner: runner.clone(),
+            credentials: credentials.clone(),
             clock: parts.clock.clone(),
         }),
+        credentials: credentials.clone(),
         subscriptions,
         clock: parts.clock.clone(),
         metrics: Arc::clone(&parts.metrics),

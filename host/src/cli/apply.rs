@@ -11,11 +11,16 @@ use super::table::{Cell, Table, one_line};
 use crate::documents::Mistake;
 use crate::outbound::api_client::ApiError;
 
-const KINDS: [(&str, &str); 3] = [
+const KINDS: [(&str, &str); 5] = [
+    ("integration", "integrations"),
+    ("credential", "credentials"),
     ("runnable", "runnables"),
     ("subscription", "subscriptions"),
     ("trigger", "triggers"),
 ];
+
+/// So long services are given to answer, so that what is printed is how things are.
+const WAIT: &str = "10s";
 
 /// Reads the document, sends it, prints what became of each object.
 pub async fn run(args: ApplyArgs) -> Result<(), CliError> {
@@ -30,10 +35,13 @@ pub async fn run(args: ApplyArgs) -> Result<(), CliError> {
         _ => {}
     }
     let connection = Connection::open(&client)?;
-    let query = [
+    let mut query = vec![
         ("prune", args.prune.to_string()),
         ("dry_run", args.dry_run.to_string()),
     ];
+    if !args.no_wait && !args.dry_run {
+        query.push(("wait", WAIT.to_owned()));
+    }
     let path = connection.path(&["apply"]);
     let applied = match connection
         .client
@@ -74,7 +82,7 @@ fn print(applied: &Value) {
                 .map(move |object| (*kind, object))
         })
         .collect();
-    let mut table = Table::new(&["KIND", "NAME", "CHANGE", "STATE", "ENDPOINT"]);
+    let mut table = Table::new(&["KIND", "NAME", "CHANGE", "STATE", "ENDPOINT", "REASON"]);
     for (kind, object) in &objects {
         table.row(vec![
             Cell::plain(*kind),
@@ -82,6 +90,7 @@ fn print(applied: &Value) {
             Cell::state(text(object, "action")),
             Cell::state(text(object, "state")),
             Cell::plain(text(object, "endpoint_url")),
+            Cell::plain(text(object, "state_reason")),
         ]);
     }
     if table.is_empty() {

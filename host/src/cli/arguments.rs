@@ -32,6 +32,12 @@ pub enum Command {
 pub enum ClientCommand {
     /// Applies a document: creates, changes, leaves what it names.
     Apply(ApplyArgs),
+    /// Connects an account at an outside service: prints an address to open, waits for the end.
+    Connect(ConnectArgs),
+    /// Shows credentials, checks and deletes them.
+    Credentials(CredentialsArgs),
+    /// Shows integrations and deletes them.
+    Integrations(IntegrationsArgs),
     /// Sends genuine sample requests, signed with the subscription's secret, to its endpoint.
     Send(SendArgs),
     /// Shows jobs, runs them again, cancels them.
@@ -107,8 +113,73 @@ pub struct ApplyArgs {
     /// Changes nothing; shows what would be changed.
     #[arg(long)]
     pub dry_run: bool,
+    /// Does not wait the few seconds until services have answered.
+    #[arg(long)]
+    pub no_wait: bool,
     #[command(flatten)]
     pub client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ConnectArgs {
+    /// The provider's name.
+    pub provider: String,
+    /// The integration to connect by; `shared` is the instance's. Needed if there are several.
+    #[arg(long, value_name = "NAME")]
+    pub integration: Option<String>,
+    /// The credential's name; one that is there is connected anew [default: the provider's name].
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CredentialsArgs {
+    #[command(subcommand)]
+    pub command: Option<CredentialsCommand>,
+    #[command(flatten)]
+    pub page: PageArgs,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CredentialsCommand {
+    /// Shows one with what depends on it.
+    Show { name: String },
+    /// Asks the service whose it is, and whether it is still good.
+    Check { name: String },
+    /// Deletes one and gives its tokens back.
+    Delete {
+        name: String,
+        /// Also if subscriptions depend on it, which are degraded then.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct IntegrationsArgs {
+    #[command(subcommand)]
+    pub command: Option<IntegrationsCommand>,
+    #[command(flatten)]
+    pub page: PageArgs,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum IntegrationsCommand {
+    /// Shows one.
+    Show { name: String },
+    /// Deletes one.
+    Delete {
+        name: String,
+        /// With the credentials that came from it.
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -405,6 +476,13 @@ mod tests {
             "apply -f examples/quickstart/triggers.yaml --prune --dry-run --json",
             "apply -f - --url http://127.0.0.1:1 --token tdt_x",
             "send acme push --to my-repo --count 2000 --concurrency 16",
+            "connect acme --integration cloud --name ci --json",
+            "credentials --limit 5",
+            "credentials show ci --json",
+            "credentials check ci",
+            "credentials delete ci --force",
+            "integrations",
+            "integrations delete cloud",
             "jobs --state dead --limit 5",
             "jobs list --runnable f/demo/record --json",
             "jobs show job_1 --json",

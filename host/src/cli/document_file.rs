@@ -2,8 +2,8 @@
 //! shown as `file:line:column`.
 //!
 //! References (`${NAME}`, `file:PATH`) are followed here, by who applies, and only where a secret
-//! belongs: the fields under `manual`, a runnable's `secret`, `secret_headers`, `login`
-//! and `secret_env`.
+//! belongs: the fields under `manual`, `values` and `client`, a runnable's `secret`, `secret_headers`,
+//! `login` and `secret_env`.
 //! `file:` paths start at the document's folder.
 
 use std::io::Read as _;
@@ -152,6 +152,8 @@ fn is_secret_place(path: &[String]) -> bool {
     matches!(
         path.as_slice(),
         ["subscriptions", "*", "manual", _]
+            | ["credentials", "*", "values", _]
+            | ["integrations", "*", "client", "client_id" | "client_secret"]
             | ["runnables", "*", "http", "secret"]
             | ["runnables", "*", "http", "secret", "*"]
             | ["runnables", "*", "http", "secret_headers", _]

@@ -20,8 +20,10 @@ mod output;
 mod run;
 mod table;
 
+mod accounts;
 mod apply;
 mod check;
+mod connect;
 mod document_file;
 mod events;
 mod inspect;

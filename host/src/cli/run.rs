@@ -4,8 +4,8 @@ use super::arguments::{ClientCommand, Command, ProviderCommand};
 use super::failure::{CliError, Failure};
 use super::output::print_text;
 use super::{
-    apply, check, events, inspect, instance, jobs, objects, providers, requests, send,
-    subscriptions,
+    accounts, apply, check, connect, events, inspect, instance, jobs, objects, providers, requests,
+    send, subscriptions,
 };
 use crate::config::SETTINGS_TEXT;
 
@@ -24,6 +24,9 @@ pub async fn run(command: Command) -> Result<(), Failure> {
 async fn dispatch(command: ClientCommand) -> Result<(), CliError> {
     match command {
         ClientCommand::Apply(args) => apply::run(args).await,
+        ClientCommand::Connect(args) => connect::run(args).await,
+        ClientCommand::Credentials(args) => accounts::run_credentials(args).await,
+        ClientCommand::Integrations(args) => accounts::run_integrations(args).await,
         ClientCommand::Send(args) => send::run(args).await,
         ClientCommand::Jobs(args) => jobs::run(args).await,
         ClientCommand::Events(args) => events::run(args).await,

@@ -44,7 +44,7 @@ impl Cell {
             | "created" => Paint::Good,
             "ready" | "running" | "pending" | "answered" | "updated" | "discovered" => Paint::Busy,
             "dead" | "failed" | "timeout" | "refused" | "lost" | "degraded" | "quarantined"
-            | "missing" | "deleted" => Paint::Bad,
+            | "missing" | "deleted" | "needs_reconnect" => Paint::Bad,
             _ => Paint::Faint,
         };
         Cell {

@@ -127,7 +127,7 @@ fn unknown_keys_and_bad_values_are_refused_together_with_their_places() {
             triggerd.yaml:1:9: listen: found "here", expected an address and port like 127.0.0.1:8080 or [::1]:8080
             triggerd.yaml:3:13: limits.body_max: found "25 apples", expected a size like 256KiB, 25MiB or 1GiB, or a number of bytes
             triggerd.yaml:4:3: `limits.body` is not a setting; allowed: body_max, api_body_max, read_timeout, webhooks_in_flight, api_in_flight, connections_per_peer, proxies
-            triggerd.yaml:5:1: `lisen` is not a setting; allowed: listen, public_url, data, database, database_connections, plugins, manifests, auto_enable, drain, log, limits, runnables, egress, retention
+            triggerd.yaml:5:1: `lisen` is not a setting; allowed: listen, public_url, data, database, database_connections, plugins, manifests, auto_enable, drain, log, limits, webhooks, runnables, egress, retention
             triggerd.yaml:6:6: log: found "loud", expected a group with filter, format
         "#]],
     );

@@ -1,15 +1,17 @@
 //! A browser that comes back from the service: its state is used up, the code becomes tokens, the
 //! tokens a credential.
 
+use std::time::Duration;
+
 use serde_json::Map;
 
 use super::checking::CredentialDraft;
 use super::client::Client;
-use super::connecting::{check_name, cookie_name, hash, redirect};
-use super::exchange::shown;
+use super::connecting::{check_name, hash, redirect};
+use super::departing::Cookie;
 use super::failure::{CheckError, ConnectError};
 use super::refreshing::first_times;
-use super::secrets::Secrets;
+use super::secrets::{Secrets, shown};
 use super::state::Credentials;
 use super::token_set::TokenSet;
 use crate::id::{CredentialId, TokenId};
@@ -20,6 +22,10 @@ use crate::model::{
 use crate::secret::Secret;
 use crate::store::StoreError;
 
+/// A store that is away is asked so often, after such a pause.
+const STORE_TRIES: u32 = 15;
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+const BROKEN_OFF: &str = "it broke off: begin again with `triggerd connect`";
 /// The longest code or state that is looked at.
 const PARAMETER_MAX: usize = 4096;
 
@@ -44,29 +50,64 @@ pub struct Connected {
 }
 
 impl Credentials {
+    /// The cookie that a browser which came back needs no more.
+    pub fn cookie_of(&self, arrival: &Arrival) -> Option<Cookie> {
+        let state = arrival.state.as_ref().filter(|state| is_sane(state));
+        let cookie = self.cookie(state?);
+        let mut sent = arrival.cookies.iter();
+        sent.any(|(name, _)| *name == cookie.name).then_some(cookie)
+    }
+
     /// A browser came back.
     pub async fn arrive(&self, arrival: Arrival) -> Result<Connected, ConnectError> {
         let state = arrival.state.as_ref().filter(|state| is_sane(state));
         let state = state.ok_or(ConnectError::NoState)?;
-        let named = cookie_name(state);
+        let named = self.cookie(state).name;
         let mut cookies = arrival.cookies.iter();
         let session = cookies.find(|(name, _)| *name == named);
         let (_, session) = session.ok_or(ConnectError::NoState)?;
         let (state, session) = (hash(state), hash(session));
-        let taken = self.0.store.take_connect(&state, &session).await?;
+        // A browser that is closed does not end it: the code would be spent and the tokens lost.
+        let this = self.clone();
+        let arriving = async move { this.take_and_end(state, session, arrival).await };
+        let ended = self.0.tasks.spawn(arriving).await;
+        ended.unwrap_or_else(|_| Err(ConnectError::Refused(BROKEN_OFF.to_owned())))
+    }
+
+    async fn take_and_end(
+        &self,
+        state: [u8; 32],
+        session: [u8; 32],
+        arrival: Arrival,
+    ) -> Result<Connected, ConnectError> {
+        let mut patience = Patience::default();
+        let taken = loop {
+            let asked = self.0.store.take_connect(&state, &session).await;
+            if let Some(taken) = patience.ended(asked).await {
+                break taken?;
+            }
+        };
         let taken = taken.ok_or(ConnectError::NoState)?;
         let id = taken.connect.id.clone();
         let ended = self.end(taken, &arrival).await;
-        let told = match &ended {
-            Ok((credential, _)) => self.0.store.finish_connect(&id, Ok(credential)).await,
-            Err(error) => {
-                tracing::info!(connect = %id, %error, "an account was not connected");
-                let reason = error.to_string();
-                self.0.store.finish_connect(&id, Err(&reason)).await
+        let reason = ended.as_ref().err().map(ToString::to_string);
+        if let Some(reason) = &reason {
+            tracing::info!(connect = %id, reason, "an account was not connected");
+        }
+        let end = match (&ended, &reason) {
+            (Ok((credential, _)), _) => Ok(credential),
+            (Err(_), reason) => Err(reason.as_deref().unwrap_or_default()),
+        };
+        let told = loop {
+            let asked = self.0.store.finish_connect(&id, end).await;
+            if let Some(told) = patience.ended(asked).await {
+                break told;
             }
         };
+        if let Err(error) = told {
+            tracing::warn!(connect = %id, %error, "how the connecting of an account ended is not kept");
+        }
         self.0.connected.notify_waiters();
-        told?;
         ended.map(|(_, connected)| connected)
     }
 
@@ -108,13 +149,39 @@ impl Credentials {
         client: &Client,
         tokens: &TokenSet,
     ) -> Result<(CredentialId, Connected), ConnectError> {
+        let secrets = tokens.secrets(Secrets::default());
+        let account = self.whose(connect, &secrets).await?;
+        let mut patience = Patience::default();
+        loop {
+            let kept = self.keep_as(connect, client, tokens, account.clone());
+            match kept.await {
+                Err(ConnectError::Store(error)) => {
+                    if let Some(ended) = patience.ended(Err(error)).await {
+                        return ended.map_err(ConnectError::Store);
+                    }
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn keep_as(
+        &self,
+        connect: &Connect,
+        client: &Client,
+        tokens: &TokenSet,
+        account: Option<(String, String)>,
+    ) -> Result<(CredentialId, Connected), ConnectError> {
         let store = &self.0.store;
+        let secrets = tokens.secrets(Secrets::default());
         let before = store
             .credential_by_name(&connect.workspace_id, &connect.name)
             .await?;
         check_name(before.as_ref(), &connect.name, &connect.provider)?;
-        let secrets = tokens.secrets(Secrets::default());
-        let account = self.whose(connect, &secrets).await?;
+        if let Some(before) = &before {
+            let integration = connect.integration_id.as_ref();
+            self.check_place(before, integration).await?;
+        }
         let (account_id, account_name) = account.unzip();
         let scopes = tokens.scopes.clone();
         let scopes = scopes.unwrap_or_else(|| client.oauth.scopes.clone());
@@ -206,6 +273,26 @@ impl Credentials {
         Ok(found.is_some_and(|token| {
             token.revoked_at.is_none() && token.expires_at.is_none_or(|end| end > now)
         }))
+    }
+}
+
+/// What a service gives is given once: a store that is away, or that someone else changed at the
+/// same moment, is asked again.
+#[derive(Default)]
+struct Patience(u32);
+
+impl Patience {
+    /// None: ask again.
+    async fn ended<T>(&mut self, asked: Result<T, StoreError>) -> Option<Result<T, StoreError>> {
+        match &asked {
+            Err(error) if self.0 < STORE_TRIES && error.is_conflict() => {}
+            Err(error) if self.0 < STORE_TRIES && error.is_unavailable() => {
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+            _ => return Some(asked),
+        }
+        self.0 += 1;
+        None
     }
 }
 

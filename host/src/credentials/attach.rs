@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::failure::CallRefusal;
 use super::refreshing::Renewal;
-use super::secrets::Secrets;
+use super::secrets::{Secrets, plain_texts};
 use super::state::Credentials;
 use crate::id::CredentialId;
 use crate::model::{Credential, CredentialKind, CredentialState};
@@ -160,9 +160,10 @@ fn header(
     let Some(rule) = auth.attach.get(kind.as_str()) else {
         return Ok(None);
     };
-    let mut values: BTreeMap<&str, &str> = fields
+    let plain = plain_texts(fields);
+    let mut values: BTreeMap<&str, &str> = plain
         .iter()
-        .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+        .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     values.extend(secrets.iter());
     let (name, text) = match rule {

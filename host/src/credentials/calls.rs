@@ -7,6 +7,7 @@ use serde_json::Value;
 use trigger_plugin_api::messages::Account;
 
 use super::failure::CallRefusal;
+use super::secrets::{Secrets, plain_texts};
 use super::state::Credentials;
 use crate::clock::Millis;
 use crate::id::{AuditId, CredentialId, SubscriptionId, WorkspaceId};
@@ -77,10 +78,7 @@ impl Credentials {
                 credential.integration_id.as_ref(),
             )
             .await?;
-        let fields = credential.fields.iter();
-        let mut values: BTreeMap<String, String> = fields
-            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-            .collect();
+        let mut values = plain_texts(&credential.fields);
         let told = secrets
             .iter()
             .filter(|(name, _)| auth.tells(credential.kind.as_str(), name));
@@ -116,10 +114,14 @@ impl Credentials {
         reason: &str,
     ) -> Result<bool, StoreError> {
         let store = &self.0.store;
-        let refused = store.refuse_credential(&call.id, call.generation, reason);
+        // Plugins pass on what services say, and services like to repeat what they were sent.
+        let held = store.credential_held(&call.id).await?;
+        let held = held.map(|held| Secrets::parse(&held.secrets));
+        let reason = held.unwrap_or_default().hide_in(reason);
+        let refused = store.refuse_credential(&call.id, call.generation, &reason);
         let refused = refused.await?;
         if refused {
-            self.note_refused(&call.id, &call.workspace_id, reason)
+            self.note_refused(&call.id, &call.workspace_id, &reason)
                 .await;
         }
         Ok(refused)

@@ -1,7 +1,6 @@
 //! Whose credential is it? Asked of the provider before a credential is kept, and when an operator
 //! wants to know.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -11,10 +10,10 @@ use super::attach::Unsaved;
 use super::calls::CallCredential;
 use super::failure::{CallRefusal, CheckError};
 use super::providers::ValidateError;
-use super::secrets::Secrets;
+use super::secrets::{Secrets, plain_texts};
 use super::state::Credentials;
 use crate::id::CredentialId;
-use crate::model::CredentialKind;
+use crate::model::{CredentialKind, CredentialState};
 use crate::plugins::CallScope;
 use crate::secret::Secret;
 
@@ -45,10 +44,7 @@ impl Credentials {
         let auth = auth.map_err(CheckError::Unavailable)?;
         let secrets = Secrets::parse(&draft.secrets);
         let base_url = draft.base_url.clone().or_else(|| auth.base_url.clone());
-        let fields = draft.fields.iter();
-        let mut values: BTreeMap<String, String> = fields
-            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-            .collect();
+        let mut values = plain_texts(&draft.fields);
         let told = secrets
             .iter()
             .filter(|(name, _)| auth.tells(draft.kind.as_str(), name));
@@ -82,14 +78,19 @@ impl Credentials {
             Arc::new(scope),
             serde_json::to_value(&credentials).unwrap_or_default(),
         );
-        let account = asked.await.map_err(CheckError::of)?;
+        let asked = asked.await;
         drop(lent);
+        let secrets = Secrets::parse(&draft.secrets);
+        let account = asked.map_err(|error| CheckError::of(error.without(&secrets)))?;
         Ok(Checked { account })
     }
 
     /// Asks the provider about a credential that is kept. One that the service refuses needs
     /// reconnecting from now on.
     pub async fn check_kept(&self, id: &CredentialId) -> Result<Checked, CheckError> {
+        if let Some(checked) = self.check_refused(id).await? {
+            return Ok(checked);
+        }
         let call = self.for_call(id).await.map_err(of_call)?;
         let credentials = serde_json::to_value(call.for_plugin()).unwrap_or_default();
         let scope = call.scope(None);
@@ -99,14 +100,51 @@ impl Credentials {
             .validate(&call.provider, scope, credentials);
         let account = match asked.await {
             Ok(account) => account,
-            Err(ValidateError::Refused(reason)) => {
-                self.mark_refused(&call, &reason).await?;
-                return Err(CheckError::of(ValidateError::Refused(reason)));
+            Err(error) => {
+                let held = self.0.store.credential_held(id).await?;
+                let held = held.map(|held| Secrets::parse(&held.secrets));
+                let error = error.without(&held.unwrap_or_default());
+                if let ValidateError::Refused(reason) = &error {
+                    self.mark_refused(&call, reason).await?;
+                }
+                return Err(CheckError::of(error));
             }
-            Err(error) => return Err(CheckError::of(error)),
         };
         self.note_account(&call, account.as_ref()).await?;
         Ok(Checked { account })
+    }
+
+    /// One that needs reconnecting is active again if the service takes it after all: what was
+    /// wrong may have been put right there. None: it is active.
+    async fn check_refused(&self, id: &CredentialId) -> Result<Option<Checked>, CheckError> {
+        let store = &self.0.store;
+        let Some(held) = store.credential_held(id).await? else {
+            return Ok(None);
+        };
+        let credential = held.credential;
+        if credential.state == CredentialState::Active {
+            return Ok(None);
+        }
+        let integration = match &credential.integration_id {
+            Some(id) => store.integration(&credential.workspace_id, id).await?,
+            None => None,
+        };
+        let draft = CredentialDraft {
+            provider: credential.provider,
+            kind: credential.kind,
+            fields: credential.fields,
+            secrets: held.secrets,
+            base_url: integration.and_then(|integration| integration.base_url),
+        };
+        let checked = self.check(&draft).await?;
+        // A provider that cannot tell proves nothing.
+        if checked.account.is_some() {
+            store
+                .reactivate_credential(id, credential.generation)
+                .await?;
+            self.announce(id);
+        }
+        Ok(Some(checked))
     }
 
     /// What was not known when it was kept, or changed its name at the service.

@@ -1,10 +1,12 @@
 //! An OAuth client at its place: what a provider declares, with the addresses and the identity that
 //! one integration gives.
 
+use std::net::IpAddr;
+
 use url::{Host, Url};
 
 use crate::model::Integration;
-use crate::outbound::{HostPort, Policy};
+use crate::outbound::{Class, HostPort, Policy};
 use crate::plugins::AuthFacts;
 use crate::plugins::auth::OauthFacts;
 use crate::secret::Secret;
@@ -63,6 +65,7 @@ impl Client {
             oauth,
             allow: auth.allow.clone(),
         };
+        check_secure(&client.authorize_url)?;
         check_secure(&client.token_url)?;
         client.revoke_url.as_ref().map_or(Ok(()), check_secure)?;
         Ok(client)
@@ -94,19 +97,21 @@ fn resolve(declared: &str, base: Option<&str>) -> Result<Url, String> {
     Url::parse(&text).map_err(|_| "the service's OAuth addresses are not URLs".to_owned())
 }
 
-/// Secrets are sent without TLS only to this machine or to an address that is spelt out, which the
-/// operator must have opened.
+/// Secrets are sent without TLS only to this machine or to an address that is spelt out and not
+/// public, which the operator must have opened.
 fn check_secure(url: &Url) -> Result<(), String> {
+    let is_closed = |address: IpAddr| Class::of(address) != Class::Public;
     let is_secure = match (url.scheme(), url.host()) {
         ("https", _) => true,
         ("http", Some(Host::Domain(name))) => name == "localhost",
-        ("http", Some(_)) => true,
+        ("http", Some(Host::Ipv4(address))) => is_closed(address.into()),
+        ("http", Some(Host::Ipv6(address))) => is_closed(address.into()),
         _ => false,
     };
     if is_secure {
         return Ok(());
     }
-    Err("tokens are not asked for without TLS: the address must begin with https://".to_owned())
+    Err("accounts are not connected without TLS: the address must begin with https://".to_owned())
 }
 
 /// A base URL as it is kept: without a slash at its end. The error says what is expected.
@@ -155,7 +160,15 @@ mod tests {
         ] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
-        assert!(check("http://acme.example/t").is_err());
+        for bad in [
+            "http://acme.example/t",
+            "http://8.8.8.8/t",
+            "http://[2606:4700::1111]/t",
+            "ftp://127.0.0.1/t",
+            "javascript:alert(1)",
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

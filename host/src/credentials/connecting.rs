@@ -1,12 +1,12 @@
 //! Connecting an account: from the address that a person opens to the credential that is kept.
 //!
 //! ```text
-//! order ──► waiting ──open──► started ──comes back──► exchanging ──► done
+//! order ──► waiting ──agreed─► started ──comes back──► exchanging ──► done
 //!           (ticket)          (state, cookie, PKCE)              └──► failed
 //! ```
 //! The ticket is in the printed address, the state goes to the service and back, the cookie stays in
 //! the browser: only who has state and cookie ends what the ticket began. Of all three only hashes
-//! are kept. Opening the address again begins anew and makes the older state worthless.
+//! are kept. Agreeing again begins anew and makes the older state worthless.
 
 use std::time::Duration;
 
@@ -14,21 +14,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth2::RedirectUrl;
 use sha2::{Digest as _, Sha256};
-use url::Url;
 
 use super::SHARED;
-use super::client::Client;
 use super::failure::ConnectError;
 use super::state::Credentials;
 use crate::clock::random;
 use crate::id::{ConnectId, IntegrationId, TokenId, WorkspaceId};
-use crate::model::{Connect, ConnectStart, Credential, CredentialKind, NewConnect, PageQuery};
+use crate::model::{Connect, Credential, CredentialKind, Integration, NewConnect, PageQuery};
 use crate::secret::Secret;
 
 /// A ticket and its state are good for so long.
 pub const LIFETIME: Duration = Duration::from_secs(600);
-/// The cookie of a browser that set out is this and the beginning of its state's hash.
-const COOKIE: &str = "triggerd_connect_";
+
 /// Which account is wanted.
 #[derive(Clone, Debug)]
 pub struct ConnectOrder {
@@ -50,16 +47,6 @@ pub struct Ordered {
     pub expires_at: crate::clock::Millis,
 }
 
-/// Where the browser goes, and what it keeps.
-#[derive(Clone, Debug)]
-pub struct Departure {
-    pub location: Url,
-    pub cookie_name: String,
-    pub cookie_value: Secret<String>,
-    /// Whether the cookie may travel over TLS only.
-    pub is_secure: bool,
-}
-
 impl Credentials {
     /// Prepares the connecting of an account.
     pub async fn order(&self, order: ConnectOrder) -> Result<Ordered, ConnectError> {
@@ -72,18 +59,30 @@ impl Credentials {
             );
             return Err(wrong("provider", message));
         }
-        let integration = self.choose(&order, auth.shared_client.is_some()).await?;
-        let client = self.client(&auth, &order.workspace_id, integration.as_ref());
-        client
-            .await?
-            .map_err(|message| wrong("integration", message))?;
-        let name = order.name.unwrap_or_else(|| order.provider.clone());
+        let name = order.name.clone();
+        let name = name.unwrap_or_else(|| order.provider.clone());
         let taken = self
             .0
             .store
             .credential_by_name(&order.workspace_id, &name)
             .await?;
         check_name(taken.as_ref(), &name, &order.provider)?;
+        let integration = match &taken {
+            // Connected anew by what it was connected by.
+            Some(taken) if order.integration.is_none() => taken.integration_id.clone(),
+            _ => self.choose(&order, auth.shared_client.is_some()).await?,
+        };
+        if let Some(taken) = &taken {
+            let checked = self.check_place(taken, integration.as_ref()).await;
+            checked.map_err(|error| match error {
+                ConnectError::Refused(message) => wrong("integration", message),
+                other => other,
+            })?;
+        }
+        let client = self.client(&auth, &order.workspace_id, integration.as_ref());
+        client
+            .await?
+            .map_err(|message| wrong("integration", message))?;
         let ticket = random_text();
         let expires_at = self.0.clock.now().plus(LIFETIME);
         let connect = NewConnect {
@@ -112,14 +111,16 @@ impl Credentials {
         order: &ConnectOrder,
         is_shared: bool,
     ) -> Result<Option<IntegrationId>, ConnectError> {
-        let page = PageQuery::first(PageQuery::LIMIT_MAX);
-        let store = &self.0.store;
-        let all = store.list_integrations(&order.workspace_id, &page).await?;
-        let of_provider = all
-            .items
-            .into_iter()
-            .filter(|one| one.provider == order.provider);
-        let own: Vec<_> = of_provider.collect();
+        let mut page = PageQuery::first(PageQuery::LIMIT_MAX);
+        let mut own = Vec::new();
+        loop {
+            let store = &self.0.store;
+            let found = store.list_integrations(&order.workspace_id, &page).await?;
+            let is_of_provider = |one: &Integration| one.provider == order.provider;
+            own.extend(found.items.into_iter().filter(is_of_provider));
+            let Some(next) = found.next else { break };
+            page.cursor = Some(next);
+        }
         let shared = is_shared.then(|| SHARED.to_owned());
         let allowed = || own.iter().map(|one| one.name.clone()).chain(shared.clone());
         match &order.integration {
@@ -144,38 +145,32 @@ impl Credentials {
         }
     }
 
-    /// A browser opened the address: where it goes.
-    pub async fn depart(&self, ticket: &str) -> Result<Departure, ConnectError> {
-        let ticket = Secret::new(ticket.to_owned());
-        let found = self.0.store.connect_by_ticket(&hash(&ticket)).await?;
-        let connect = found.ok_or(ConnectError::NoTicket)?;
-        let client = self.client_of(&connect).await?;
-        let (state, session) = (random_text(), random_text());
-        let verifier = client.wants_verifier().then(random_text);
-        let start = ConnectStart {
-            id: connect.id.clone(),
-            state_hash: hash(&state),
-            session_hash: hash(&session),
-            verifier: verifier.clone(),
-        };
-        if !self.0.store.start_connect(&start).await? {
-            return Err(ConnectError::NoTicket);
+    /// What hangs on a credential belongs to its server: an account of the same id at another one
+    /// is another account.
+    pub(super) async fn check_place(
+        &self,
+        before: &Credential,
+        integration: Option<&IntegrationId>,
+    ) -> Result<(), ConnectError> {
+        if before.integration_id.as_ref() == integration {
+            return Ok(());
         }
-        let redirect = redirect(&connect)?;
-        Ok(Departure {
-            location: client.departure(&redirect, &state, verifier.as_ref()),
-            cookie_name: cookie_name(&state),
-            cookie_value: session,
-            is_secure: self.0.public_base.starts_with("https://"),
-        })
-    }
-
-    pub(super) async fn client_of(&self, connect: &Connect) -> Result<Client, ConnectError> {
-        let auth = self.0.providers.auth(&connect.provider);
+        let auth = self.0.providers.auth(&before.provider);
         let auth = auth.map_err(ConnectError::Refused)?;
-        let integration = connect.integration_id.as_ref();
-        let client = self.client(&auth, &connect.workspace_id, integration);
-        client.await?.map_err(ConnectError::Refused)
+        let workspace = &before.workspace_id;
+        let was = before.integration_id.as_ref();
+        let was = self.base_url(&auth, workspace, was).await?;
+        let is = self.base_url(&auth, workspace, integration).await?;
+        if was == is {
+            return Ok(());
+        }
+        let shown = |url: Option<String>| url.unwrap_or_else(|| "the provider's".to_owned());
+        Err(ConnectError::Refused(format!(
+            "`{}` is an account at {}, not at {}: take another name with --name",
+            before.name,
+            shown(was),
+            shown(is),
+        )))
     }
 }
 
@@ -198,7 +193,7 @@ pub(super) fn check_name(
         return Ok(());
     }
     let message = format!(
-        "`{name}` is a credential of `{}` with a key already: take another name",
+        "`{name}` is a credential of `{}` with a key already: take another name with --name",
         taken.provider
     );
     Err(wrong("name", message))
@@ -211,7 +206,7 @@ pub(super) fn redirect(connect: &Connect) -> Result<RedirectUrl, ConnectError> {
 
 /// 32 random bytes in base64url: a ticket, a state, a cookie, a verifier (RFC 7636 wants 43
 /// characters or more).
-fn random_text() -> Secret<String> {
+pub(super) fn random_text() -> Secret<String> {
     let mut bytes = [0u8; 32];
     random(&mut bytes);
     Secret::new(URL_SAFE_NO_PAD.encode(bytes))
@@ -219,8 +214,4 @@ fn random_text() -> Secret<String> {
 
 pub(super) fn hash(text: &Secret<String>) -> [u8; 32] {
     Sha256::digest(text.expose().as_bytes()).into()
-}
-
-pub(super) fn cookie_name(state: &Secret<String>) -> String {
-    format!("{COOKIE}{}", hex::encode(&hash(state)[..8]))
 }

@@ -13,6 +13,9 @@ pub enum GivenBack {
     Done,
     /// There is nothing to give back, or the service does not offer it.
     NotOffered,
+    /// Another credential acts for the same account: services that end a whole grant would end it
+    /// too.
+    Shared,
     /// It did not work; the tokens may be good until they end by themselves.
     Failed(String),
 }
@@ -33,6 +36,10 @@ impl Credentials {
         let Ok(client) = client.await? else {
             return Ok(GivenBack::NotOffered);
         };
+        let others = self.0.store.count_same_grants(&credential).await?;
+        if credential.account_id.is_some() && others > 0 {
+            return Ok(GivenBack::Shared);
+        }
         let secrets = Secrets::parse(&held.secrets);
         Ok(match client.revoke(&self.0.outbound, &secrets).await {
             Ok(true) => GivenBack::Done,

@@ -12,12 +12,12 @@ use oauth2::{
     EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier,
     RedirectUrl, RefreshToken, RequestTokenError, TokenResponse, TokenUrl,
 };
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::answer::normalise;
 use super::client::Client;
 use super::failure::GrantError;
-use super::secrets::Secrets;
+use super::secrets::{Secrets, shown};
 use super::token_set::{ACCESS_TOKEN, REFRESH_TOKEN, TokenSet};
 use crate::outbound::{BodyLimit, Outbound, OutboundRequest, OutboundResponse};
 use crate::plugins::auth::{ClientAuth, Pkce};
@@ -26,7 +26,6 @@ use crate::secret::Secret;
 /// A service has this long for an answer, as a whole. Shorter than the lease of a renewal.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 const ANSWER_MAX: usize = 1 << 20;
-const DESCRIPTION_MAX: usize = 200;
 
 type Endpoints =
     BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
@@ -117,14 +116,14 @@ impl Client {
             return Ok(false);
         };
         // By hand, since the library refuses plain http, which we permit to this machine.
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("token", token);
-        form.append_pair("token_type_hint", hint);
-        form.append_pair("client_id", &self.id);
-        if let Some(secret) = &self.secret {
-            form.append_pair("client_secret", secret.expose());
-        }
-        let mut request = HttpRequest::new(form.finish().into_bytes());
+        let own = self.secret.as_ref().map(|secret| secret.expose().as_str());
+        let body = form_urlencoded::Serializer::new(String::new())
+            .append_pair("token", token)
+            .append_pair("token_type_hint", hint)
+            .append_pair("client_id", &self.id)
+            .extend_pairs(own.map(|secret| ("client_secret", secret)))
+            .finish();
+        let mut request = HttpRequest::new(body.into_bytes());
         *request.method_mut() = http::Method::POST;
         let kind = http::HeaderValue::from_static("application/x-www-form-urlencoded");
         request
@@ -240,16 +239,4 @@ fn token_set(given: &BasicTokenResponse) -> TokenSet {
         lifetime: given.expires_in(),
         scopes,
     }
-}
-
-/// A service's words, short, in one line and without our secrets.
-pub(super) fn shown(text: &str, secrets: &[&str]) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
-        text = text.replace(secret, "[secret]");
-    }
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(DESCRIPTION_MAX)
-        .collect()
 }

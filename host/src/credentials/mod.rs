@@ -14,7 +14,7 @@
 //! - [`providers`]: what is asked of the registry.
 //! - [`client`]: an OAuth client at its place: where to send browsers, codes, refresh tokens.
 //! - [`exchange`], [`answer`], [`token_set`]: asking for tokens, and what services answer.
-//! - [`connecting`], [`arriving`], [`waiting`]: from a printed address to a kept credential.
+//! - [`connecting`], [`departing`], [`arriving`], [`waiting`]: from a printed address to a kept credential.
 //! - [`checking`]: whose credential is it?
 //! - [`refreshing`]: renewing, once for all who wait.
 //! - [`ending`]: giving tokens back.
@@ -24,11 +24,13 @@
 //! refused grant, a refusal that a plugin reports); a failure that may pass leaves it active and is
 //! tried again. Connecting it anew, or changing it, makes it active again.
 //!
-//! Promised: a state is good once, for ten minutes, in the browser that set out; of all tasks of all
-//! hosts one renews a credential at a time; a renewed token is committed before it is used, and is
-//! committed even if whoever waited for it went away; nothing of it is in a log, an error or an
-//! answer. Not promised: that a host which dies between a service's answer and the commit loses
-//! nothing; where refresh tokens are good once, the account must then be connected anew.
+//! Promised: nothing begins before a person read who asks for what and agreed; a state is good once,
+//! for ten minutes, in the browser that set out; of all tasks of all hosts one renews a credential at
+//! a time; what a service gives, for a code or for a refresh token, is committed before it is used,
+//! and is committed even if whoever waited for it went away; secrets for one server are never sent to
+//! another, whoever moves the integration there; nothing of it is in a log, an error or an answer.
+//! Not promised: that a host which dies between a service's answer and the commit loses nothing;
+//! where refresh tokens are good once, the account must then be connected anew.
 
 mod answer;
 mod arriving;
@@ -37,6 +39,7 @@ mod calls;
 mod checking;
 mod client;
 mod connecting;
+mod departing;
 mod ending;
 mod exchange;
 mod failure;
@@ -52,7 +55,8 @@ pub use attach::Attachment;
 pub use calls::CallCredential;
 pub use checking::{Checked, CredentialDraft};
 pub use client::base_url_form;
-pub use connecting::{ConnectOrder, Departure, Ordered};
+pub use connecting::{ConnectOrder, Ordered};
+pub use departing::{Cookie, Departure, Errand};
 pub use ending::GivenBack;
 pub use failure::{CallRefusal, CheckError, ConnectError};
 pub use providers::{Providers, ValidateError};

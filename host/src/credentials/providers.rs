@@ -9,6 +9,7 @@ use trigger_plugin_abi::codes;
 use trigger_plugin_abi::host::CallError;
 use trigger_plugin_api::messages::Account;
 
+use super::secrets::Secrets;
 use crate::plugins::{AuthFacts, CallScope, Found, Registry};
 
 /// The providers, as far as credentials concern them.
@@ -37,6 +38,17 @@ pub enum ValidateError {
     /// The provider is not there.
     #[error("{0}")]
     NotLoaded(String),
+}
+
+impl ValidateError {
+    /// Without the secrets that the service was shown.
+    pub(super) fn without(self, secrets: &Secrets) -> ValidateError {
+        match self {
+            ValidateError::Refused(text) => ValidateError::Refused(secrets.hide_in(&text)),
+            ValidateError::Unavailable(text) => ValidateError::Unavailable(secrets.hide_in(&text)),
+            ValidateError::NotLoaded(text) => ValidateError::NotLoaded(text),
+        }
+    }
 }
 
 impl Providers for Registry {

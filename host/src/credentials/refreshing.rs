@@ -32,6 +32,10 @@ const UNDER_WAY_MAX: usize = 32;
 /// Looks for due ones at least this often, and not more often.
 const TICK_LAST: Duration = Duration::from_secs(30);
 const TICK_FIRST: Duration = Duration::from_millis(250);
+/// However long a service asks to be left alone, or failed before.
+const POSTPONED_MAX: Duration = Duration::from_hours(2);
+/// Without a provider or an integration nobody was asked: it is looked at again soon.
+const UNASKED: Duration = Duration::from_secs(30);
 /// New tokens are offered to a store that does not take them for so long.
 const KEEP_TRIES: u32 = 300;
 
@@ -136,7 +140,11 @@ impl Credentials {
             let now = self.0.clock.now();
             // Another host tried meanwhile, or someone just did: the service is given its time.
             let before = *failures.get_or_insert(credential.refresh_failures);
-            let is_early = credential.refresh_due_at.is_some_and(|due| due > now);
+            // One that is due later than anything is postponed was noted before the clock was set
+            // back.
+            let is_early = credential
+                .refresh_due_at
+                .is_some_and(|due| due > now && due.since(now) <= POSTPONED_MAX);
             let failed = credential.refresh_failures;
             if failed > before || (failed > 0 && is_early) {
                 let reason = credential.state_reason.clone();
@@ -188,19 +196,33 @@ impl Credentials {
                 retry_after,
             }) => {
                 let due = self.due_again(credential, retry_after);
-                self.0
-                    .store
-                    .postpone_refresh(&credential.id, fence, due, &reason)
-                    .await?;
-                self.0.metrics.credential_renewals.increment("failed");
-                tracing::warn!(
-                    credential = %credential.id,
-                    reason,
-                    "the credential could not be renewed; it is tried again",
-                );
-                Ok(Renewal::Failed(reason))
+                self.postpone(credential, fence, due, reason).await
+            }
+            Err(Refusal::NotAsked(reason)) => {
+                let due = self.0.clock.now().plus(UNASKED);
+                self.postpone(credential, fence, due, reason).await
             }
         }
+    }
+
+    async fn postpone(
+        &self,
+        credential: &Credential,
+        fence: i64,
+        due: Millis,
+        reason: String,
+    ) -> Result<Renewal, StoreError> {
+        self.0
+            .store
+            .postpone_refresh(&credential.id, fence, Some(due), &reason)
+            .await?;
+        self.0.metrics.credential_renewals.increment("failed");
+        tracing::warn!(
+            credential = %credential.id,
+            reason,
+            "the credential could not be renewed; it is tried again",
+        );
+        Ok(Renewal::Failed(reason))
     }
 
     async fn given(
@@ -208,12 +230,7 @@ impl Credentials {
         credential: &Credential,
         secrets: &Secrets,
     ) -> Result<Result<TokenSet, Refusal>, StoreError> {
-        let for_now = |reason: String| {
-            Ok(Err(Refusal::ForNow {
-                reason,
-                retry_after: None,
-            }))
-        };
+        let for_now = |reason: String| Ok(Err(Refusal::NotAsked(reason)));
         let auth = match self.0.providers.auth(&credential.provider) {
             Ok(auth) => auth,
             Err(reason) => return for_now(reason),
@@ -281,7 +298,7 @@ impl Credentials {
         Ok(Renewal::Renewed)
     }
 
-    fn due_again(&self, credential: &Credential, retry_after: Option<Duration>) -> Option<Millis> {
+    fn due_again(&self, credential: &Credential, retry_after: Option<Duration>) -> Millis {
         let policy = RetryPolicy {
             first_ms: 5_000,
             factor: 2.0,
@@ -291,13 +308,15 @@ impl Credentials {
         let failures = credential.refresh_failures.saturating_add(1);
         let pause = policy.delay(failures, random_fraction());
         let pause = pause.max(retry_after.unwrap_or_default());
-        Some(self.0.clock.now().plus(pause))
+        self.0.clock.now().plus(pause)
     }
 }
 
 /// Why the service gave nothing.
 enum Refusal {
     ForGood(String),
+    /// Something of ours is missing.
+    NotAsked(String),
     ForNow {
         reason: String,
         retry_after: Option<Duration>,

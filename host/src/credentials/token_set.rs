@@ -14,6 +14,8 @@ pub(super) const REFRESH_TOKEN: &str = "refresh_token";
 /// were given at once are not renewed at once.
 const RENEWED_FROM: f64 = 0.75;
 const RENEWED_UNTIL: f64 = 0.9;
+/// Those that live shorter are renewed when they are used, and not all the time.
+const RENEWED_AFTER_MIN: Duration = Duration::from_secs(30);
 
 /// Tokens of one grant.
 #[derive(Clone, Debug)]
@@ -49,7 +51,7 @@ impl TokenSet {
         secrets.get(REFRESH_TOKEN)?;
         let part = RENEWED_FROM + (RENEWED_UNTIL - RENEWED_FROM) * fraction;
         self.lifetime
-            .map(|lifetime| now.plus(lifetime.mul_f64(part)))
+            .map(|lifetime| now.plus(lifetime.mul_f64(part).max(RENEWED_AFTER_MIN)))
     }
 }
 
@@ -86,6 +88,10 @@ mod tests {
         let due = |fraction| set(None).refresh_due_at(Millis(0), &secrets, fraction);
         assert_eq!(due(0.0), Some(Millis(2_700_000)));
         assert_eq!(due(1.0), Some(Millis(3_240_000)));
+        let mut short = set(None);
+        short.lifetime = Some(Duration::from_secs(1));
+        let due = short.refresh_due_at(Millis(0), &secrets, 0.0);
+        assert_eq!(due, Some(Millis(30_000)));
         let without = set(None).secrets(Secrets::default());
         assert_eq!(set(None).refresh_due_at(Millis(0), &without, 0.5), None);
     }

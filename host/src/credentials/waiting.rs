@@ -10,6 +10,9 @@ use crate::store::StoreError;
 /// Another host may be the one that the browser comes back to: the row is looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What is so if nobody said how it ended.
+const BROKEN_OFF: &str = "the host that was asking the service for tokens went away: begin again";
+
 /// How far it is.
 #[derive(Clone, Debug)]
 pub enum Waiting {
@@ -45,8 +48,11 @@ impl Credentials {
             let Waiting::Pending(connect) = waiting else {
                 return Ok(Some(waiting));
             };
-            if connect.expires_at <= now && connect.phase != ConnectPhase::Exchanging {
-                return Ok(Some(Waiting::Expired));
+            if connect.expires_at <= now {
+                return Ok(Some(match connect.phase {
+                    ConnectPhase::Exchanging => Waiting::Failed(BROKEN_OFF.to_owned()),
+                    _ => Waiting::Expired,
+                }));
             }
             if tokio::time::Instant::now() >= end {
                 return Ok(Some(Waiting::Pending(connect)));

@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
+use crate::credentials::{CheckError, Checked, CredentialDraft};
 use crate::model::RunnableKind;
 use crate::secret::Secret;
 
@@ -18,6 +19,18 @@ pub trait Catalog: Send + Sync {
         draft: &'a SubscriptionDraft,
     ) -> BoxFuture<'a, Result<Vec<FieldMistake>, CatalogError>>;
 
+    /// What is said of a subscription that the host makes by itself; none: the provider cannot.
+    fn constructor_terms(&self, provider: &str) -> Result<Option<ConstructorTerms>, CatalogError>;
+
+    /// What credentials of a provider consist of.
+    fn credential_terms(&self, provider: &str) -> Result<CredentialTerms, CatalogError>;
+
+    /// Whose is a credential whose fields already fit the schema? Asked at the service.
+    fn check_credential<'a>(
+        &'a self,
+        draft: &'a CredentialDraft,
+    ) -> BoxFuture<'a, Result<Checked, CheckError>>;
+
     /// What is wrong with running this here, such as a program outside the allowed folders; the
     /// field is named as in the stored form.
     fn check_runnable(&self, kind: RunnableKind, spec: &Value) -> Result<(), FieldMistake>;
@@ -30,6 +43,55 @@ pub trait Catalog: Send + Sync {
         event: &'a str,
         parameters: &'a Map<String, Value>,
     ) -> BoxFuture<'a, Result<Vec<FieldMistake>, CatalogError>>;
+}
+
+/// What credentials of a provider consist of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CredentialTerms {
+    /// Of a key.
+    pub fields: Vec<Field>,
+    /// Whether accounts can be connected instead.
+    pub has_oauth: bool,
+    /// Whether only an integration knows where the service is.
+    pub needs_base_url: bool,
+}
+
+/// What is said of a subscription that the host makes by itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ConstructorTerms {
+    pub parameters: Vec<Parameter>,
+    /// Nothing can be made at the service without an account there.
+    pub needs_credential: bool,
+    /// The declared events.
+    pub events: Vec<String>,
+}
+
+/// One parameter of a subscription that the host makes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    pub name: String,
+    pub kind: ParameterKind,
+    pub is_required: bool,
+    pub default: Option<Value>,
+    /// The texts it may be; empty: any.
+    pub options: Vec<String>,
+}
+
+/// What a parameter holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ParameterKind {
+    Text,
+    Texts,
+    Number {
+        min: Option<f64>,
+        max: Option<f64>,
+    },
+    Switch,
+    Map,
+    List,
+    /// Nothing that may stand in a document beside what is shown.
+    Secret,
+    Whatever,
 }
 
 /// One field of a subscription schema.

@@ -20,6 +20,18 @@ pub struct Difference {
     pub secret: bool,
 }
 
+impl Difference {
+    /// A secret that differs.
+    pub fn of_secret(field: &str) -> Difference {
+        Difference {
+            field: field.to_owned(),
+            from: None,
+            to: None,
+            secret: true,
+        }
+    }
+}
+
 /// Notes a field if its values differ.
 pub fn compare(field: &str, from: &Value, to: &Value, differences: &mut Vec<Difference>) {
     if from == to {
@@ -67,12 +79,7 @@ pub fn compare_secrets(
     let stored: Map<String, Value> = stored.unwrap_or_default();
     for key in keys(&stored, wanted) {
         if stored.get(key) != wanted.get(key) {
-            differences.push(Difference {
-                field: key.clone(),
-                from: None,
-                to: None,
-                secret: true,
-            });
+            differences.push(Difference::of_secret(key));
         }
     }
 }

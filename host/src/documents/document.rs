@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::fields::{Fields, found};
+use super::accounts::{CredentialEntry, IntegrationEntry, read_credential, read_integration};
+use super::fields::Fields;
 use super::mistake::Mistake;
-use super::{runnable, words};
+use super::subscription::SubscriptionEntry;
+use super::{runnable, subscription, words};
 use crate::model::RunnableKind;
 
 /// Everything that a document names.
@@ -14,9 +16,20 @@ use crate::model::RunnableKind;
 pub struct Document {
     /// The workspace it is meant for, if it says so.
     pub workspace: Option<String>,
+    pub integrations: Vec<IntegrationEntry>,
+    pub credentials: Vec<CredentialEntry>,
+    /// Whether it has these lists: one that does not prunes nothing of their kind.
+    pub speaks_of: SpeaksOf,
     pub runnables: Vec<RunnableEntry>,
     pub subscriptions: Vec<SubscriptionEntry>,
     pub triggers: Vec<TriggerEntry>,
+}
+
+/// Of which accounts a document speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpeaksOf {
+    pub integrations: bool,
+    pub credentials: bool,
 }
 
 /// A runnable as it is wanted.
@@ -30,16 +43,6 @@ pub struct RunnableEntry {
     pub spec: Map<String, Value>,
     /// By field; empty if there are none.
     pub secrets: Map<String, Value>,
-}
-
-/// A subscription as it is wanted.
-#[derive(Clone, PartialEq)]
-pub struct SubscriptionEntry {
-    pub pointer: String,
-    pub name: String,
-    pub provider: String,
-    /// The fields of the provider's subscription schema; some of them are secret.
-    pub manual: Map<String, Value>,
 }
 
 /// A trigger as it is wanted.
@@ -59,16 +62,6 @@ impl std::fmt::Debug for RunnableEntry {
         let mut shown = f.debug_struct("RunnableEntry");
         shown.field("path", &self.path).field("kind", &self.kind);
         shown.field("spec", &self.spec).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for SubscriptionEntry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("SubscriptionEntry");
-        shown
-            .field("name", &self.name)
-            .field("provider", &self.provider);
-        shown.finish_non_exhaustive()
     }
 }
 
@@ -94,6 +87,20 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
         workspace: workspace.map(str::to_owned),
         ..Document::default()
     };
+    document.speaks_of = SpeaksOf {
+        integrations: fields.value("integrations").is_some(),
+        credentials: fields.value("credentials").is_some(),
+    };
+    for (value, pointer) in items(&mut fields, "integrations", mistakes) {
+        document
+            .integrations
+            .extend(read_integration(value, pointer, mistakes));
+    }
+    for (value, pointer) in items(&mut fields, "credentials", mistakes) {
+        document
+            .credentials
+            .extend(read_credential(value, pointer, mistakes));
+    }
     for (value, pointer) in items(&mut fields, "runnables", mistakes) {
         document
             .runnables
@@ -102,7 +109,7 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
     for (value, pointer) in items(&mut fields, "subscriptions", mistakes) {
         document
             .subscriptions
-            .extend(read_subscription(value, pointer, mistakes));
+            .extend(subscription::read(value, pointer, mistakes));
     }
     for (value, pointer) in items(&mut fields, "triggers", mistakes) {
         document
@@ -110,6 +117,16 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
             .extend(read_trigger(value, pointer, mistakes));
     }
     fields.finish(mistakes);
+    let integrations = document
+        .integrations
+        .iter()
+        .map(|entry| (&entry.name, &entry.pointer));
+    refuse_doubles("name", integrations, mistakes);
+    let credentials = document
+        .credentials
+        .iter()
+        .map(|entry| (&entry.name, &entry.pointer));
+    refuse_doubles("name", credentials, mistakes);
     let runnables = document
         .runnables
         .iter()
@@ -165,27 +182,6 @@ fn refuse_doubles<'a>(
     }
 }
 
-fn read_subscription(
-    value: &Value,
-    pointer: String,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<SubscriptionEntry> {
-    let mut fields = Fields::open(value, pointer.clone(), mistakes)?;
-    let name = fields.text("name", mistakes);
-    if let Some(name) = name {
-        note(words::name(name), &fields, "name", mistakes);
-    }
-    let provider = fields.text("provider", mistakes);
-    let manual = fields.map("manual", mistakes);
-    fields.finish(mistakes);
-    Some(SubscriptionEntry {
-        pointer,
-        name: name?.to_owned(),
-        provider: provider?.to_owned(),
-        manual: manual.cloned().unwrap_or_default(),
-    })
-}
-
 fn read_trigger(
     value: &Value,
     pointer: String,
@@ -198,8 +194,11 @@ fn read_trigger(
     }
     let subscription = fields.text("subscription", mistakes);
     let event = fields.text("event", mistakes);
-    if event.is_some_and(|event| event.is_empty() || event.len() > 200) {
-        let expected = Err("an event's name, at most 200 bytes".to_owned());
+    if event.is_some_and(|event| event.is_empty() || event.len() > words::EVENT_LEN_MAX) {
+        let expected = Err(format!(
+            "an event's name, at most {} bytes",
+            words::EVENT_LEN_MAX
+        ));
         note(expected, &fields, "event", mistakes);
     }
     let parameters = fields.map("parameters", mistakes);
@@ -215,12 +214,4 @@ fn read_trigger(
         runnable: runnable?.to_owned(),
         enabled: enabled.unwrap_or(true),
     })
-}
-
-/// Splits what was given by the provider's fields; texts only, since that is what fields hold.
-pub(super) fn expect_text(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) {
-    if !value.is_string() && !value.is_boolean() && !value.is_null() {
-        let message = format!("found {}, expected a text; put it in quotes", found(value));
-        mistakes.push(Mistake::value(pointer, message));
-    }
 }

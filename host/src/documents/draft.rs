@@ -7,13 +7,17 @@ use serde_json::Value;
 use super::difference::Difference;
 use super::document::{Document, TriggerEntry};
 use super::mistake::Mistake;
-use super::plan::{Action, ObjectKind, Plan, PlannedObject};
-use crate::id::{RunnableId, SubscriptionId};
-use crate::model::{Change, Runnable, Subscription, Trigger};
+use super::plan::{Action, LaterDeletion, ObjectKind, Plan, PlannedObject};
+use crate::id::{CredentialId, IntegrationId, RunnableId, SubscriptionId};
+use crate::model::{
+    Change, Credential, CredentialKind, Integration, Runnable, Subscription, Trigger,
+};
 
 /// Everything of the workspace, by name.
 #[derive(Default)]
 pub(super) struct Stored {
+    pub integrations: HashMap<String, Integration>,
+    pub credentials: HashMap<String, Credential>,
     pub runnables: HashMap<String, Runnable>,
     pub subscriptions: HashMap<String, Subscription>,
     pub triggers: HashMap<String, Trigger>,
@@ -24,6 +28,9 @@ pub(super) struct Draft<'a> {
     pub document: &'a Document,
     pub prune: bool,
     pub stored: Stored,
+    pub integration_ids: HashMap<String, IntegrationId>,
+    /// With the provider.
+    pub credential_ids: HashMap<String, (CredentialId, String)>,
     pub runnable_ids: HashMap<String, RunnableId>,
     /// With the provider.
     pub subscription_ids: HashMap<String, (SubscriptionId, String)>,
@@ -37,6 +44,8 @@ impl<'a> Draft<'a> {
             document,
             prune: false,
             stored: Stored::default(),
+            integration_ids: HashMap::new(),
+            credential_ids: HashMap::new(),
             runnable_ids: HashMap::new(),
             subscription_ids: HashMap::new(),
             mistakes: Vec::new(),
@@ -56,13 +65,29 @@ impl<'a> Draft<'a> {
         id: String,
         (change, differences): (Change, Vec<Difference>),
     ) {
+        self.change_all(kind, name, id, (vec![change], differences));
+    }
+
+    /// The same where it takes more than one change.
+    pub fn change_all(
+        &mut self,
+        kind: ObjectKind,
+        name: &str,
+        id: String,
+        (changes, differences): (Vec<Change>, Vec<Difference>),
+    ) {
         let action = if differences.is_empty() {
             Action::Unchanged
         } else {
-            self.plan.changes.push(change);
+            self.plan.changes.extend(changes);
             Action::Updated
         };
         self.note(kind, name, id, (action, differences));
+    }
+
+    /// It is there and stays as it is.
+    pub fn leave(&mut self, kind: ObjectKind, name: &str, id: String) {
+        self.note(kind, name, id, (Action::Unchanged, Vec::new()));
     }
 
     fn note(
@@ -79,7 +104,59 @@ impl<'a> Draft<'a> {
             id,
             action,
             differences,
+            kept_because: None,
         });
+    }
+
+    /// The name of an integration of the document, or of a stored one.
+    pub fn integration_name(&self, id: Option<&IntegrationId>) -> Value {
+        let Some(id) = id else { return Value::Null };
+        let mut named = self.integration_ids.iter();
+        if let Some((name, _)) = named.find(|(_, each)| *each == id) {
+            return name.as_str().into();
+        }
+        let stored = self.stored.integrations.values().find(|one| one.id == *id);
+        stored.map_or(Value::Null, |one| one.name.as_str().into())
+    }
+
+    /// The name of a credential of the document, or of a stored one.
+    pub fn credential_name(&self, id: Option<&CredentialId>) -> Value {
+        let Some(id) = id else { return Value::Null };
+        let mut named = self.credential_ids.iter();
+        if let Some((name, _)) = named.find(|(_, (each, _))| each == id) {
+            return name.as_str().into();
+        }
+        let stored = self.stored.credentials.values().find(|one| one.id == *id);
+        stored.map_or(Value::Null, |one| one.name.as_str().into())
+    }
+
+    /// The credential of a name, with its provider: of the document, or one that stays stored.
+    pub fn find_credential(&self, name: &str) -> Option<(CredentialId, String)> {
+        if let Some(found) = self.credential_ids.get(name) {
+            return Some(found.clone());
+        }
+        let stored = self.stored.credentials.get(name)?;
+        (!self.prunes(name, stored)).then(|| (stored.id.clone(), stored.provider.clone()))
+    }
+
+    /// The names of the credentials of a provider that can be used.
+    pub fn credential_names(&self, provider: &str) -> Vec<String> {
+        let named = self.credential_ids.keys();
+        let known = named.chain(self.stored.credentials.keys());
+        let is_usable = |name: &&String| {
+            let found = self.find_credential(name);
+            found.is_some_and(|(_, of)| of == provider)
+        };
+        sorted(known.filter(is_usable))
+    }
+
+    /// Whether a credential goes because the document does not name it. Connected accounts are no
+    /// document's to delete.
+    fn prunes(&self, name: &str, credential: &Credential) -> bool {
+        self.prune
+            && self.document.speaks_of.credentials
+            && credential.kind == CredentialKind::ApiKey
+            && !self.credential_ids.contains_key(name)
     }
 
     /// The subscription that a trigger names: of the document, or one that stays stored.
@@ -180,11 +257,79 @@ impl<'a> Draft<'a> {
                 ));
             }
         }
+        let later = self.prune_accounts(&mut changes, &mut objects);
         self.plan.objects.append(&mut objects);
         Plan {
             changes,
+            later,
             objects: self.plan.objects,
         }
+    }
+}
+
+impl Draft<'_> {
+    /// Keys and integrations that a document which speaks of them does not name. Connected accounts
+    /// are no document's to delete, and what they came from stays with them. Returns what has to
+    /// wait until subscriptions have ended at their services.
+    fn prune_accounts(
+        &self,
+        changes: &mut Vec<Change>,
+        objects: &mut Vec<PlannedObject>,
+    ) -> Vec<LaterDeletion> {
+        let mut later = Vec::new();
+        let mut used: HashSet<&IntegrationId> = HashSet::new();
+        let mut used_later: HashSet<&IntegrationId> = HashSet::new();
+        let ending = self.stored.subscriptions.values();
+        let ending: HashSet<&CredentialId> = ending
+            .filter_map(|one| one.terms.credential_id.as_ref())
+            .collect();
+        for (name, credential) in ordered(&self.stored.credentials) {
+            if !self.prunes(name, credential) {
+                used.extend(credential.integration_id.as_ref());
+                continue;
+            }
+            let id = credential.id.clone();
+            objects.push(deleted(ObjectKind::Credential, name, id.to_string()));
+            let is_used = ending.contains(&id);
+            if is_used {
+                used_later.extend(credential.integration_id.as_ref());
+            }
+            push(
+                Change::DeleteCredential(id.clone()),
+                (is_used, id.to_string()),
+                changes,
+                &mut later,
+            );
+        }
+        if !self.document.speaks_of.integrations {
+            return later;
+        }
+        for (name, integration) in ordered(&self.stored.integrations) {
+            let id = &integration.id;
+            if self.integration_ids.contains_key(name) || used.contains(id) {
+                continue;
+            }
+            objects.push(deleted(ObjectKind::Integration, name, id.to_string()));
+            push(
+                Change::DeleteIntegration(id.clone()),
+                (used_later.contains(id), id.to_string()),
+                changes,
+                &mut later,
+            );
+        }
+        later
+    }
+}
+
+fn push(
+    change: Change,
+    (is_used, id): (bool, String),
+    now: &mut Vec<Change>,
+    later: &mut Vec<LaterDeletion>,
+) {
+    match is_used {
+        true => later.push(LaterDeletion { id, change }),
+        false => now.push(change),
     }
 }
 
@@ -195,6 +340,7 @@ fn deleted(kind: ObjectKind, name: &str, id: String) -> PlannedObject {
         id,
         action: Action::Deleted,
         differences: Vec::new(),
+        kept_because: None,
     }
 }
 

@@ -7,14 +7,17 @@
 //! ```
 //! - [`mistake`]: what is wrong, by JSON pointer, so that a client can show file, line and column.
 //! - [`fields`]: reads one map of a document, collecting mistakes instead of stopping at the first.
-//! - [`document`]: the document's words as types.
-//! - [`runnable`], [`nats`], [`words`]: what a runnable may say, and the forms of names, headers and the like.
+//! - [`document`], [`accounts`], [`subscription`]: the document's words as types.
+//! - [`runnable`], [`nats`], [`parameters`], [`words`]: what a runnable and a managed subscription may say,
+//!   and the forms of names, headers and the like.
 //! - [`catalog`]: what is asked of the providers.
-//! - [`plan`], [`difference`]: from what is stored to what is wanted.
+//! - [`plan`], [`plan_integrations`], [`plan_accounts`], [`plan_subscriptions`], [`difference`]:
+//!   from what is stored to what is wanted.
 //!
 //! Promised: a document with a mistake changes nothing, all its mistakes are told at once, the same
 //! document again changes nothing, and no secret is ever part of a difference.
 //! Not promised: that a provider accepts at the service what it accepted here.
+mod accounts;
 pub mod catalog;
 pub mod difference;
 pub mod document;
@@ -22,13 +25,23 @@ mod draft;
 mod fields;
 pub mod mistake;
 mod nats;
+mod parameters;
 pub mod plan;
+mod plan_accounts;
+mod plan_integrations;
+mod plan_subscriptions;
 mod runnable;
+mod subscription;
 mod wanted;
 mod words;
 
-pub use catalog::{Catalog, CatalogError, Field, FieldMistake, SubscriptionDraft};
-pub use document::{Document, RunnableEntry, SubscriptionEntry, TriggerEntry};
+pub use accounts::{CredentialEntry, IntegrationEntry};
+pub use catalog::{
+    Catalog, CatalogError, ConstructorTerms, CredentialTerms, Field, FieldMistake, Parameter,
+    ParameterKind, SubscriptionDraft,
+};
+pub use document::{Document, RunnableEntry, TriggerEntry};
 pub use mistake::Mistake;
-pub use plan::{Plan, PlanError, PlannedObject, Planner};
+pub use plan::{LaterDeletion, Plan, PlanError, PlannedObject, Planner};
+pub use subscription::{ManagedFields, SubscriptionEntry};
 pub use words::name as workspace_name_form;

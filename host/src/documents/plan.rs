@@ -4,15 +4,14 @@ use serde_json::Value;
 
 use super::catalog::Catalog;
 use super::difference::{Difference, compare, compare_maps, compare_secrets};
-use super::document::{Document, RunnableEntry, SubscriptionEntry, TriggerEntry};
+use super::document::{Document, RunnableEntry, TriggerEntry};
 use super::draft::{Draft, Stored};
 use super::mistake::Mistake;
 use super::{runnable, wanted};
 use crate::clock::Clock;
-use crate::id::{EndpointId, RunnableId, SubscriptionId, TriggerId, WorkspaceId};
+use crate::id::{RunnableId, TriggerId, WorkspaceId};
 use crate::model::{
-    Change, NewRunnable, NewSubscription, NewTrigger, NewVersion, PageQuery, RunnableUpdate,
-    SecretsUpdate, SubscriptionMode, SubscriptionState, SubscriptionUpdate, Terms, TriggerFilter,
+    Change, NewRunnable, NewTrigger, NewVersion, PageQuery, RunnableUpdate, TriggerFilter,
     TriggerUpdate,
 };
 use crate::secret::Secret;
@@ -21,6 +20,8 @@ use crate::store::{Store, StoreError};
 /// The kind of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectKind {
+    Integration,
+    Credential,
     Runnable,
     Subscription,
     Trigger,
@@ -44,13 +45,25 @@ pub struct PlannedObject {
     pub id: String,
     pub action: Action,
     pub differences: Vec<Difference>,
+    /// Why it could not be deleted.
+    pub kept_because: Option<String>,
 }
 
 /// The changes in the order in which they can be made, and the objects in that of the document.
 #[derive(Debug, Default)]
 pub struct Plan {
     pub changes: Vec<Change>,
+    /// What can be deleted when the subscriptions that use it have ended at their services.
+    pub later: Vec<LaterDeletion>,
     pub objects: Vec<PlannedObject>,
+}
+
+/// An account that goes when its last subscription is gone.
+#[derive(Debug)]
+pub struct LaterDeletion {
+    /// Of the object.
+    pub id: String,
+    pub change: Change,
 }
 
 /// Why there is no plan.
@@ -80,6 +93,12 @@ impl Planner<'_> {
             stored,
             ..Draft::new(document)
         };
+        for entry in &document.integrations {
+            self.plan_integration(entry, &mut draft).await?;
+        }
+        for entry in &document.credentials {
+            self.plan_credential(entry, &mut draft).await?;
+        }
         for entry in &document.runnables {
             self.plan_runnable(entry, &mut draft).await?;
         }
@@ -97,6 +116,7 @@ impl Planner<'_> {
 
     async fn load(&self) -> Result<Stored, StoreError> {
         let mut stored = Stored::default();
+        self.load_accounts(&mut stored).await?;
         let workspace = self.workspace_id;
         let mut page = PageQuery::first(PageQuery::LIMIT_MAX);
         loop {
@@ -174,94 +194,6 @@ impl Planner<'_> {
         draft.change(
             ObjectKind::Runnable,
             &entry.path,
-            id.to_string(),
-            (change, differences),
-        );
-        Ok(())
-    }
-
-    async fn plan_subscription(
-        &self,
-        entry: &SubscriptionEntry,
-        draft: &mut Draft<'_>,
-    ) -> Result<(), StoreError> {
-        let wanted = wanted::read(entry, self.catalog, &mut draft.mistakes).await;
-        let stored = draft.stored.subscriptions.get(&entry.name).cloned();
-        if let Some(stored) = stored.as_ref().filter(|one| one.provider != entry.provider) {
-            let message = format!(
-                "`{}` is a subscription of `{}`, which cannot change: delete it first or take another name",
-                entry.name, stored.provider
-            );
-            draft.mistakes.push(Mistake::value(
-                format!("{}/provider", entry.pointer),
-                message,
-            ));
-        }
-        let now = self.clock.now();
-        let id = match &stored {
-            Some(stored) => stored.id.clone(),
-            None => SubscriptionId::generate(now),
-        };
-        draft
-            .subscription_ids
-            .insert(entry.name.clone(), (id.clone(), entry.provider.clone()));
-        let Some(wanted) = wanted else { return Ok(()) };
-        let Some(stored) = stored else {
-            let change = Change::CreateSubscription(NewSubscription {
-                id: id.clone(),
-                workspace_id: self.workspace_id.clone(),
-                name: entry.name.clone(),
-                provider: entry.provider.clone(),
-                endpoint: EndpointId::generate(now),
-                mode: SubscriptionMode::Manual,
-                parameters: wanted.parameters,
-                properties: wanted.properties,
-                secrets: sealed(&wanted.secrets),
-                state: SubscriptionState::Active,
-                state_reason: None,
-                terms: Terms::default(),
-            });
-            draft.create(
-                ObjectKind::Subscription,
-                &entry.name,
-                id.to_string(),
-                change,
-            );
-            return Ok(());
-        };
-        let mut differences = Vec::new();
-        let held = self.store.subscription_secrets(&id).await?;
-        compare_secrets(held.as_ref(), &wanted.secrets, &mut differences);
-        let secrets = match sealed(&wanted.secrets) {
-            _ if differences.is_empty() => SecretsUpdate::Keep,
-            Some(secrets) => SecretsUpdate::Replace(secrets),
-            None => SecretsUpdate::Remove,
-        };
-        let field = Some("parameters");
-        compare_maps(
-            field,
-            &stored.parameters,
-            &wanted.parameters,
-            &mut differences,
-        );
-        let field = Some("properties");
-        compare_maps(
-            field,
-            &stored.properties,
-            &wanted.properties,
-            &mut differences,
-        );
-        let change = Change::UpdateSubscription(SubscriptionUpdate {
-            id: id.clone(),
-            revision: stored.revision,
-            parameters: wanted.parameters,
-            properties: wanted.properties,
-            secrets,
-            terms: Terms::default(),
-        });
-        draft.change(
-            ObjectKind::Subscription,
-            &entry.name,
             id.to_string(),
             (change, differences),
         );
@@ -366,6 +298,6 @@ impl Planner<'_> {
     }
 }
 
-fn sealed(secrets: &serde_json::Map<String, Value>) -> Option<Secret<String>> {
+pub(super) fn sealed(secrets: &serde_json::Map<String, Value>) -> Option<Secret<String>> {
     (!secrets.is_empty()).then(|| Secret::new(Value::Object(secrets.clone()).to_string()))
 }

@@ -3,64 +3,203 @@
 
 use serde_json::{Map, Value};
 
-use super::catalog::{Catalog, CatalogError, Field, FieldMistake, SubscriptionDraft};
-use super::document::{SubscriptionEntry, TriggerEntry, expect_text};
+use super::catalog::{
+    Catalog, CatalogError, ConstructorTerms, Field, FieldMistake, SubscriptionDraft,
+};
+use super::document::TriggerEntry;
+use super::draft::Draft;
 use super::mistake::Mistake;
+use super::parameters;
+use super::subscription::{SubscriptionEntry, expect_text, pointer_of};
+use crate::id::CredentialId;
+use crate::model::{SubscriptionMode, Terms};
 use crate::secret::Secret;
 use crate::yaml::pointer_join;
 
 /// The content of a subscription as it is wanted.
 pub(super) struct WantedSubscription {
+    pub mode: SubscriptionMode,
     pub parameters: Map<String, Value>,
     pub properties: Map<String, Value>,
     /// By field; empty if there are none.
     pub secrets: Map<String, Value>,
+    pub terms: Terms,
 }
 
 /// Reads the fields of an entry; none if there were mistakes.
 pub(super) async fn read(
     entry: &SubscriptionEntry,
     catalog: &dyn Catalog,
-    mistakes: &mut Vec<Mistake>,
+    draft: &mut Draft<'_>,
 ) -> Option<WantedSubscription> {
-    let fields = match catalog.subscription_fields(&entry.provider) {
-        Ok(fields) => fields,
+    let asked = catalog
+        .subscription_fields(&entry.provider)
+        .and_then(|fields| Ok((fields, catalog.constructor_terms(&entry.provider)?)));
+    let (fields, constructor) = match asked {
+        Ok(asked) => asked,
         Err(error) => {
-            mistakes.push(provider_mistake(&entry.pointer, &entry.provider, &error));
+            let mistake = provider_mistake(&entry.pointer, &entry.provider, &error);
+            draft.mistakes.push(mistake);
             return None;
         }
     };
+    if let Some(given) = entry.managed.first_given() {
+        let Some(terms) = constructor else {
+            let message = format!(
+                "`{}` cannot make subscriptions by itself: register the address at the service by \
+                 hand, and give `manual`",
+                entry.provider
+            );
+            let mistake = Mistake::value(pointer_of(entry, given), message);
+            draft.mistakes.push(mistake);
+            return None;
+        };
+        return read_managed(entry, &terms, catalog, draft).await;
+    }
+    let is_needed = fields.iter().any(|field| field.is_required);
+    let is_open = constructor.is_some_and(|terms| terms.needs_credential || is_needed);
+    if entry.manual.is_none() && is_open {
+        let message = "neither `credential` nor `manual` is given: name the credential with which \
+             this host makes it, or give the fields of what was registered by hand";
+        let names = draft.credential_names(&entry.provider);
+        let mistake = Mistake::value(entry.pointer.clone(), message).allowing(names);
+        draft.mistakes.push(mistake);
+        return None;
+    }
+    read_manual(entry, &fields, catalog, &mut draft.mistakes).await
+}
+
+async fn read_manual(
+    entry: &SubscriptionEntry,
+    fields: &[Field],
+    catalog: &dyn Catalog,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<WantedSubscription> {
     let before = mistakes.len();
-    let wanted = split(entry, &fields, mistakes);
+    let pointer = pointer_of(entry, "manual");
+    let given = entry.manual.clone().unwrap_or_default();
+    let (properties, secrets) = split(&pointer, &given, fields, mistakes);
     if mistakes.len() > before {
         return None;
     }
     let draft = SubscriptionDraft {
-        parameters: wanted.parameters.clone(),
-        properties: wanted.properties.clone(),
-        secrets: Secret::new(Value::Object(wanted.secrets.clone()).to_string()),
+        parameters: Map::new(),
+        properties: properties.clone(),
+        secrets: Secret::new(Value::Object(secrets.clone()).to_string()),
     };
-    let pointer = format!("{}/manual", entry.pointer);
     match catalog.validate_subscription(&entry.provider, &draft).await {
         Ok(found) => note_all(found, &pointer, mistakes),
         Err(error) => mistakes.push(provider_mistake(&entry.pointer, &entry.provider, &error)),
     }
+    let wanted = WantedSubscription {
+        mode: SubscriptionMode::Manual,
+        parameters: Map::new(),
+        properties,
+        secrets,
+        terms: Terms::default(),
+    };
     (mistakes.len() == before).then_some(wanted)
 }
 
-fn split(
+async fn read_managed(
     entry: &SubscriptionEntry,
-    fields: &[Field],
-    mistakes: &mut Vec<Mistake>,
-) -> WantedSubscription {
-    let pointer = format!("{}/manual", entry.pointer);
-    let mut wanted = WantedSubscription {
-        parameters: Map::new(),
+    terms: &ConstructorTerms,
+    catalog: &dyn Catalog,
+    draft: &mut Draft<'_>,
+) -> Option<WantedSubscription> {
+    let before = draft.mistakes.len();
+    let credential_id = find_credential(entry, terms, draft);
+    let given = entry.managed.parameters.clone().unwrap_or_default();
+    // What is missing is told where the parameters stand, or would.
+    let pointer = match entry.managed.parameters {
+        Some(_) => pointer_of(entry, "parameters"),
+        None => entry.pointer.clone(),
+    };
+    let parameters = parameters::check(&pointer, &given, &terms.parameters, &mut draft.mistakes);
+    let events = entry.managed.events.as_deref().unwrap_or_default();
+    check_events(entry, events, (terms, catalog), &mut draft.mistakes).await;
+    let wanted = WantedSubscription {
+        mode: SubscriptionMode::Managed,
+        parameters,
         properties: Map::new(),
         secrets: Map::new(),
+        terms: Terms {
+            credential_id,
+            events: entry.managed.events.clone(),
+            policy: entry.managed.policy.unwrap_or_default(),
+        },
     };
-    for (key, value) in &entry.manual {
-        let at = pointer_join(&pointer, key);
+    (draft.mistakes.len() == before).then_some(wanted)
+}
+
+fn find_credential(
+    entry: &SubscriptionEntry,
+    terms: &ConstructorTerms,
+    draft: &mut Draft<'_>,
+) -> Option<CredentialId> {
+    let provider = &entry.provider;
+    let Some(name) = &entry.managed.credential else {
+        if terms.needs_credential {
+            let message = format!(
+                "`credential` is missing: `{provider}` makes subscriptions in the name of an account"
+            );
+            let names = draft.credential_names(provider);
+            let mistake = Mistake::value(entry.pointer.clone(), message).allowing(names);
+            draft.mistakes.push(mistake);
+        }
+        return None;
+    };
+    let message = match draft.find_credential(name) {
+        Some((id, of)) if of == *provider => return Some(id),
+        Some((_, of)) => {
+            format!("`{name}` is a credential of `{of}`, expected one of `{provider}`")
+        }
+        None => format!(
+            "there is no credential `{name}` in the document or stored: connect an account with \
+             `triggerd connect {provider} --name {name}`, or give its values under `credentials`"
+        ),
+    };
+    let names = draft.credential_names(provider);
+    let mistake = Mistake::value(pointer_of(entry, "credential"), message).allowing(names);
+    draft.mistakes.push(mistake);
+    None
+}
+
+/// An event that no declaration names is in order if the provider passes such events on.
+async fn check_events(
+    entry: &SubscriptionEntry,
+    events: &[String],
+    (terms, catalog): (&ConstructorTerms, &dyn Catalog),
+    mistakes: &mut Vec<Mistake>,
+) {
+    for event in events.iter().filter(|event| !terms.events.contains(event)) {
+        let none = Map::new();
+        let checked = catalog
+            .validate_trigger(&entry.provider, event, &none)
+            .await;
+        let said = match checked {
+            Ok(found) => match found.into_iter().next() {
+                Some(first) => first.message,
+                None => continue,
+            },
+            Err(error) => error.to_string(),
+        };
+        let at = pointer_of(entry, "events");
+        mistakes.push(Mistake::value(at, format!("`{event}`: {said}")).allowing(&terms.events));
+    }
+}
+
+/// Fields as they are given below `pointer`, checked against the schema: those that are not secret,
+/// and those that are.
+pub(super) fn split(
+    pointer: &str,
+    given: &Map<String, Value>,
+    fields: &[Field],
+    mistakes: &mut Vec<Mistake>,
+) -> (Map<String, Value>, Map<String, Value>) {
+    let (mut plain, mut secrets) = (Map::new(), Map::new());
+    for (key, value) in given {
+        let at = pointer_join(pointer, key);
         let Some(field) = fields.iter().find(|field| field.name == *key) else {
             let allowed = fields.iter().map(|field| field.name.clone()).collect();
             mistakes.push(Mistake::unknown_key(at, key, allowed));
@@ -76,27 +215,28 @@ fn split(
             continue;
         }
         let kept = if field.is_secret {
-            &mut wanted.secrets
+            &mut secrets
         } else {
-            &mut wanted.properties
+            &mut plain
         };
         if !value.is_null() {
             kept.insert(key.clone(), value.clone());
         }
     }
+    let section = pointer.rsplit('/').next().unwrap_or_default();
     for field in fields.iter().filter(|field| field.is_required) {
-        let given = entry.manual.get(&field.name);
-        if given.is_none_or(|value| value.is_null() || value == "") {
-            let message = format!("`manual.{}` is missing or empty", field.name);
-            let at = if given.is_some() {
-                pointer_join(&pointer, &field.name)
+        let value = given.get(&field.name);
+        if value.is_none_or(|value| value.is_null() || value == "") {
+            let message = format!("`{section}.{}` is missing or empty", field.name);
+            let at = if value.is_some() {
+                pointer_join(pointer, &field.name)
             } else {
-                pointer.clone()
+                pointer.to_owned()
             };
             mistakes.push(Mistake::value(at, message));
         }
     }
-    wanted
+    (plain, secrets)
 }
 
 /// Notes what a plugin found, below `pointer`.

@@ -11,6 +11,8 @@ use crate::runnables::check_variable_name;
 
 const NAME_MAX: usize = 100;
 const PATH_MAX: usize = 255;
+/// In bytes.
+pub(super) const EVENT_LEN_MAX: usize = 200;
 
 /// The name of a subscription, trigger or workspace.
 pub fn name(text: &str) -> Result<(), String> {

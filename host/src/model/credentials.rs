@@ -45,6 +45,9 @@ pub struct IntegrationUpdate {
     /// The revision that was read; another one by now is a conflict.
     pub revision: i64,
     pub base_url: Option<String>,
+    /// Whether that is at another server than before, which is shown nothing that was given to the
+    /// former.
+    pub is_moved: bool,
     pub client_id: Option<String>,
     pub client_secret: SecretsUpdate,
 }

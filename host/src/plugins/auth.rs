@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use trigger_plugin_api::declaration::{Declaration, Field, FieldKind};
+use trigger_plugin_api::declaration::{Declaration, Field};
 
 use super::manifest::{Manifest, OauthEndpoints};
 use crate::secret::Secret;
@@ -157,12 +157,6 @@ impl AuthFacts {
     /// Whether the provider is told a secret of a credential of this kind.
     pub fn tells(&self, kind: &str, secret: &str) -> bool {
         !self.attach.contains_key(kind) || self.lend.iter().any(|one| one == secret)
-    }
-
-    /// Whether this field of the credentials schema is secret.
-    pub fn is_secret(&self, name: &str) -> bool {
-        let field = self.credentials_schema.iter().find(|one| one.name == name);
-        field.is_none_or(|field| field.kind == FieldKind::Secret)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::changes::Edit;
 use super::keys::credential_place;
 use super::select::Select;
-use super::sql::{FromRow, Row, Statement, Text};
+use super::sql::{FromRow, Number, Row, Statement, Text};
 use super::subscriptions::{Envelope, json};
 use super::upkeep::poke_of_credential;
 use super::{Store, StoreError};
@@ -108,6 +108,28 @@ impl Store {
             credential,
             secrets,
         }))
+    }
+
+    /// How many other credentials act for the same account by the same OAuth client, in any
+    /// workspace: where a service ends a whole grant, they would end with it.
+    pub async fn count_same_grants(&self, credential: &Credential) -> Result<i64, StoreError> {
+        let mut connection = self.database.read().await?;
+        let found: Option<Number> = Statement::new(
+            "count the credentials of one grant",
+            "select count(*) as n from credentials other \
+             left join integrations theirs on theirs.id = other.integration_id \
+             where other.id <> $1 and other.provider = $2 and other.account_id = $3 \
+             and other.kind = 'oauth' and other.state = 'active' \
+             and coalesce(theirs.client_id, '') = coalesce( \
+               (select client_id from integrations where id = $4), '')",
+        )
+        .bind(&credential.id)
+        .bind(&credential.provider)
+        .bind(&credential.account_id)
+        .bind(&credential.integration_id)
+        .one(&mut connection)
+        .await?;
+        Ok(found.map_or(0, |found| found.0))
     }
 
     /// The names of the subscriptions that act for it.

@@ -1,7 +1,7 @@
 //! Integrations: OAuth clients and base URLs.
 
 use super::changes::Edit;
-use super::keys::integration_place;
+use super::keys::{credential_place, integration_place};
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
 use super::subscriptions::Envelope;
@@ -199,7 +199,58 @@ impl Edit<'_> {
                 update.id
             )));
         }
+        self.end_connects_of(&update.id).await?;
+        if update.is_moved {
+            self.forget_secrets_of(update).await?;
+        }
         Ok(ChangedKind::Updated)
+    }
+
+    /// What set out with the former client or to the former server does not come back to this one.
+    async fn end_connects_of(&mut self, id: &IntegrationId) -> Result<(), StoreError> {
+        Statement::new(
+            "end the connecting of accounts by an integration that changes",
+            "update oauth_states set phase = 'failed', reason = $1, state_hash = null, \
+             session_hash = null, verifier = null \
+             where integration_id = $2 and phase in ('waiting', 'started')",
+        )
+        .bind("the integration was changed meanwhile: begin again with `triggerd connect`")
+        .bind(id)
+        .run(self.connection)
+        .await
+        .map(|_| ())
+    }
+
+    /// Tokens and keys for one server are not shown to another, whoever names it.
+    async fn forget_secrets_of(&mut self, update: &IntegrationUpdate) -> Result<(), StoreError> {
+        let ids: Vec<Text> = Statement::new(
+            "find the credentials of an integration",
+            "select id as text from credentials where integration_id = $1",
+        )
+        .bind(&update.id)
+        .all(self.connection)
+        .await?;
+        let nothing = Secret::new("{}".to_owned());
+        let base_url = update.base_url.as_deref().unwrap_or_default();
+        let reason = format!("its integration is at another server now: {base_url}");
+        for Text(id) in ids {
+            let sealed = self.seal(&credential_place(&id), Some(&nothing));
+            Statement::new(
+                "forget the secrets of a credential whose server changes",
+                "update credentials set secrets = $1, state = 'needs_reconnect', \
+                 state_reason = $2, state_since = $3, generation = generation + 1, \
+                 refresh_due_at = null, expires_at = null, lease_owner = null, \
+                 lease_expires_at = null, fence = fence + 1, updated_at = $4 where id = $5",
+            )
+            .bind(sealed)
+            .bind(&reason)
+            .bind(self.now)
+            .bind(self.now)
+            .bind(&id)
+            .run(self.connection)
+            .await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn delete_integration(

@@ -1,5 +1,7 @@
 //! Accounts that are being connected: each step can be taken once, by whom it is for.
 
+use std::time::Duration;
+
 use super::keys::connect_place;
 use super::sql::{FromRow, Row, Statement};
 use super::subscriptions::Envelope;
@@ -7,6 +9,11 @@ use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{ConnectId, CredentialId, WorkspaceId};
 use crate::model::{Connect, ConnectPhase, ConnectStart, NewConnect, TakenConnect};
+
+/// A clock that was set back makes no ticket good for longer; hosts' clocks may differ by this.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(300);
+/// Tokens are there this soon after the browser came back, or the host that asked is gone.
+const EXCHANGE_MAX: Duration = Duration::from_secs(120);
 
 macro_rules! connect_columns {
     () => {
@@ -91,13 +98,15 @@ impl Store {
             "start connecting an account",
             "update oauth_states set phase = 'started', state_hash = $1, session_hash = $2, \
              verifier = $3 \
-             where id = $4 and phase in ('waiting', 'started') and expires_at > $5",
+             where id = $4 and phase in ('waiting', 'started') and expires_at > $5 \
+             and created_at <= $6",
         )
         .bind(start.state_hash.as_slice())
         .bind(start.session_hash.as_slice())
         .bind(verifier)
         .bind(&start.id)
         .bind(self.clock.now())
+        .bind(self.clock.now().plus(CLOCKS_APART_MAX))
         .run(&mut connection)
         .await?;
         Ok(started > 0)
@@ -118,7 +127,7 @@ impl Store {
                     "select verifier as secrets, ",
                     connect_columns!(),
                     " from oauth_states where state_hash = $1 and session_hash = $2 \
-                     and phase = 'started' and expires_at > $3{}"
+                     and phase = 'started' and expires_at > $3 and created_at <= $4{}"
                 ),
                 self.database.for_update()
             ),
@@ -126,6 +135,7 @@ impl Store {
         .bind(state_hash.as_slice())
         .bind(session_hash.as_slice())
         .bind(self.clock.now())
+        .bind(self.clock.now().plus(CLOCKS_APART_MAX))
         .one(&mut transaction)
         .await?;
         let Some(Sealed { connect, verifier }) = found else {
@@ -134,8 +144,9 @@ impl Store {
         Statement::new(
             "use up the state of an account to be connected",
             "update oauth_states set phase = 'exchanging', state_hash = null, \
-             session_hash = null, verifier = null where id = $1",
+             session_hash = null, verifier = null, expires_at = $1 where id = $2",
         )
+        .bind(self.clock.now().plus(EXCHANGE_MAX))
         .bind(&connect.id)
         .run(&mut transaction)
         .await?;

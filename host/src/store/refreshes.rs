@@ -4,6 +4,8 @@
 //! is kept from whoever brings it, as long as nothing newer is there: an older refresh token may
 //! be dead by then. A refusal counts only from who holds the lease.
 
+use std::time::Duration;
+
 use super::keys::credential_place;
 use super::sql::{FromRow, Number, Row, Statement, Time};
 use super::subscriptions::json;
@@ -11,6 +13,9 @@ use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::CredentialId;
 use crate::model::{RefreshClaim, TokenUpdate};
+
+/// No lease is that long: one that ends later was taken before the clock was set back.
+const LEASE_MAX: Duration = Duration::from_secs(600);
 
 impl Store {
     /// Takes the right to renew a credential; the fence of the lease. None: another host has it,
@@ -21,7 +26,7 @@ impl Store {
             "claim the renewal of a credential",
             "update credentials set lease_owner = $1, lease_expires_at = $2, fence = fence + 1 \
              where id = $3 and generation = $4 and state = 'active' \
-             and (lease_owner is null or lease_expires_at <= $5) \
+             and (lease_owner is null or lease_expires_at <= $5 or lease_expires_at > $6) \
              returning fence as n",
         )
         .bind(&claim.owner)
@@ -29,6 +34,7 @@ impl Store {
         .bind(&claim.id)
         .bind(claim.generation)
         .bind(claim.now)
+        .bind(claim.now.plus(LEASE_MAX))
         .one(&mut connection)
         .await?;
         Ok(claimed.map(|fence| fence.0))
@@ -133,6 +139,27 @@ impl Store {
         Ok(refused > 0)
     }
 
+    /// The service takes a credential that it refused, in the same generation.
+    pub async fn reactivate_credential(
+        &self,
+        id: &CredentialId,
+        generation: i64,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.database.writer().await?;
+        Statement::new(
+            "note that a credential is good again",
+            "update credentials set state = 'active', state_reason = null, state_since = $1, \
+             updated_at = $2 where id = $3 and generation = $4 and state = 'needs_reconnect'",
+        )
+        .bind(self.clock.now())
+        .bind(self.clock.now())
+        .bind(id)
+        .bind(generation)
+        .run(&mut connection)
+        .await
+        .map(|_| ())
+    }
+
     /// Keeps what the provider said of a credential's account.
     pub async fn note_account(
         &self,
@@ -185,11 +212,12 @@ impl Store {
             "find credentials to renew",
             "select id, generation from credentials \
              where refresh_due_at <= $1 and state = 'active' \
-             and (lease_expires_at is null or lease_expires_at <= $2) \
-             order by refresh_due_at limit $3",
+             and (lease_expires_at is null or lease_expires_at <= $2 or lease_expires_at > $3) \
+             order by refresh_due_at limit $4",
         )
         .bind(now)
         .bind(now)
+        .bind(now.plus(LEASE_MAX))
         .bind(limit)
         .all(&mut connection)
         .await?;

@@ -56,6 +56,18 @@ impl Store {
     }
 
     /// By its name.
+    pub async fn workspace(&self, id: &WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Statement::new(
+            "read a workspace",
+            "select id, name, created_at from workspaces where id = $1",
+        )
+        .bind(id)
+        .one(&mut connection)
+        .await
+    }
+
+    /// By its name.
     pub async fn workspace_by_name(&self, name: &str) -> Result<Option<Workspace>, StoreError> {
         let mut connection = self.database.read().await?;
         Statement::new(

@@ -138,6 +138,25 @@ impl Store {
         Ok(next.and_then(|next| next.0))
     }
 
+    /// Whether nobody works on it and nothing is to be done for it by now; one that is gone is.
+    pub async fn is_subscription_settled(
+        &self,
+        id: &SubscriptionId,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        let mut connection = self.database.read().await?;
+        let count: Option<super::sql::Number> = Statement::new(
+            "look at a subscription",
+            "select count(*) as n from subscriptions where id = $1 \
+             and (sync_owner is not null or due_at <= $2)",
+        )
+        .bind(id)
+        .bind(now)
+        .one(&mut connection)
+        .await?;
+        Ok(count.is_none_or(|count| count.0 == 0))
+    }
+
     /// How many are due by now.
     pub async fn count_due_subscriptions(&self, now: Millis) -> Result<u64, StoreError> {
         let mut connection = self.database.read().await?;

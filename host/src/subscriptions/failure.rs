@@ -41,7 +41,7 @@ impl From<CallError> for OperationError {
 impl From<RunError> for OperationError {
     fn from(error: RunError) -> OperationError {
         match error {
-            RunError::Busy => OperationError::Later(error.to_string()),
+            RunError::Busy | RunError::CutOff => OperationError::Later(error.to_string()),
             RunError::Store(error) => OperationError::Store(error),
         }
     }

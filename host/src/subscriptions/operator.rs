@@ -1,6 +1,7 @@
 //! Asking for one subscription.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use trigger_plugin_abi::codes;
 use trigger_plugin_abi::host::CallError;
@@ -8,13 +9,16 @@ use trigger_plugin_api::messages::ExistingSubscription;
 
 use super::failure::OperationError;
 use crate::clock::Clock;
-use crate::id::CredentialId;
+use crate::id::{CredentialId, SubscriptionId};
 use crate::model::{
     Actor, Change, Poke, Registration, RegistrationState, Subscription, SubscriptionMode,
 };
 use crate::secret::Secret;
 use crate::store::Store;
 use crate::sync::{Accounts, CallAccount, Calls, Engine, Service, Services};
+
+/// Who waits for a subscription looks at it so often.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What [`Subscriptions`] is made of.
 pub struct SubscriptionsParts {
@@ -61,7 +65,7 @@ impl Subscriptions {
         let change = Change::DeleteSubscription(id.clone());
         self.0.store.apply(actor, vec![change]).await?;
         if self.0.store.subscription_upkeep(&id).await?.is_some() {
-            self.0.engine.run_now(&id).await?;
+            self.0.engine.run_apart(&id).await?;
         }
         match self.0.store.subscription_upkeep(&id).await? {
             None => Ok(Ended::Gone),
@@ -69,6 +73,28 @@ impl Subscriptions {
                 reason: row.subscription.state_reason.unwrap_or_default(),
             }),
         }
+    }
+
+    /// Returns when nothing is to be done now for these, or when the time is over.
+    pub async fn until_settled(
+        &self,
+        ids: &[SubscriptionId],
+        within: Duration,
+    ) -> Result<(), OperationError> {
+        let begun = tokio::time::Instant::now();
+        for id in ids {
+            loop {
+                let now = self.0.clock.now();
+                if self.0.store.is_subscription_settled(id, now).await? {
+                    break;
+                }
+                if begun.elapsed() >= within {
+                    return Ok(());
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+        Ok(())
     }
 
     /// Compares it with the service now, and does what follows.
@@ -115,7 +141,7 @@ impl Subscriptions {
             .store
             .poke_subscription(&subscription.id, poke, now)
             .await?;
-        self.0.engine.run_now(&subscription.id).await?;
+        self.0.engine.run_apart(&subscription.id).await?;
         Ok(())
     }
 

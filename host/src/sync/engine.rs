@@ -110,6 +110,9 @@ pub enum RunError {
     /// Another run holds it, here or at another host.
     #[error("it is being worked on at the moment: try again in a few seconds")]
     Busy,
+    /// The host ends, or the run did not come to its end; it is taken up again.
+    #[error("it was cut off and is taken up again later")]
+    CutOff,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -201,6 +204,14 @@ impl Engine {
             tokio::time::sleep(BUSY_PAUSE).await;
         }
         Err(RunError::Busy)
+    }
+
+    /// The same in a task of its own, which goes on when who asked for it goes away: a run that is
+    /// cut off would keep its lease.
+    pub async fn run_apart(&self, id: &SubscriptionId) -> Result<(), RunError> {
+        let (engine, id) = (self.clone(), id.clone());
+        let run = self.0.runs.spawn(async move { engine.run_now(&id).await });
+        run.await.unwrap_or(Err(RunError::CutOff))
     }
 
     /// Whether something is due now that is not passed over.

@@ -159,6 +159,7 @@ impl<'e> Run<'e> {
                 return self.commit(End::Remove).await;
             }
         }
+        self.mind_the_account().await;
         let (due_at, next_action) = self.view().due(self.now());
         let release = End::Release {
             due_at,
@@ -219,6 +220,21 @@ impl<'e> Run<'e> {
             Err(AccountRefusal::Passing(reason)) => {
                 Err(CallError::new(codes::UPSTREAM, reason).into())
             }
+        }
+    }
+
+    /// A run that called nobody asks after the credential all the same: that it needs reconnecting,
+    /// found by another run, shows at everything that hangs on it.
+    async fn mind_the_account(&mut self) {
+        let is_held_up = self.upkeep.retry_at.is_some_and(|at| at > self.now());
+        if self.account.is_some() || is_held_up || self.subscription.is_deleting {
+            return;
+        }
+        let Some(id) = &self.subscription.terms.credential_id else {
+            return;
+        };
+        if let Err(AccountRefusal::Lasting(reason)) = self.engine.accounts.for_call(id).await {
+            self.wait_for_reconnect(reason);
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use triggerd::model::Scope;
 
-use crate::support::{Api, document};
+use crate::support::{Api, document_with_accounts};
 
 /// Routes that tell nothing about anybody.
 const OPEN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
@@ -35,6 +35,9 @@ fn filled(path: &str, workspace: &str) -> String {
     let job = "job_00000000000000000000000000";
     path.replace("{workspace}", workspace)
         .replace("{subscription}", "my-repo")
+        .replace("{integration}", "cloud")
+        .replace("{credential}", "ci")
+        .replace("{ticket}", "con_00000000000000000000000000")
         .replace("{runnable}", "f%2Fdemo%2Frecord")
         .replace("{trigger}", "on-main")
         .replace("{provider}", "acme")
@@ -59,7 +62,7 @@ fn every_handler_is_registered_and_described() {
 #[tokio::test]
 async fn every_route_but_health_needs_a_token() {
     let api = Api::start().await;
-    api.apply("", document()).await;
+    api.apply("", document_with_accounts()).await;
     let bad = format!("tdt_{}", "A".repeat(43));
     for (method, path) in operations() {
         let path = filled(&path, "default");
@@ -78,7 +81,7 @@ async fn every_route_but_health_needs_a_token() {
 #[tokio::test]
 async fn no_call_ignores_a_query_key_that_it_does_not_know() {
     let api = Api::start().await;
-    api.apply("", document()).await;
+    api.apply("", document_with_accounts()).await;
     let before = api.get("triggers").await;
     let mut tried = 0;
     for (method, path) in operations() {
@@ -102,7 +105,7 @@ async fn no_call_ignores_a_query_key_that_it_does_not_know() {
 #[tokio::test]
 async fn a_token_of_another_workspace_finds_nothing() {
     let api = Api::start().await;
-    api.apply("", document()).await;
+    api.apply("", document_with_accounts()).await;
     let all = [
         Scope::Admin,
         Scope::Read,
@@ -172,7 +175,7 @@ async fn a_workspace_token_does_not_rule_the_instance() {
 #[tokio::test]
 async fn each_scope_opens_its_own_routes_only() {
     let api = Api::start().await;
-    api.apply("", document()).await;
+    api.apply("", document_with_accounts()).await;
     let reader = api.token(Some("default"), &[Scope::Read]).await;
     let sender = api.token(Some("default"), &[Scope::Send]).await;
     for (method, path) in operations() {
@@ -314,7 +317,9 @@ async fn a_body_that_dawdles_gives_its_place_back() {
 #[tokio::test]
 async fn a_key_that_a_query_does_not_know_is_refused_by_name() {
     let api = Api::start().await;
-    let refused = api.post("apply?dry-run=true", document()).await;
+    let refused = api
+        .post("apply?dry-run=true", document_with_accounts())
+        .await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text);
     let detail = refused.body["detail"].as_str().expect("a detail");
     for word in ["`dry-run`", "`dry_run`", "`prune`"] {

@@ -11,16 +11,27 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use tower::ServiceExt as _;
+use trigger_plugin_api::messages::Account;
 use triggerd::api::{
     ApiState, ApiStateParts, Changed, ProviderRow, ProviderState, Providers, SampleOrder,
-    SampleRequest, router,
+    SampleRequest, SharedClientRow, router,
 };
 use triggerd::clock::{Clock, Millis};
-use triggerd::documents::{Catalog, CatalogError, Field, FieldMistake, SubscriptionDraft};
+use triggerd::credentials::{
+    CheckError, Checked, CredentialDraft, Credentials, CredentialsParts, ValidateError,
+};
+use triggerd::documents::{
+    Catalog, CatalogError, ConstructorTerms, CredentialTerms, Field, FieldMistake, Parameter,
+    ParameterKind, SubscriptionDraft,
+};
 use triggerd::id::{CredentialId, HostId};
 use triggerd::metrics::Metrics;
 use triggerd::model::{RunnableKind, Scope};
+use triggerd::outbound::{Outbound, OutboundConfig};
+use triggerd::plugins::auth::SharedClient;
+use triggerd::plugins::{AuthFacts, CallScope};
 use triggerd::seal::KeyRing;
+use triggerd::secret::Secret;
 use triggerd::store::{DatabaseConfig, Store};
 use triggerd::subscriptions::{Subscriptions, SubscriptionsParts};
 use triggerd::sync::{
@@ -80,10 +91,20 @@ impl Api {
         let providers = Arc::new(FakeProviders::default());
         let changes = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&changes);
+        let credentials = Credentials::new(CredentialsParts {
+            store: store.clone(),
+            providers: providers.clone(),
+            outbound: Outbound::open(&OutboundConfig::default()).expect("a client"),
+            clock: clock.clone(),
+            metrics: Arc::new(Metrics::default()),
+            owner: HostId::generate(clock.now()),
+            public_base: "http://hooks.example.org".to_owned(),
+        });
         let state = ApiState::new(ApiStateParts {
             store: store.clone(),
             tokens: Arc::clone(&tokens),
             providers: providers.clone(),
+            credentials,
             subscriptions: subscriptions(&store, &clock),
             clock: clock.clone(),
             metrics: Arc::new(Metrics::default()),
@@ -281,16 +302,36 @@ pub fn document() -> Value {
     })
 }
 
+/// The same with an integration and a credential.
+pub fn document_with_accounts() -> Value {
+    let mut whole = document();
+    whole["integrations"] = json!([
+        { "name": "cloud", "provider": "acme", "base_url": "https://cloud.acme.example",
+          "client": { "client_id": "client-1", "client_secret": CANARY } },
+    ]);
+    whole["credentials"] = json!([
+        { "name": "ci", "provider": "acme", "integration": "cloud",
+          "values": { "access_token": CANARY, "region": "eu" } },
+    ]);
+    whole
+}
+
 /// The action of every object by name, out of what `apply` answered.
 pub fn actions(applied: &Value) -> Vec<(String, String)> {
-    ["runnables", "subscriptions", "triggers"]
-        .iter()
-        .flat_map(|list| applied[*list].as_array().expect("a list"))
-        .map(|object| {
-            let text = |key: &str| object[key].as_str().expect("a text").to_owned();
-            (text("name"), text("action"))
-        })
-        .collect()
+    [
+        "integrations",
+        "credentials",
+        "runnables",
+        "subscriptions",
+        "triggers",
+    ]
+    .iter()
+    .flat_map(|list| applied[*list].as_array().expect("a list"))
+    .map(|object| {
+        let text = |key: &str| object[key].as_str().expect("a text").to_owned();
+        (text("name"), text("action"))
+    })
+    .collect()
 }
 
 /// One provider, `acme`: fields `webhook_secret` (secret, required) and `region` (eu or us), events
@@ -299,7 +340,53 @@ pub fn actions(applied: &Value) -> Vec<(String, String)> {
 pub struct FakeProviders {
     pub is_unsettled: AtomicBool,
     pub is_disabled: AtomicBool,
+    pub is_revoked: AtomicBool,
     samples: AtomicU32,
+    /// How often a credential was shown to the service.
+    pub checks: AtomicU32,
+}
+
+/// An OAuth client at the absolute addresses of a service that nobody asks, and one that the
+/// instance shares.
+impl triggerd::credentials::Providers for FakeProviders {
+    fn auth(&self, provider: &str) -> Result<Arc<AuthFacts>, String> {
+        self.known(provider).map_err(|error| error.to_string())?;
+        let oauth = json!({
+            "authorize_url": "https://acme.example/authorize",
+            "token_url": "https://acme.example/token",
+            "scopes": ["repo"],
+            "pkce": "S256",
+        });
+        Ok(Arc::new(AuthFacts {
+            oauth: Some(serde_json::from_value(oauth).expect("a declaration")),
+            shared_client: Some(SharedClient {
+                client_id: "shared-1".to_owned(),
+                client_secret: Secret::new(CANARY.to_owned()),
+            }),
+            ..AuthFacts::default()
+        }))
+    }
+
+    fn validate<'a>(
+        &'a self,
+        _: &'a str,
+        _: Arc<CallScope>,
+        credentials: Value,
+    ) -> BoxFuture<'a, Result<Option<Account>, ValidateError>> {
+        async move {
+            if self.is_revoked.load(Ordering::Relaxed) {
+                let message = "the service does not know this token".to_owned();
+                return Err(ValidateError::Refused(message));
+            }
+            assert_eq!(credentials["values"]["access_token"], CANARY);
+            Ok(Some(Account {
+                id: "7".to_owned(),
+                name: "ada".to_owned(),
+                ..Account::default()
+            }))
+        }
+        .boxed()
+    }
 }
 
 impl FakeProviders {
@@ -365,6 +452,68 @@ impl Catalog for FakeProviders {
         .boxed()
     }
 
+    fn constructor_terms(&self, provider: &str) -> Result<Option<ConstructorTerms>, CatalogError> {
+        self.known(provider)?;
+        let parameter = |name: &str, kind, is_required| Parameter {
+            name: name.to_owned(),
+            kind,
+            is_required,
+            default: None,
+            options: Vec::new(),
+        };
+        Ok(Some(ConstructorTerms {
+            parameters: vec![
+                parameter("repository", ParameterKind::Text, true),
+                parameter("deep", ParameterKind::Switch, false),
+            ],
+            needs_credential: true,
+            events: vec!["push".to_owned(), "issues".to_owned()],
+        }))
+    }
+
+    fn credential_terms(&self, provider: &str) -> Result<CredentialTerms, CatalogError> {
+        self.known(provider)?;
+        let field = |name: &str, is_secret: bool| Field {
+            name: name.to_owned(),
+            is_secret,
+            is_required: is_secret,
+            options: Vec::new(),
+        };
+        Ok(CredentialTerms {
+            fields: vec![field("access_token", true), field("region", false)],
+            has_oauth: true,
+            needs_base_url: false,
+        })
+    }
+
+    fn check_credential<'a>(
+        &'a self,
+        draft: &'a CredentialDraft,
+    ) -> BoxFuture<'a, Result<Checked, CheckError>> {
+        self.checks.fetch_add(1, Ordering::Relaxed);
+        async move {
+            let secrets = draft.secrets.expose();
+            if secrets.contains("revoked") {
+                return Err(CheckError::Wrong {
+                    field: Some("access_token".to_owned()),
+                    message: "the service does not know this token".to_owned(),
+                });
+            }
+            if secrets.contains("away") {
+                return Err(CheckError::Unavailable("it answered 503".to_owned()));
+            }
+            let account = Account {
+                id: "7".to_owned(),
+                name: "ada".to_owned(),
+                ..Account::default()
+            };
+            Ok(Checked {
+                account: Some(account),
+            })
+        }
+        .boxed()
+    }
+
     fn check_runnable(&self, _: RunnableKind, spec: &Value) -> Result<(), FieldMistake> {
         match spec["argv"][0].as_str() {
             Some(program) if program.starts_with("/etc") => Err(FieldMistake {
@@ -406,6 +555,13 @@ impl Catalog for FakeProviders {
 }
 
 impl Providers for FakeProviders {
+    fn shared_clients(&self) -> Vec<SharedClientRow> {
+        vec![SharedClientRow {
+            provider: "acme".to_owned(),
+            base_url: None,
+        }]
+    }
+
     fn list(&self) -> Vec<ProviderRow> {
         vec![self.row()]
     }

@@ -97,6 +97,7 @@ async fn an_integration_is_made_changed_and_keeps_its_secret(fixture: Fixture) {
     assert!(found.has_client_secret);
     let change = |revision, client_secret| {
         vec![Change::UpdateIntegration(IntegrationUpdate {
+            is_moved: false,
             id: id.clone(),
             revision,
             base_url: None,

@@ -11,48 +11,13 @@ use crate::world::*;
 
 on_both! {
     a_refused_credential_stops_everything_until_it_is_renewed
+    what_another_run_found_shows_at_everything_that_hangs_on_the_credential
 }
 
 async fn a_refused_credential_stops_everything_until_it_is_renewed(fixture: Fixture) {
     let world = World::new(&fixture, channels());
     let engine = engine(&world);
-    let credential = CredentialId::generate(fixture.now());
-    let new = NewCredential {
-        id: credential.clone(),
-        workspace_id: fixture.workspace.clone(),
-        name: "ci".to_owned(),
-        provider: "acme".to_owned(),
-        integration_id: None,
-        kind: CredentialKind::ApiKey,
-        fields: Map::new(),
-        secrets: Secret::new("{}".to_owned()),
-        account_id: None,
-        account_name: None,
-        scopes: Vec::new(),
-        expires_at: None,
-        refresh_due_at: None,
-    };
-    fixture.apply(vec![Change::CreateCredential(new)]).await;
-    let mut ids = Vec::new();
-    for name in ["a", "b", "c"] {
-        let id = subscribe(&fixture, name, json!({})).await;
-        let row = read_row(&fixture, &id).await.subscription;
-        let update = SubscriptionUpdate {
-            id: id.clone(),
-            revision: row.revision,
-            parameters: row.parameters,
-            properties: row.properties,
-            secrets: SecretsUpdate::Keep,
-            terms: Terms {
-                credential_id: Some(credential.clone()),
-                ..row.terms
-            },
-        };
-        fixture
-            .apply(vec![Change::UpdateSubscription(update)])
-            .await;
-        ids.push(id);
-    }
+    let (credential, ids) = three(&fixture).await;
     work(&engine).await;
     assert_eq!(world.hooks().len(), 3);
 
@@ -94,4 +59,73 @@ async fn a_refused_credential_stops_everything_until_it_is_renewed(fixture: Fixt
         );
     }
     assert_eq!(world.hooks().len(), 3);
+}
+
+/// A credential, and three subscriptions that hang on it.
+async fn three(fixture: &Fixture) -> (CredentialId, Vec<SubscriptionId>) {
+    let credential = CredentialId::generate(fixture.now());
+    let new = NewCredential {
+        id: credential.clone(),
+        workspace_id: fixture.workspace.clone(),
+        name: "ci".to_owned(),
+        provider: "acme".to_owned(),
+        integration_id: None,
+        kind: CredentialKind::ApiKey,
+        fields: Map::new(),
+        secrets: Secret::new("{}".to_owned()),
+        account_id: None,
+        account_name: None,
+        scopes: Vec::new(),
+        expires_at: None,
+        refresh_due_at: None,
+    };
+    fixture.apply(vec![Change::CreateCredential(new)]).await;
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c"] {
+        let id = subscribe(fixture, name, json!({})).await;
+        let row = read_row(fixture, &id).await.subscription;
+        let update = SubscriptionUpdate {
+            id: id.clone(),
+            revision: row.revision,
+            parameters: row.parameters,
+            properties: row.properties,
+            secrets: SecretsUpdate::Keep,
+            terms: Terms {
+                credential_id: Some(credential.clone()),
+                ..row.terms
+            },
+        };
+        fixture
+            .apply(vec![Change::UpdateSubscription(update)])
+            .await;
+        ids.push(id);
+    }
+    (credential, ids)
+}
+
+async fn what_another_run_found_shows_at_everything_that_hangs_on_the_credential(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let engine = engine(&world);
+    let (credential, ids) = three(&fixture).await;
+    work(&engine).await;
+    let asked = world.lock().journal.len();
+
+    for (refused, expected) in [
+        (Some("revoked"), SubscriptionState::Degraded),
+        (None, SubscriptionState::Active),
+    ] {
+        *world.refused.lock().expect("no panic") = refused.map(str::to_owned);
+        let poked = fixture
+            .store
+            .poke_subscriptions_of_credential(&credential, fixture.now())
+            .await;
+        assert_eq!(poked.expect("poked"), 3);
+        work(&engine).await;
+        for id in &ids {
+            let (state_now, reason) = state(&fixture, id).await;
+            assert_eq!(state_now, expected, "{reason}");
+            assert!(reason.ends_with(refused.unwrap_or_default()), "{reason}");
+        }
+    }
+    assert_eq!(world.lock().journal.len(), asked, "nothing else was due");
 }

@@ -29,7 +29,7 @@ use trigger_plugin_api::prelude::*;
 use self::cursor::{Cursor, Reading};
 use self::delivery::Delivery;
 use self::ledger::{Due, Ledger};
-use crate::api::{Api, Failure, Page};
+use crate::api::{Api, Failure, Page, Quota};
 use crate::subscription::{OURS_SINCE_MS, Subject};
 
 /// How long GitHub keeps its log and sends again.
@@ -60,7 +60,7 @@ pub async fn pull(api: &Api<'_>, request: &PullRequest) -> Result<Pulled> {
         steps: 0,
         notes: Vec::new(),
     };
-    if begun.seen_ms < now_ms - KEPT_MS {
+    if begun.read_ms < now_ms - KEPT_MS {
         round.notes.push(
             "the delivery log was not read for more than three days, which is as long as GitHub keeps it: what failed before is lost".to_owned(),
         );
@@ -151,6 +151,7 @@ impl Round<'_> {
             };
             if is_done {
                 self.cursor.seen_ms = self.cursor.seen_ms.max(newest_ms);
+                self.cursor.read_ms = self.now_ms;
                 return Ok(());
             }
             if self.wait.is_some() {
@@ -174,19 +175,23 @@ impl Round<'_> {
 
     async fn send_again(&mut self) -> Result<(), Failure> {
         let (mut first_time, mut refused) = (0, 0);
+        let mut ended = Ok(());
         for Due { guid, id } in self.ledger.due(self.now_ms, SENT_MAX) {
             let path = format!("{}/{id}/attempts", self.path);
             match self.api.send("POST", &path, None).await {
                 Ok(response) => {
                     first_time += usize::from(self.ledger.sent(&guid, self.now_ms));
-                    let quota = crate::api::Quota::of(&response);
+                    let quota = Quota::of(&response);
                     self.wait = quota.and_then(|quota| quota.wait(self.now_ms));
                 }
                 Err(Failure::NotFound | Failure::Invalid { .. }) => {
                     self.ledger.settle(&guid, self.now_ms);
                     refused += 1;
                 }
-                Err(failure) => return Err(failure),
+                Err(failure) => {
+                    ended = Err(failure);
+                    break;
+                }
             }
             self.steps += 1;
             if self.wait.is_some() {
@@ -195,7 +200,7 @@ impl Round<'_> {
         }
         self.note(first_time, "had failed; asked for again");
         self.note(refused, "failed, which GitHub refuses to send again");
-        Ok(())
+        ended
     }
 
     fn note(&mut self, deliveries: usize, what: &str) {

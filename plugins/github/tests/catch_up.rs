@@ -201,6 +201,19 @@ fn what_is_older_than_three_days_is_lost_and_the_operator_is_told() {
 }
 
 #[test]
+fn days_without_any_delivery_are_no_gap() {
+    let scene = Scene::new();
+    let held = scene.create(site());
+    let mut cursor = None;
+    for _ in 0..10 {
+        let pulled = scene.pull(&held, &mut cursor);
+        assert_eq!((pulled.notes, pulled.next_in_ms), (Vec::new(), None));
+        scene.wait(24 * HOUR_MS);
+    }
+    assert_eq!(scene.asked("/deliveries"), 10);
+}
+
+#[test]
 fn a_delivery_that_shows_late_in_the_log_is_not_missed() {
     let scene = Scene::new();
     let held = scene.create(site());
@@ -326,6 +339,7 @@ fn a_throttled_pull_keeps_what_was_done() {
         let mut cursor = None;
         let pulled = scene.pull(&held, &mut cursor);
         assert_eq!(pulled.next_in_ms, Some(wait_ms), "{kind}");
+        assert_eq!(pulled.notes, ["2 deliveries had failed; asked for again"]);
         assert_eq!(scene.deliver(Some(200)).len(), 2, "{kind}");
         scene.wait(i64::try_from(wait_ms).unwrap());
         scene.pull(&held, &mut cursor);

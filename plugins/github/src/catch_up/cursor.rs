@@ -11,6 +11,8 @@ use crate::subscription::OURS_SINCE_MS;
 pub struct Cursor {
     /// Of the newest delivery that was seen, by GitHub's clock.
     pub seen_ms: i64,
+    /// When the log was last read to its end, by our clock.
+    pub read_ms: i64,
     /// A reading of the log that has not come to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Reading>,
@@ -43,6 +45,7 @@ impl Cursor {
         let ours_since = properties.get(OURS_SINCE_MS).and_then(Value::as_i64);
         Ok(Self {
             seen_ms: request.since_ms.or(ours_since).unwrap_or(now_ms),
+            read_ms: request.since_ms.unwrap_or(now_ms),
             reading: None,
             chunks: 0,
         })

@@ -6,6 +6,7 @@
 
 mod harness;
 #[path = "harness/postgres.rs"]
+#[allow(dead_code, reason = "the cluster that others share is not used here")]
 mod postgres_harness;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -152,6 +152,15 @@ pub(super) struct DirectConnection<'d> {
     _turn: MutexGuard<'d, ()>,
 }
 
+impl Drop for DirectConnection<'_> {
+    /// A commit that panicked is undone before anybody else may write.
+    fn drop(&mut self) {
+        if let Err(error) = self.direct.abandon() {
+            tracing::warn!(%error, "a commit that was cut off is undone with the next one");
+        }
+    }
+}
+
 impl Deref for DirectConnection<'_> {
     type Target = Direct;
 

@@ -219,7 +219,7 @@ impl Committer {
                     }
                     let committed = self.commit_and_reply(&mut group, &mut waiting);
                     if panics::survive(committed).await.is_none() {
-                        self.recover(&mut group).await;
+                        self.recover(&mut group);
                     }
                 }
                 () = closing.notified() => waiting.close(),
@@ -227,8 +227,8 @@ impl Committer {
         }
     }
 
-    /// After a panic: who waited hears it, and nothing of the commit is left open.
-    async fn recover(&self, group: &mut Vec<Waiting>) {
+    /// After a panic: who waited hears it, and the store is not well until a commit works.
+    fn recover(&self, group: &mut Vec<Waiting>) {
         tracing::error!(
             writes = group.len(),
             "a commit panicked; what was in it was not kept"
@@ -236,11 +236,6 @@ impl Committer {
         let bytes = group.iter().map(|each| each.write.size()).sum::<usize>() as u64;
         self.database.health.failed(bytes, self.clock.now());
         group.clear();
-        if let Some(mut direct) = self.database.direct().await
-            && let Err(error) = direct.abandon()
-        {
-            tracing::warn!(%error, "the commit that panicked is undone with the next one");
-        }
     }
 
     /// Commits the group and whoever joins it.

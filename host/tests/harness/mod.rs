@@ -404,7 +404,26 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.kill();
+        // Programs outlive a host that is killed. None outlives its test.
+        while end_programs(self.folder.path()) {}
     }
+}
+
+/// Ends the processes that are at home in a folder; tells whether there were any.
+fn end_programs(folder: &Path) -> bool {
+    let processes = fs::read_dir("/proc").expect("processes").flatten();
+    let at_home = processes.filter(|process| {
+        let home = fs::read_link(process.path().join("cwd"));
+        home.is_ok_and(|home| home.starts_with(folder))
+    });
+    let mut ended = false;
+    for process in at_home {
+        let pid = process.file_name().to_string_lossy().parse().ok();
+        if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+            ended |= rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok();
+        }
+    }
+    ended
 }
 
 /// A signed delivery, as the service sends it.

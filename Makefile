@@ -61,7 +61,7 @@ bench: deps-bench ## Speed and memory, each beside what it is compared to
 # What a command below needs and this machine lacks is installed with apt when root.
 .PHONY: deps-test deps-bench
 deps: ; @./.ci/need cc:gcc
-deps-test: ; @./.ci/need cc:gcc objcopy:binutils patchelf:patchelf '/usr/lib/postgresql/*/bin/initdb:postgresql' \
+deps-test: ; @./.ci/need cc:gcc chromium:chromium objcopy:binutils patchelf:patchelf '/usr/lib/postgresql/*/bin/initdb:postgresql' \
 	'/usr/sbin/nats-server:nats-server' openssl:openssl
 
 deps-bench: ; @./.ci/need cc:gcc wrk:wrk openssl:openssl

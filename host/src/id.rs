@@ -128,6 +128,8 @@ ids! {
     EndpointId "ep";
     /// A trigger.
     TriggerId "trg";
+    /// A schedule.
+    ScheduleId "sch";
     /// A runnable, over all its versions.
     RunnableId "run";
     /// One version of a runnable.

@@ -14,6 +14,7 @@ pub mod panics;
 pub mod reference;
 pub mod seal;
 pub mod secret;
+pub mod timetable;
 pub mod units;
 pub mod yaml;
 
@@ -28,6 +29,7 @@ pub mod documents;
 pub mod events;
 pub mod jobs;
 pub mod runnables;
+pub mod schedules;
 pub mod subscriptions;
 pub mod sync;
 pub mod tokens;

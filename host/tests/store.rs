@@ -19,6 +19,8 @@ mod objects;
 mod retention;
 #[path = "store/running.rs"]
 mod running;
+#[path = "store/schedules.rs"]
+mod schedules;
 #[path = "store/sealing.rs"]
 mod sealing;
 #[path = "store/upkeep.rs"]

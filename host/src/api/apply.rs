@@ -51,6 +51,7 @@ pub struct Applied {
     pub runnables: Vec<AppliedObject>,
     pub subscriptions: Vec<AppliedObject>,
     pub triggers: Vec<AppliedObject>,
+    pub schedules: Vec<AppliedObject>,
 }
 
 /// What became of one object.
@@ -128,6 +129,7 @@ pub(super) async fn apply_one(
         .chain(applied.subscriptions);
     objects
         .chain(applied.triggers)
+        .chain(applied.schedules)
         .next()
         .ok_or_else(|| Problem::internal("nothing was applied"))
 }
@@ -241,6 +243,7 @@ async fn show(
         runnables: Vec::new(),
         subscriptions: Vec::new(),
         triggers: Vec::new(),
+        schedules: Vec::new(),
     };
     for object in plan.objects {
         let shown = state_of(state, workspace, &object).await?;
@@ -250,6 +253,7 @@ async fn show(
             ObjectKind::Runnable => &mut applied.runnables,
             ObjectKind::Subscription => &mut applied.subscriptions,
             ObjectKind::Trigger => &mut applied.triggers,
+            ObjectKind::Schedule => &mut applied.schedules,
         };
         list.push(AppliedObject {
             name: object.name,
@@ -315,6 +319,11 @@ async fn state_of(
             let found = store.trigger_by_name(id, name).await?;
             let word = |enabled| if enabled { "enabled" } else { "disabled" };
             found.map(|found| Shown::state(word(found.enabled).to_owned(), None))
+        }
+        ObjectKind::Schedule => {
+            let found = store.schedule_by_name(id, name).await?;
+            let word = |paused| if paused { "paused" } else { "active" };
+            found.map(|found| Shown::state(word(found.paused).to_owned(), None))
         }
     };
     Ok(shown.unwrap_or_default())

@@ -36,6 +36,7 @@ mod providers;
 mod requests;
 mod runnables;
 mod samples;
+mod schedules;
 mod subscription_actions;
 mod subscription_view;
 mod subscriptions;

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use super::problem::Problem;
 use crate::id::{
-    CredentialId, EventId, IntegrationId, RunnableId, SubscriptionId, TriggerId, WorkspaceId,
+    CredentialId, EventId, IntegrationId, RunnableId, ScheduleId, SubscriptionId, TriggerId,
+    WorkspaceId,
 };
-use crate::model::{Credential, Integration, Runnable, Subscription, Trigger};
+use crate::model::{Credential, Integration, Runnable, Schedule, Subscription, Trigger};
 use crate::store::{Store, StoreError};
 
 /// Finds names, each once for a page.
@@ -126,6 +127,19 @@ pub async fn find_trigger(
         Err(_) => store.trigger_by_name(workspace, named).await?,
     };
     found.ok_or_else(|| Problem::not_found(format!("there is no trigger `{named}`")))
+}
+
+/// The schedule that a path names, by id or name.
+pub async fn find_schedule(
+    store: &Store,
+    workspace: &WorkspaceId,
+    named: &str,
+) -> Result<Schedule, Problem> {
+    let found = match named.parse::<ScheduleId>() {
+        Ok(id) => store.schedule(workspace, &id).await?,
+        Err(_) => store.schedule_by_name(workspace, named).await?,
+    };
+    found.ok_or_else(|| Problem::not_found(format!("there is no schedule `{named}`")))
 }
 
 /// An id in a path; one that does not read is not there.

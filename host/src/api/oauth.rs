@@ -71,7 +71,7 @@ async fn callback(
             let whom = connected.account_name.as_deref().unwrap_or_default();
             Page::new(StatusCode::OK, "Connected")
                 .says(&format!("{} is connected.", connected.provider))
-                .lists(&[("Account", whom), ("Kept as", &connected.name)])
+                .lists(&[("Account", whom), ("Credential", &connected.name)])
                 .says("You can close this page and go back to your terminal.")
         }
         Err(error) => refused(&error),
@@ -86,15 +86,15 @@ async fn callback(
 fn asking(errand: &Errand) -> Page {
     Page::new(StatusCode::OK, "Connect an account")
         .says(&format!(
-            "With your consent triggerd acts at {} in your name, on behalf of:",
+            "If you continue and consent there, triggerd acts at {} in your name.",
             errand.place
         ))
         .lists(&[
             ("Workspace", &errand.workspace),
             ("Asked for by", &errand.asked_by),
             ("Provider", &errand.provider),
-            ("Kept as", &errand.name),
-            ("Asks for", &errand.scopes.join(", ")),
+            ("Credential", &errand.name),
+            ("Permissions", &errand.scopes.join(", ")),
         ])
         .asks(&format!("Continue to {}", errand.place))
         .adds("You did not ask for this yourself? Close this page: nothing has happened.")

@@ -20,8 +20,8 @@ use super::queries::KnownQueries;
 use super::state::ApiState;
 use super::{
     apply, audit, connect, credentials, events, health, integrations, jobs, keys, oauth, orphans,
-    providers, requests, runnables, samples, subscription_actions, subscriptions, tokens, triggers,
-    workspaces,
+    providers, requests, runnables, samples, schedules, subscription_actions, subscriptions,
+    tokens, triggers, workspaces,
 };
 
 #[derive(OpenApi)]
@@ -119,6 +119,13 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(runnables::switch_runnable))
         .routes(routes!(triggers::list_triggers, triggers::put_trigger))
         .routes(routes!(triggers::show_trigger, triggers::delete_trigger))
+        .routes(routes!(schedules::list_schedules, schedules::put_schedule))
+        .routes(routes!(
+            schedules::show_schedule,
+            schedules::delete_schedule
+        ))
+        .routes(routes!(schedules::pause_schedule))
+        .routes(routes!(schedules::resume_schedule))
         .routes(routes!(requests::list_requests))
         .routes(routes!(requests::show_request))
         .routes(routes!(events::list_events))

@@ -16,6 +16,7 @@ mod logging;
 mod peers;
 mod providers;
 mod retention;
+mod schedules;
 mod serve;
 mod sync;
 mod ticks;

@@ -116,6 +116,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         events_wake: Arc::new(Notify::new()),
         sync_wake: Arc::new(Notify::new()),
         jobs_wake: Arc::new(Notify::new()),
+        schedules_wake: Arc::new(Notify::new()),
     };
     registry.tick().await;
 
@@ -327,7 +328,10 @@ fn router(
         read_timeout: config.limits.read_timeout,
     }));
     let (jobs_wake, changed) = (Arc::clone(&parts.jobs_wake), Arc::clone(&ingress));
-    let sync_wake = Arc::clone(&parts.sync_wake);
+    let (sync_wake, schedules_wake) = (
+        Arc::clone(&parts.sync_wake),
+        Arc::clone(&parts.schedules_wake),
+    );
     let running = executor.clone();
     let state = ApiState::new(ApiStateParts {
         store: parts.store.clone(),
@@ -351,6 +355,7 @@ fn router(
                 Changed::Objects(_) => {
                     changed.forget_opened();
                     sync_wake.notify_one();
+                    schedules_wake.notify_one();
                 }
                 // What runs on another host is stopped there, when its lease is to be extended.
                 Changed::Cancelled(job) => {

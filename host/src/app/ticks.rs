@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::background::{Background, Next};
-use super::retention;
+use super::{retention, schedules};
 use crate::clock::{Clock, Millis};
 use crate::config::Config;
 use crate::events::Matching;
@@ -35,6 +35,7 @@ pub(super) struct Parts {
     pub(super) events_wake: Arc<Notify>,
     pub(super) sync_wake: Arc<Notify>,
     pub(super) jobs_wake: Arc<Notify>,
+    pub(super) schedules_wake: Arc<Notify>,
 }
 
 /// Starts all of it but the running of jobs.
@@ -52,6 +53,7 @@ pub(super) fn start(parts: &Parts, background: &Background, config: &Config) {
         }
     });
     start_matching(parts, background);
+    schedules::start(parts, background);
     let (store, clock, settings) = (
         parts.store.clone(),
         parts.clock.clone(),

@@ -11,12 +11,13 @@ use super::table::{Cell, Table, one_line};
 use crate::documents::Mistake;
 use crate::outbound::api_client::ApiError;
 
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 6] = [
     ("integration", "integrations"),
     ("credential", "credentials"),
     ("runnable", "runnables"),
     ("subscription", "subscriptions"),
     ("trigger", "triggers"),
+    ("schedule", "schedules"),
 ];
 
 /// So long services are given to answer, so that what is printed is how things are.

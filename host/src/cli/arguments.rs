@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::schedules::SchedulesArgs;
 use super::serve::Serve;
 
 /// A self-hosted trigger host: what happens at outside services becomes work done.
@@ -52,6 +53,8 @@ pub enum ClientCommand {
     Runnables(ListArgs),
     /// Shows triggers.
     Triggers(ListArgs),
+    /// Shows schedules and when they run next, pauses and deletes them.
+    Schedules(SchedulesArgs),
     /// Shows providers, enables and disables them.
     Provider(ProviderArgs),
     /// Makes, shows and revokes API tokens.
@@ -493,6 +496,9 @@ mod tests {
             "subscriptions",
             "subscriptions --limit 5 --json",
             "subscriptions show a",
+            "schedules --limit 5",
+            "schedules show nightly --json",
+            "schedules pause nightly",
             "subscriptions pause a",
             "subscriptions delete a --force",
             "subscriptions options a --parameter repository --search x",

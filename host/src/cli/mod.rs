@@ -32,6 +32,7 @@ mod jobs;
 mod objects;
 mod providers;
 mod requests;
+mod schedules;
 mod send;
 mod subscriptions;
 

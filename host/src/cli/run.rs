@@ -5,7 +5,7 @@ use super::failure::{CliError, Failure};
 use super::output::print_text;
 use super::{
     accounts, apply, check, connect, events, inspect, instance, jobs, objects, providers, requests,
-    send, subscriptions,
+    schedules, send, subscriptions,
 };
 use crate::config::SETTINGS_TEXT;
 
@@ -34,6 +34,7 @@ async fn dispatch(command: ClientCommand) -> Result<(), CliError> {
         ClientCommand::Subscriptions(args) => subscriptions::run(args).await,
         ClientCommand::Runnables(args) => objects::list_runnables(args).await,
         ClientCommand::Triggers(args) => objects::list_triggers(args).await,
+        ClientCommand::Schedules(args) => schedules::run(args).await,
         ClientCommand::Provider(args) => match &args.command {
             ProviderCommand::Inspect { file } => inspect::run(file, args.client.json),
             _ => providers::run(args).await,

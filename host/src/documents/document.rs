@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::accounts::{CredentialEntry, IntegrationEntry, read_credential, read_integration};
 use super::fields::Fields;
 use super::mistake::Mistake;
+use super::schedules::{self, ScheduleEntry};
 use super::subscription::SubscriptionEntry;
 use super::{runnable, subscription, words};
 use crate::model::RunnableKind;
@@ -23,6 +24,7 @@ pub struct Document {
     pub runnables: Vec<RunnableEntry>,
     pub subscriptions: Vec<SubscriptionEntry>,
     pub triggers: Vec<TriggerEntry>,
+    pub schedules: Vec<ScheduleEntry>,
 }
 
 /// Of which accounts a document speaks.
@@ -116,6 +118,11 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
             .triggers
             .extend(read_trigger(value, pointer, mistakes));
     }
+    for (value, pointer) in items(&mut fields, "schedules", mistakes) {
+        document
+            .schedules
+            .extend(schedules::read(value, pointer, mistakes));
+    }
     fields.finish(mistakes);
     let integrations = document
         .integrations
@@ -142,6 +149,11 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
         .iter()
         .map(|entry| (&entry.name, &entry.pointer));
     refuse_doubles("name", triggers, mistakes);
+    let schedules = document
+        .schedules
+        .iter()
+        .map(|entry| (&entry.name, &entry.pointer));
+    refuse_doubles("name", schedules, mistakes);
     Some(document)
 }
 

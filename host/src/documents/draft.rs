@@ -10,7 +10,7 @@ use super::mistake::Mistake;
 use super::plan::{Action, LaterDeletion, ObjectKind, Plan, PlannedObject};
 use crate::id::{CredentialId, IntegrationId, RunnableId, SubscriptionId};
 use crate::model::{
-    Change, Credential, CredentialKind, Integration, Runnable, Subscription, Trigger,
+    Change, Credential, CredentialKind, Integration, Runnable, Schedule, Subscription, Trigger,
 };
 
 /// Everything of the workspace, by name.
@@ -21,6 +21,7 @@ pub(super) struct Stored {
     pub runnables: HashMap<String, Runnable>,
     pub subscriptions: HashMap<String, Subscription>,
     pub triggers: HashMap<String, Trigger>,
+    pub schedules: HashMap<String, Schedule>,
 }
 
 /// A plan that is being made.
@@ -171,34 +172,35 @@ impl<'a> Draft<'a> {
         let known = self.stored.subscriptions.keys().filter(|_| !self.prune);
         let named = self.document.subscriptions.iter().map(|one| &one.name);
         let allowed = sorted(known.chain(named));
-        self.miss(entry, "subscription", &entry.subscription, allowed);
+        let pointer = &entry.pointer;
+        self.miss(pointer, "subscription", &entry.subscription, allowed);
         None
     }
 
-    /// The runnable that a trigger names: of the document, or one that stays stored.
-    pub fn find_runnable(&mut self, entry: &TriggerEntry) -> Option<RunnableId> {
-        if let Some(found) = self.runnable_ids.get(&entry.runnable) {
+    /// The runnable that an entry names: of the document, or one that stays stored.
+    pub fn find_runnable(&mut self, pointer: &str, path: &str) -> Option<RunnableId> {
+        if let Some(found) = self.runnable_ids.get(path) {
             return Some(found.clone());
         }
-        let stored = self.stored.runnables.get(&entry.runnable);
+        let stored = self.stored.runnables.get(path);
         if let Some(stored) = stored.filter(|_| !self.prune) {
             return Some(stored.id.clone());
         }
         let known = self.stored.runnables.keys().filter(|_| !self.prune);
         let named = self.document.runnables.iter().map(|one| &one.path);
         let allowed = sorted(known.chain(named));
-        self.miss(entry, "runnable", &entry.runnable, allowed);
+        self.miss(pointer, "runnable", path, allowed);
         None
     }
 
-    fn miss(&mut self, entry: &TriggerEntry, kind: &str, name: &str, allowed: Vec<String>) {
+    fn miss(&mut self, pointer: &str, kind: &str, name: &str, allowed: Vec<String>) {
         let place = if self.prune {
             "in the document"
         } else {
             "in the document or stored"
         };
         let message = format!("there is no {kind} `{name}` {place}");
-        let pointer = format!("{}/{kind}", entry.pointer);
+        let pointer = format!("{pointer}/{kind}");
         self.mistakes
             .push(Mistake::value(pointer, message).allowing(allowed));
     }
@@ -210,18 +212,18 @@ impl<'a> Draft<'a> {
             .filter(|one| one.id == trigger.subscription_id)
             .map(|one| Value::from(one.name.as_str()))
             .next();
-        let runnables = self.stored.runnables.values();
-        let runnable = runnables
-            .filter(|one| one.id == trigger.runnable_id)
-            .map(|one| Value::from(one.path.as_str()))
-            .next();
-        (
-            subscription.unwrap_or_default(),
-            runnable.unwrap_or_default(),
-        )
+        let subscription = subscription.unwrap_or_default();
+        (subscription, self.path_of(&trigger.runnable_id))
     }
 
-    /// Adds the deletions: triggers before everything, so that what they use is free; runnables and
+    /// The path of a stored runnable.
+    pub fn path_of(&self, id: &RunnableId) -> Value {
+        let mut runnables = self.stored.runnables.values();
+        let found = runnables.find(|one| one.id == *id);
+        found.map_or(Value::Null, |one| one.path.as_str().into())
+    }
+
+    /// Adds the deletions: triggers and schedules before everything, so that what they use is free; runnables and
     /// subscriptions at the end, when no trigger uses them any more.
     pub fn pruned(mut self) -> Plan {
         let named: HashSet<&String> = self.document.triggers.iter().map(|one| &one.name).collect();
@@ -240,6 +242,7 @@ impl<'a> Draft<'a> {
             .iter()
             .map(|one| deleted(ObjectKind::Trigger, &one.name, one.id.to_string()))
             .collect();
+        self.prune_schedules(&mut changes, &mut objects);
         changes.append(&mut self.plan.changes);
         for (path, runnable) in ordered(&self.stored.runnables) {
             if !self.runnable_ids.contains_key(path) {
@@ -268,6 +271,16 @@ impl<'a> Draft<'a> {
 }
 
 impl Draft<'_> {
+    fn prune_schedules(&self, changes: &mut Vec<Change>, objects: &mut Vec<PlannedObject>) {
+        for (name, schedule) in ordered(&self.stored.schedules) {
+            if !self.document.schedules.iter().any(|one| one.name == *name) {
+                let id = schedule.id.clone();
+                objects.push(deleted(ObjectKind::Schedule, name, id.to_string()));
+                changes.push(Change::DeleteSchedule(id));
+            }
+        }
+    }
+
     /// Keys and integrations that a document which speaks of them does not name. Connected accounts
     /// are no document's to delete, and what they came from stays with them. Returns what has to
     /// wait until subscriptions have ended at their services.

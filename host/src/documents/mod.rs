@@ -11,6 +11,7 @@
 //! - [`runnable`], [`nats`], [`parameters`], [`words`]: what a runnable and a managed subscription may say,
 //!   and the forms of names, headers and the like.
 //! - [`catalog`]: what is asked of the providers.
+//! - [`schedules`]: schedules, from their words to what is wanted.
 //! - [`plan`], [`plan_integrations`], [`plan_accounts`], [`plan_subscriptions`], [`difference`]:
 //!   from what is stored to what is wanted.
 //!
@@ -31,6 +32,7 @@ mod plan_accounts;
 mod plan_integrations;
 mod plan_subscriptions;
 mod runnable;
+mod schedules;
 mod subscription;
 mod wanted;
 mod words;
@@ -43,5 +45,6 @@ pub use catalog::{
 pub use document::{Document, RunnableEntry, TriggerEntry};
 pub use mistake::Mistake;
 pub use plan::{LaterDeletion, Plan, PlanError, PlannedObject, Planner};
+pub use schedules::ScheduleEntry;
 pub use subscription::{ManagedFields, SubscriptionEntry};
 pub use words::name as workspace_name_form;

@@ -25,6 +25,7 @@ pub enum ObjectKind {
     Runnable,
     Subscription,
     Trigger,
+    Schedule,
 }
 
 /// What becomes of an object.
@@ -108,6 +109,9 @@ impl Planner<'_> {
         for entry in &document.triggers {
             self.plan_trigger(entry, &mut draft).await;
         }
+        for entry in &document.schedules {
+            self.plan_schedule(entry, &mut draft);
+        }
         if !draft.mistakes.is_empty() {
             return Err(PlanError::Mistakes(draft.mistakes));
         }
@@ -117,6 +121,7 @@ impl Planner<'_> {
     async fn load(&self) -> Result<Stored, StoreError> {
         let mut stored = Stored::default();
         self.load_accounts(&mut stored).await?;
+        self.load_schedules(&mut stored).await?;
         let workspace = self.workspace_id;
         let mut page = PageQuery::first(PageQuery::LIMIT_MAX);
         loop {
@@ -202,7 +207,7 @@ impl Planner<'_> {
 
     async fn plan_trigger(&self, entry: &TriggerEntry, draft: &mut Draft<'_>) {
         let subscription = draft.find_subscription(entry);
-        let runnable = draft.find_runnable(entry);
+        let runnable = draft.find_runnable(&entry.pointer, &entry.runnable);
         if let Some((_, provider)) = &subscription {
             let checked = self
                 .catalog

@@ -6,11 +6,12 @@ use super::credentials::{CredentialUpdate, IntegrationUpdate, NewCredential, New
 use super::objects::{
     NewRunnable, NewSubscription, NewTrigger, RunnableUpdate, SubscriptionUpdate, TriggerUpdate,
 };
+use super::schedules::{NewSchedule, NextTime, ScheduleUpdate};
 use super::words::{RunnableState, SubscriptionState};
 use crate::clock::Millis;
 use crate::id::{
-    AuditId, CredentialId, IntegrationId, RunnableId, SubscriptionId, TokenId, TriggerId,
-    WorkspaceId,
+    AuditId, CredentialId, IntegrationId, RunnableId, ScheduleId, SubscriptionId, TokenId,
+    TriggerId, WorkspaceId,
 };
 
 /// Who makes a change, and where: a change reaches only objects of this workspace.
@@ -54,11 +55,21 @@ pub enum Change {
         state: RunnableState,
         reason: Option<String>,
     },
-    /// A conflict while triggers use it. Its ready jobs are cancelled, its past stays.
+    /// A conflict while triggers or schedules use it. Its ready jobs are cancelled, its past stays.
     DeleteRunnable(RunnableId),
     CreateTrigger(NewTrigger),
     UpdateTrigger(TriggerUpdate),
     DeleteTrigger(TriggerId),
+    CreateSchedule(NewSchedule),
+    UpdateSchedule(ScheduleUpdate),
+    /// Pauses it, or takes it up again at its next time.
+    SwitchSchedule {
+        id: ScheduleId,
+        paused: bool,
+        next: NextTime,
+    },
+    /// The jobs it made stay.
+    DeleteSchedule(ScheduleId),
 }
 
 /// What one change did.

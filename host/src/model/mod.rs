@@ -6,6 +6,7 @@ mod credentials;
 mod objects;
 mod registrations;
 mod requests;
+mod schedules;
 mod upkeep;
 
 mod calls;
@@ -36,12 +37,15 @@ pub use objects::{
 pub use page::{Page, PageQuery};
 pub use registrations::{NewRegistration, Registration, RegistrationAnswer, RegistrationChange};
 pub use requests::{Append, Appended, Delivery, NewRequest, Queue, Request, RequestFilter};
+pub use schedules::{
+    DueSchedule, Firing, NewSchedule, NextTime, Run, Schedule, ScheduleUpdate, Skipped,
+};
 pub use upkeep::{
     Claimed, Drift, End, NewTimer, Note, NotedAudit, Poke, Progress, Progressed, PulledBatch,
     SyncClaim, SyncPulledEvent, Upkeep,
 };
 pub use words::{
     AttemptOutcome, CallKind, ConnectPhase, CredentialKind, CredentialState, EventState, JobCause,
-    JobState, OnDrift, OnMissing, RegistrationState, RequestOutcome, RunnableKind, RunnableState,
-    Scope, SubscriptionMode, SubscriptionState, SyncAction, UnknownWord,
+    JobState, Missed, OnDrift, OnMissing, RegistrationState, RequestOutcome, RunnableKind,
+    RunnableState, Scope, SubscriptionMode, SubscriptionState, SyncAction, UnknownWord,
 };

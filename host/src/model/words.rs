@@ -181,6 +181,16 @@ words! {
         Failed "failed",
     }
 
+    /// What becomes of the times of a schedule at which it could not be run.
+    Missed "policy for missed runs" {
+        /// Nothing.
+        Skip "skip",
+        /// One run makes up for all of them.
+        Once "once",
+        /// Each is made up for.
+        All "all",
+    }
+
     /// Whether a runnable's jobs are run.
     RunnableState "runnable state" {
         /// They are.

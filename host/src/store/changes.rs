@@ -101,6 +101,12 @@ impl Edit<'_> {
             Change::CreateTrigger(new) => self.create_trigger(new).await,
             Change::UpdateTrigger(update) => self.update_trigger(update).await,
             Change::DeleteTrigger(id) => self.delete_trigger(id).await,
+            Change::CreateSchedule(new) => self.create_schedule(new).await,
+            Change::UpdateSchedule(update) => self.update_schedule(update).await,
+            Change::SwitchSchedule { id, paused, next } => {
+                self.switch_schedule(id, *paused, *next).await
+            }
+            Change::DeleteSchedule(id) => self.delete_schedule(id).await,
         }?;
         let described = Described::of(change);
         if kind != ChangedKind::Unchanged {
@@ -251,6 +257,20 @@ impl Described {
                 json!({"event": update.event}),
             ),
             Change::DeleteTrigger(id) => ("trigger.delete", id.as_str(), json!({})),
+            Change::CreateSchedule(new) => (
+                "schedule.create",
+                new.id.as_str(),
+                json!({"name": new.name, "cron": new.cron, "timezone": new.timezone}),
+            ),
+            Change::UpdateSchedule(update) => (
+                "schedule.update",
+                update.id.as_str(),
+                json!({"cron": update.cron, "timezone": update.timezone}),
+            ),
+            Change::SwitchSchedule { id, paused, .. } => {
+                ("schedule.switch", id.as_str(), json!({"paused": paused}))
+            }
+            Change::DeleteSchedule(id) => ("schedule.delete", id.as_str(), json!({})),
         };
         Described {
             action,

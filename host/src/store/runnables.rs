@@ -300,6 +300,14 @@ impl Edit<'_> {
         .all(self.connection)
         .await?;
         self.check_unused("runnable", &path, &users)?;
+        let schedules: Vec<Text> = Statement::new(
+            "find the schedules of a runnable",
+            "select name as text from schedules where runnable_id = $1 order by name limit 5",
+        )
+        .bind(id)
+        .all(self.connection)
+        .await?;
+        self.check_unused_by("runnable", &path, "schedules", &schedules)?;
         Statement::new(
             "delete a runnable",
             "update runnables set deleted_at = $1, updated_at = $2 where id = $3",

@@ -175,6 +175,7 @@ macro_rules! bind_ids {
 bind_ids! {
     WorkspaceId TokenId SubscriptionId EndpointId TriggerId RunnableId VersionId RequestId EventId
     JobId AttemptId HostId AuditId IntegrationId CredentialId RegistrationId ConnectId
+    ScheduleId
 }
 
 macro_rules! bind_words {
@@ -190,7 +191,7 @@ macro_rules! bind_words {
 bind_words! {
     SubscriptionMode SubscriptionState RunnableState RunnableKind RequestOutcome EventState
     JobCause JobState AttemptOutcome OnMissing OnDrift RegistrationState SyncAction
-    CredentialKind CredentialState ConnectPhase CallKind
+    CredentialKind CredentialState ConnectPhase CallKind Missed
 }
 
 /// What reads itself from a row.

@@ -110,7 +110,7 @@ impl Store {
             .await
             .map_err(|error| match error {
                 StoreError::Conflict(_) => StoreError::Conflict(format!(
-                    "the workspace `{name}` still holds subscriptions, runnables, triggers, credentials, integrations or tokens: delete those first"
+                    "the workspace `{name}` still holds subscriptions, runnables, triggers, schedules, credentials, integrations or tokens: delete those first"
                 )),
                 other => other,
             })?;

@@ -7,5 +7,6 @@ mod log;
 mod managed;
 mod objects;
 mod routes;
+mod schedules;
 mod support;
 mod tokens;

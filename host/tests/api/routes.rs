@@ -40,6 +40,7 @@ fn filled(path: &str, workspace: &str) -> String {
         .replace("{ticket}", "con_00000000000000000000000000")
         .replace("{runnable}", "f%2Fdemo%2Frecord")
         .replace("{trigger}", "on-main")
+        .replace("{schedule}", "nightly")
         .replace("{provider}", "acme")
         .replace("{token}", "tok_00000000000000000000000000")
         .replace("{job}", job)

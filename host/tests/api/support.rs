@@ -324,6 +324,7 @@ pub fn actions(applied: &Value) -> Vec<(String, String)> {
         "runnables",
         "subscriptions",
         "triggers",
+        "schedules",
     ]
     .iter()
     .flat_map(|list| applied[*list].as_array().expect("a list"))

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -64,6 +64,8 @@ pub struct Book {
     pub revoked: Vec<String>,
     /// What a strict service would complain of.
     pub complaints: Vec<String>,
+    /// The person there says no, and the service says this of it.
+    pub denial: Option<&'static str>,
     /// 403 instead of an answer to calls.
     pub forbids: bool,
     count: u32,
@@ -116,6 +118,8 @@ impl Authority {
             .route("/token", post(token))
             .route("/revoke", post(revoke))
             .route("/me", get(me))
+            .route("/framing", get(framing))
+            .route("/posting", get(posting))
             .with_state(authority.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         authority
@@ -160,6 +164,15 @@ async fn authorize(State(it): State<Authority>, RawQuery(query): RawQuery) -> Re
     if challenge.is_some() && get("code_challenge_method") != "S256" {
         book.complaints
             .push("authorize: a challenge without S256".to_owned());
+    }
+    if let Some(denial) = book.denial {
+        let said: String = url::form_urlencoded::byte_serialize(denial.as_bytes()).collect();
+        let back = format!(
+            "{}?error=access_denied&error_description={said}&state={}",
+            get("redirect_uri"),
+            get("state")
+        );
+        return (StatusCode::FOUND, [(header::LOCATION, back)]).into_response();
     }
     let code = book.give("code");
     book.codes.insert(code.clone(), challenge);
@@ -297,6 +310,21 @@ async fn revoke(State(it): State<Authority>, body: String) -> StatusCode {
     book.revoke_all();
     book.revoked.push(token);
     StatusCode::OK
+}
+
+/// A page of someone else's that holds ours in a frame.
+async fn framing(RawQuery(query): RawQuery) -> Html<String> {
+    let sent = pairs(&query.unwrap_or_default());
+    Html(format!("<iframe src=\"{}\"></iframe>", sent["url"]))
+}
+
+/// A page of someone else's that sends our form.
+async fn posting(RawQuery(query): RawQuery) -> Html<String> {
+    let sent = pairs(&query.unwrap_or_default());
+    Html(format!(
+        "<form method=post action=\"{}\"></form><script>document.forms[0].submit()</script>",
+        sent["url"]
+    ))
 }
 
 async fn me(State(it): State<Authority>, headers: HeaderMap) -> Response {

@@ -2,6 +2,8 @@
 //! tasks and hosts, and by a whole host with a browser.
 
 mod authority;
+mod browser;
+mod chromium;
 #[path = "../harness/mod.rs"]
 mod harness;
 #[allow(dead_code, reason = "other tests stop their cluster")]

@@ -29,7 +29,7 @@ extra:
 ";
 
 /// A host with the provider `acme`, whose shared client is one of the authority.
-async fn host(authority: &Authority) -> Host {
+pub async fn host(authority: &Authority) -> Host {
     let mut options = Options {
         no_plugins: true,
         ..Options::default()
@@ -63,7 +63,7 @@ async fn host(authority: &Authority) -> Host {
 }
 
 /// The command, and the address that it prints.
-fn connect(host: &Host, name: &str) -> (Child, String) {
+pub fn connect(host: &Host, name: &str) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_triggerd"))
         .args(["connect", "acme", "--name", name, "--json"])
         .env_clear()
@@ -82,7 +82,7 @@ fn connect(host: &Host, name: &str) -> (Child, String) {
     (child, url.trim().to_owned())
 }
 
-fn ended(mut child: Child) -> (bool, String) {
+pub fn ended(mut child: Child) -> (bool, String) {
     let mut printed = String::new();
     let mut out = child.stdout.take().expect("piped");
     out.read_to_string(&mut printed).expect("printed");

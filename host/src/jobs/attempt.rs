@@ -40,7 +40,7 @@ pub(super) fn start(host: &Arc<Inner>, claimed: ClaimedJob) {
     let tasks = host.tasks.clone();
     tasks.spawn(async move {
         // Whatever becomes of it, it runs here no longer, and its lease is kept no longer.
-        panics::survive(attend(&host, claimed, stop)).await;
+        panics::survive(Box::pin(attend(&host, claimed, stop))).await;
         host.running.remove(&id, fence);
         host.wake.notify_one();
     });

@@ -27,6 +27,7 @@ pub mod store;
 pub mod credentials;
 pub mod documents;
 pub mod events;
+pub mod flows;
 pub mod jobs;
 pub mod runnables;
 pub mod schedules;

@@ -121,7 +121,7 @@ pub struct Metrics {
     /// Events by what matching made of them.
     pub events_handled: Counters<3>,
     /// Jobs made, by cause.
-    pub jobs: Counters<5>,
+    pub jobs: Counters<7>,
     /// Jobs that ended, by state.
     pub jobs_ended: Counters<3>,
     /// Jobs that wait for their time or for a place.
@@ -179,7 +179,9 @@ impl Default for Metrics {
             ]),
             events: Counter::default(),
             events_handled: Counters::of(["matched", "unmatched", "failed"]),
-            jobs: Counters::of(["event", "webhook", "schedule", "replay", "test"]),
+            jobs: Counters::of([
+                "event", "webhook", "schedule", "replay", "test", "flow", "error",
+            ]),
             jobs_ended: Counters::of(["done", "dead", "cancelled"]),
             jobs_ready: Gauge::default(),
             jobs_running: Gauge::default(),

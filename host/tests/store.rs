@@ -9,6 +9,8 @@ mod postgres_harness;
 mod connects;
 #[path = "store/credentials.rs"]
 mod credentials;
+#[path = "store/flows.rs"]
+mod flows;
 #[path = "store/intake.rs"]
 mod intake;
 #[path = "store/matching.rs"]

@@ -28,6 +28,7 @@ const LEVELS: &[&[&str]] = &[
         "schedules",
         "tokens",
         "documents",
+        "flows",
         "credentials",
         "subscriptions",
         "sync",
@@ -39,6 +40,9 @@ const LEVELS: &[&[&str]] = &[
 /// Modules that may use another of their own level, because the one is made of the other.
 const NEIGHBOURS: &[(&str, &str)] = &[
     ("jobs", "runnables"),
+    ("jobs", "flows"),
+    ("runnables", "flows"),
+    ("documents", "flows"),
     ("model", "id"),
     ("model", "clock"),
     ("model", "secret"),
@@ -74,6 +78,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ),
     ("croner", &["host/src/timetable.rs"]),
     ("oauth2", &["host/src/credentials/"]),
+    ("cel", &["host/src/flows/"]),
     ("clap", &["host/src/cli/", "host/src/main.rs"]),
     ("abi_stable", &["plugin-api/abi/src/"]),
     ("libloading", &["plugin-api/abi/src/"]),

@@ -43,7 +43,7 @@ create unique index jobs_once_per_time on jobs (schedule_id, scheduled_for)
     where schedule_id is not null;
 -- Whether the run before has ended.
 create index jobs_open_of_schedule on jobs (schedule_id)
-    where schedule_id is not null and state in ('ready', 'running');
+    where schedule_id is not null and state in ('ready', 'running', 'waiting');
 
 -- How often a subscription is pulled, where that is not left to its provider: so many milliseconds
 -- after the last time, or at the times of a cron expression.

@@ -24,9 +24,9 @@ use crate::runnables::RunnableSpec;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JobView {
     pub id: String,
-    /// ready, running, done, dead or cancelled.
+    /// ready, running, waiting (a flow whose steps run), done, dead or cancelled.
     pub state: String,
-    /// event, webhook, schedule, replay or test.
+    /// event, webhook, schedule, replay, test, flow (a step of one) or error (another job was given up).
     pub cause: String,
     /// The runnable's path; null if it was deleted and trimmed.
     pub runnable: Option<String>,
@@ -43,8 +43,14 @@ pub struct JobView {
     /// JSON as it is, else a text.
     pub result: Value,
     pub error: Option<String>,
-    /// Of a replay: the job that was run again.
+    /// Of a replay: the job that was run again; of an error handler's: the job that was given up.
     pub origin_job_id: Option<String>,
+    /// The flow's job that it is a step of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow_id: Option<String>,
+    /// Which step: `fetch`, `each[3].ship`, `fetch!error`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     pub created_at: String,
     /// When it is run (again), at the soonest.
     pub due_at: String,
@@ -87,9 +93,9 @@ pub struct AttemptView {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct JobParams {
-    /// ready, running, done, dead or cancelled.
+    /// ready, running, waiting, done, dead or cancelled.
     pub state: Option<String>,
-    /// event, webhook, schedule, replay or test.
+    /// event, webhook, schedule, replay, test, flow or error.
     pub cause: Option<String>,
     /// The id or path of a runnable.
     pub runnable: Option<String>,
@@ -97,6 +103,8 @@ pub struct JobParams {
     pub trigger: Option<String>,
     /// The id of an event.
     pub event: Option<String>,
+    /// The id of a flow's job: its steps.
+    pub flow: Option<String>,
     /// The `next` of the page before.
     pub cursor: Option<String>,
     /// How many items at most: 1 to 1000, 50 if absent.
@@ -118,6 +126,10 @@ async fn view(names: &mut Names<'_>, row: Job) -> Result<JobView, Problem> {
         Some(id) => names.event(id).await?,
         None => None,
     };
+    let (flow_id, step) = match row.step {
+        Some(step) => (Some(step.flow_id.to_string()), Some(step.step)),
+        None => (None, None),
+    };
     let trigger = match &row.trigger_id {
         Some(id) => names.trigger(id).await?,
         None => None,
@@ -136,6 +148,8 @@ async fn view(names: &mut Names<'_>, row: Job) -> Result<JobView, Problem> {
         result: shown(row.result),
         error: row.error,
         origin_job_id: row.origin_job_id.map(|id| id.to_string()),
+        flow_id,
+        step,
         created_at: time(row.created_at),
         due_at: time(row.due_at),
         started_at: row.started_at.map(time),
@@ -184,6 +198,7 @@ pub async fn list_jobs(
         state: word("state", params.state.as_deref())?,
         cause: word("cause", params.cause.as_deref())?,
         event_id: word("event", params.event.as_deref())?,
+        flow_id: word("flow", params.flow.as_deref())?,
         ..JobFilter::default()
     };
     if let Some(named) = &params.runnable {
@@ -309,7 +324,7 @@ pub async fn replay_job(
     Ok((StatusCode::CREATED, Json(view(&mut names, row).await?)))
 }
 
-/// Cancels a job that has not ended.
+/// Cancels a job that has not ended, with its steps if it is a flow.
 #[utoipa::path(post, path = "/api/v1/workspaces/{workspace}/jobs/{job}/cancel", tag = "jobs",
     params(("workspace" = String, Path), ("job" = String, Path)),
     responses((status = 200, body = JobView)))]
@@ -323,8 +338,11 @@ pub async fn cancel_job(
         .store()
         .cancel_job(&place.workspace.id, &job_id)
         .await?;
-    state.metrics().jobs_ended.increment(row.state.as_str());
-    state.announce(Changed::Cancelled(job_id));
+    let steps = state.store().cancelled_steps(&job_id).await?;
+    for cancelled in steps.into_iter().chain([job_id]) {
+        state.metrics().jobs_ended.increment(row.state.as_str());
+        state.announce(Changed::Cancelled(cancelled));
+    }
     let mut names = Names::new(state.store(), &place.workspace.id);
     Ok(Json(view(&mut names, row).await?))
 }

@@ -25,6 +25,7 @@ mod apply;
 mod audit;
 mod connect;
 mod credentials;
+mod error_handlers;
 mod events;
 mod health;
 mod integrations;

@@ -19,9 +19,9 @@ use super::problem::Problem;
 use super::queries::KnownQueries;
 use super::state::ApiState;
 use super::{
-    apply, audit, connect, credentials, events, health, integrations, jobs, keys, oauth, orphans,
-    providers, requests, runnables, samples, schedules, subscription_actions, subscriptions,
-    tokens, triggers, workspaces,
+    apply, audit, connect, credentials, error_handlers, events, health, integrations, jobs, keys,
+    oauth, orphans, providers, requests, runnables, samples, schedules, subscription_actions,
+    subscriptions, tokens, triggers, workspaces,
 };
 
 #[derive(OpenApi)]
@@ -130,6 +130,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(requests::show_request))
         .routes(routes!(events::list_events))
         .routes(routes!(events::show_event))
+        .routes(routes!(error_handlers::list_error_handlers))
         .routes(routes!(jobs::list_jobs, jobs::start_job))
         .routes(routes!(jobs::show_job))
         .routes(routes!(jobs::list_attempts))

@@ -1,12 +1,16 @@
 //! The executor's ticks: taking back what an earlier run held, claiming, keeping leases.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::background::{Background, Next};
 use crate::jobs::{Executor, Tick};
 use crate::store::StoreError;
+
+/// Jobs that were given up are looked for this often: another host may have given them up and died.
+const FAILURES_EVERY: Duration = Duration::from_secs(5);
 
 /// Starts the ticks over an executor.
 pub async fn start(
@@ -27,6 +31,20 @@ pub async fn start(
                 Ok(Tick::After(pause)) => Next::After(pause),
                 Err(error) => {
                     tracing::warn!(%error, "jobs could not be claimed");
+                    Next::After(super::STORE_PAUSE)
+                }
+            }
+        }
+    });
+    let telling = executor.clone();
+    background.run(executor.failures_wake(), move || {
+        let executor = telling.clone();
+        async move {
+            match executor.tell_failures().await {
+                Ok(true) => Next::AtOnce,
+                Ok(false) => Next::After(FAILURES_EVERY),
+                Err(error) => {
+                    tracing::warn!(%error, "error handlers could not be told");
                     Next::After(super::STORE_PAUSE)
                 }
             }

@@ -20,7 +20,7 @@ pub struct Arguments {
 pub enum Command {
     /// Starts the server.
     Serve(Serve),
-    /// Checks settings, manifests and provider libraries without starting anything.
+    /// Checks settings, manifests, provider libraries and documents without starting anything.
     Check(CheckArgs),
     /// Loads one library and ends: the server tries each library in a process of its own first.
     #[command(name = crate::plugins::probe::PROBE_COMMAND, hide = true)]
@@ -69,6 +69,9 @@ pub enum ClientCommand {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
+    /// Documents for `triggerd apply`, looked at without a server: their words and expressions.
+    #[arg(value_name = "DOCUMENT")]
+    pub documents: Vec<PathBuf>,
     #[command(flatten)]
     pub settings: Serve,
     /// Prints one JSON document.
@@ -228,9 +231,12 @@ pub enum JobsCommand {
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct JobListArgs {
-    /// ready, running, done, dead or cancelled.
+    /// ready, running, waiting (a flow whose steps run), done, dead or cancelled.
     #[arg(long)]
     pub state: Option<String>,
+    /// The id of a flow's job: its steps.
+    #[arg(long)]
+    pub flow: Option<String>,
     /// The path of a runnable.
     #[arg(long)]
     pub runnable: Option<String>,

@@ -1,13 +1,15 @@
-//! `triggerd check`: settings, manifests and libraries, looked at without running anything.
+//! `triggerd check`: settings, manifests, libraries and documents, looked at without running anything.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::arguments::CheckArgs;
+use super::document_file::DocumentFile;
 use super::failure::{CliError, Failure};
 use super::output::{counted, print_json, print_line};
 use crate::config;
+use crate::documents::Document;
 use crate::plugins::LibraryFile;
 use crate::plugins::manifest::Manifest;
 
@@ -68,6 +70,12 @@ pub fn run(args: &CheckArgs) -> Result<(), CliError> {
             problem: read.err(),
         });
     }
+    findings.extend(args.documents.iter().map(|path| Finding {
+        kind: "document",
+        name: path.display().to_string(),
+        note: None,
+        problem: check_document(path).err(),
+    }));
     report(&findings, args.json);
     let problems = findings
         .iter()
@@ -122,6 +130,18 @@ fn check_library(plugins: &Path, manifest: &Manifest) -> Result<(), String> {
             .map_err(|refusal| refusal.to_string()),
         None => Ok(()),
     }
+}
+
+/// What can be said of a document without what is stored: its shape, its words, its expressions.
+fn check_document(path: &Path) -> Result<(), String> {
+    let told = |error: CliError| match error {
+        CliError::Document(mistakes) => mistakes,
+        other => Failure::of(&other).message,
+    };
+    let file = DocumentFile::read(path).map_err(told)?;
+    Document::parse(&file.body)
+        .map(|_| ())
+        .map_err(|mistakes| told(file.refusal(&mistakes)))
 }
 
 fn files(folder: &Path, extension: &str) -> Vec<String> {

@@ -10,6 +10,9 @@ use super::output::{
 };
 use super::table::{Cell, Table};
 
+/// So many steps of a flow are shown, the newest.
+const STEPS_SHOWN: u32 = 200;
+
 /// Lists, shows, replays or cancels.
 pub async fn run(args: JobsArgs) -> Result<(), CliError> {
     let connection = Connection::open(&args.client)?;
@@ -55,6 +58,7 @@ async fn list(connection: &Connection, args: JobListArgs, json: bool) -> Result<
         ("runnable", args.runnable),
         ("trigger", args.trigger),
         ("event", args.event),
+        ("flow", args.flow),
         ("limit", args.page.limit.map(|limit| limit.to_string())),
         ("cursor", args.page.cursor),
     ]);
@@ -112,8 +116,16 @@ async fn show(connection: &Connection, id: &str, json: bool) -> Result<(), CliEr
         .await?;
     let path = connection.path(&["jobs", id, "attempts"]);
     let attempts = connection.client.get(&path, &[]).await?;
+    let query = [("flow", id.to_owned()), ("limit", STEPS_SHOWN.to_string())];
+    let steps = connection
+        .client
+        .get(&connection.path(&["jobs"]), &query)
+        .await?;
     if json {
         job["history"] = history(&job, &attempts);
+        if !items(&steps).is_empty() {
+            job["steps"] = steps["items"].clone();
+        }
         print_json(&job);
         return Ok(());
     }
@@ -130,7 +142,19 @@ async fn show(connection: &Connection, id: &str, json: bool) -> Result<(), CliEr
                 .to_owned(),
         ),
         ("trigger", text(&job, "trigger").to_owned()),
-        ("replays", text(&job, "origin_job_id").to_owned()),
+        (
+            match text(&job, "cause") {
+                "error" => "tells of",
+                _ => "replays",
+            },
+            text(&job, "origin_job_id").to_owned(),
+        ),
+        (
+            "step of",
+            format!("{} {}", text(&job, "flow_id"), text(&job, "step"))
+                .trim()
+                .to_owned(),
+        ),
         ("created", local_time(&job, "created_at")),
         (
             "due",
@@ -158,6 +182,7 @@ async fn show(connection: &Connection, id: &str, json: bool) -> Result<(), CliEr
         print_line("");
         table.print();
     }
+    print_steps(&steps);
     if let Some(last) = items(&attempts).last() {
         print_block("stderr of the last attempt", &last["stderr"]);
         if is_cut(&last["stdout"]) {
@@ -167,6 +192,28 @@ async fn show(connection: &Connection, id: &str, json: bool) -> Result<(), CliEr
     print_block("result", &job["result"]);
     print_block("arguments", &job["arguments"]);
     Ok(())
+}
+
+/// The steps of a flow, in the order in which they began.
+fn print_steps(steps: &Value) {
+    let mut table = Table::new(&["STEP", "JOB", "STATE", "RUNNABLE", "ATTEMPTS", "RESULT"]);
+    for step in items(steps).iter().rev() {
+        table.row(vec![
+            Cell::plain(text(step, "step")),
+            Cell::plain(text(step, "id")),
+            Cell::state(text(step, "state")),
+            Cell::plain(text(step, "runnable")),
+            Cell::plain(format!("{}/{}", step["attempts"], step["attempts_max"])),
+            outcome(step),
+        ]);
+    }
+    if !table.is_empty() {
+        print_line("");
+        table.print();
+        if steps["next"].is_string() {
+            print_line(faint(&format!("the last {STEPS_SHOWN} are shown")));
+        }
+    }
 }
 
 /// The attempts; what the job's result is, is not said a second time.

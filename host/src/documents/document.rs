@@ -17,6 +17,8 @@ use crate::model::RunnableKind;
 pub struct Document {
     /// The workspace it is meant for, if it says so.
     pub workspace: Option<String>,
+    /// Who is told of the workspace's jobs that are given up, by path; absent: as it was.
+    pub on_error: Option<Option<String>>,
     pub integrations: Vec<IntegrationEntry>,
     pub credentials: Vec<CredentialEntry>,
     /// Whether it has these lists: one that does not prunes nothing of their kind.
@@ -45,6 +47,8 @@ pub struct RunnableEntry {
     pub spec: Map<String, Value>,
     /// By field; empty if there are none.
     pub secrets: Map<String, Value>,
+    /// Who is told of its jobs that are given up, by path; absent: as it was.
+    pub on_error: Option<Option<String>>,
 }
 
 /// A trigger as it is wanted.
@@ -57,6 +61,8 @@ pub struct TriggerEntry {
     pub parameters: Map<String, Value>,
     pub runnable: String,
     pub enabled: bool,
+    /// Who is told of its jobs that are given up, by path; absent: as it was.
+    pub on_error: Option<Option<String>>,
 }
 
 impl std::fmt::Debug for RunnableEntry {
@@ -85,8 +91,10 @@ fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
     if let Some(text) = workspace {
         note(words::name(text), &fields, "workspace", mistakes);
     }
+    let on_error = runnable::read_handler(&mut fields, mistakes);
     let mut document = Document {
         workspace: workspace.map(str::to_owned),
+        on_error,
         ..Document::default()
     };
     document.speaks_of = SpeaksOf {
@@ -214,8 +222,9 @@ fn read_trigger(
         note(expected, &fields, "event", mistakes);
     }
     let parameters = fields.map("parameters", mistakes);
-    let runnable = fields.text("runnable", mistakes);
+    let runnable_path = fields.text("runnable", mistakes);
     let enabled = fields.flag("enabled", mistakes);
+    let on_error = runnable::read_handler(&mut fields, mistakes);
     fields.finish(mistakes);
     Some(TriggerEntry {
         pointer,
@@ -223,7 +232,8 @@ fn read_trigger(
         subscription: subscription?.to_owned(),
         event: event?.to_owned(),
         parameters: parameters.cloned().unwrap_or_default(),
-        runnable: runnable?.to_owned(),
+        runnable: runnable_path?.to_owned(),
         enabled: enabled.unwrap_or(true),
+        on_error,
     })
 }

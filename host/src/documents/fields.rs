@@ -48,6 +48,11 @@ impl<'a> Fields<'a> {
         self.map.get(key).filter(|value| !value.is_null())
     }
 
+    /// Whether a field is there and says `null`.
+    pub fn is_null(&mut self, key: &'static str) -> bool {
+        self.value(key).is_none() && self.map.contains_key(key)
+    }
+
     /// A text that has to be there.
     pub fn text(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<&'a str> {
         if self.value(key).is_none() {

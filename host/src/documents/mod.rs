@@ -10,6 +10,7 @@
 //! - [`document`], [`accounts`], [`subscription`]: the document's words as types.
 //! - [`runnable`], [`nats`], [`parameters`], [`words`]: what a runnable and a managed subscription may say,
 //!   and the forms of names, headers and the like.
+//! - [`flow`]: a flow; [`handlers`]: who is told of jobs that are given up.
 //! - [`catalog`]: what is asked of the providers.
 //! - [`schedules`]: schedules, from their words to what is wanted.
 //! - [`plan`], [`plan_integrations`], [`plan_accounts`], [`plan_subscriptions`], [`difference`]:
@@ -24,6 +25,8 @@ pub mod difference;
 pub mod document;
 mod draft;
 mod fields;
+mod flow;
+mod handlers;
 pub mod mistake;
 mod nats;
 mod parameters;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::document::{RunnableEntry, note};
 use super::fields::Fields;
 use super::mistake::Mistake;
-use super::{nats, words};
+use super::{flow, nats, words};
 use crate::model::RunnableKind;
 use crate::reference;
 use crate::yaml::pointer_join;
@@ -17,15 +17,6 @@ const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "GET", "DELETE"];
 const COMMAND_SECRETS: &str = "`secret_env`, which the program reads from its environment";
 const HTTP_SECRETS: &str = "`secret_headers` and `secret`";
 pub(super) const CLOUDEVENTS: [&str; 3] = ["none", "structured", "binary"];
-
-type Read = fn(&Value, &str, &mut Vec<Mistake>) -> Option<Parts>;
-
-/// What can be run, each by its key.
-const KINDS: [(&str, Read); 3] = [
-    ("command", read_command),
-    ("http", read_http),
-    ("nats", nats::read),
-];
 
 /// Reads one entry of `runnables`.
 pub(super) fn read(
@@ -38,24 +29,33 @@ pub(super) fn read(
     if let Some(path) = path {
         note(words::path(path), &fields, "path", mistakes);
     }
-    let mut kinds = KINDS
-        .iter()
-        .filter_map(|(key, read)| Some((*key, read, fields.value(key)?)));
-    let (first, second) = (kinds.next(), kinds.next());
-    let mut parts = match (first, second) {
-        (Some((key, read, value)), None) => read(value, &fields.pointer_of(key), mistakes),
-        (None, _) => {
-            let allowed = KINDS.map(|(key, _)| key);
-            let message = format!("what is to be run is missing: {}", one_of(&allowed));
+    let kinds = ["command", "http", "nats", "flow"].map(|kind| (kind, fields.value(kind)));
+    let given: Vec<(&'static str, &Value)> = kinds
+        .into_iter()
+        .filter_map(|(kind, value)| Some((kind, value?)))
+        .collect();
+    let mut parts = match given.as_slice() {
+        [("command", command)] => read_command(command, &fields.pointer_of("command"), mistakes),
+        [("http", http)] => read_http(http, &fields.pointer_of("http"), mistakes),
+        [("nats", nats)] => nats::read(nats, &fields.pointer_of("nats"), mistakes),
+        [(kind, flow)] => {
+            let read = flow::read(flow, &fields.pointer_of(kind), mistakes);
+            flow::refuse_policy(&mut fields, mistakes);
+            read.map(|spec| (RunnableKind::Flow, spec, Map::new()))
+        }
+        [] => {
+            let message = "what is to be run is missing: `command`, `http`, `nats` or `flow`";
+            let allowed = ["command", "http", "nats", "flow"];
             mistakes.push(Mistake::value(pointer, message).allowing(allowed));
             None
         }
-        (Some((one, ..)), Some((other, ..))) => {
-            let message = format!("`{one}` and `{other}` stand together, expected one of them");
-            mistakes.push(Mistake::value(fields.pointer_of(other), message));
+        [(first, _), (second, _), ..] => {
+            let message = format!("`{first}` and `{second}` stand together, expected one of them");
+            mistakes.push(Mistake::value(fields.pointer_of(second), message));
             None
         }
     };
+    let on_error = read_handler(&mut fields, mistakes);
     let retry = fields.value("retry");
     let retry = retry.and_then(|retry| read_retry(retry, &fields.pointer_of("retry"), mistakes));
     let concurrency = fields.count("concurrency", (1, 10_000), mistakes);
@@ -71,7 +71,21 @@ pub(super) fn read(
         kind,
         spec,
         secrets,
+        on_error,
     })
+}
+
+/// The runnable that is told of errors; `null` is nobody, absent is as it was.
+pub(super) fn read_handler(
+    fields: &mut Fields<'_>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Option<String>> {
+    if fields.is_null("on_error") {
+        return Some(None);
+    }
+    let path = fields.text_if_any("on_error", mistakes)?;
+    note(words::path(path), fields, "on_error", mistakes);
+    Some(Some(path.to_owned()))
 }
 
 /// Where in the document a field of the stored form stands: `argv[0]`, `env.NAME`, `timeout_ms`,
@@ -94,16 +108,6 @@ pub(super) fn pointer_of(entry: &RunnableEntry, field: Option<&str>) -> String {
         (_, None) => pointer,
         ("retry", Some(inner)) => pointer_join(&pointer, &written(inner)),
         (_, Some(inner)) => pointer_join(&pointer, inner),
-    }
-}
-
-/// `` `a`, `b` or `c` ``
-fn one_of(keys: &[&str]) -> String {
-    let quoted: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-    match quoted.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
-        None => String::new(),
     }
 }
 
@@ -222,7 +226,11 @@ fn read_http(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Optio
     Some((RunnableKind::Http, spec, secrets))
 }
 
-fn read_retry(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Option<Value> {
+pub(super) fn read_retry(
+    value: &Value,
+    pointer: &str,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Value> {
     let mut fields = Fields::open(value, pointer, mistakes)?;
     let attempts = fields.count("attempts_max", (1, 1000), mistakes);
     let first = fields.duration_ms("first", mistakes);
@@ -314,6 +322,7 @@ mod tests {
             kind: RunnableKind::Command,
             spec: Map::new(),
             secrets: Map::new(),
+            on_error: None,
         };
         for (field, pointer) in [
             (None, "/runnables/2/command"),

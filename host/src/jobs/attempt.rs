@@ -12,13 +12,14 @@ use crate::id::AttemptId;
 use crate::jobs::breaker::{Breaker, Verdict};
 use crate::jobs::ends::Ended;
 use crate::jobs::executor::Inner;
+use crate::jobs::flow::{self, Went};
 use crate::jobs::verdict::{next_of, verdict_of};
 use crate::jobs::versions::Read;
 use crate::model::{
     AttemptOutcome, ClaimedJob, Finished, JobState, NewAttempt, Next, RunnableState,
 };
 use crate::panics;
-use crate::runnables::{AttemptReport, Retry, strays};
+use crate::runnables::{AttemptReport, Retry, Target, strays};
 use crate::store::StoreError;
 
 /// How long a record waits for a store that is away; the place stays taken meanwhile.
@@ -85,6 +86,13 @@ struct Begun {
     started_at: Millis,
 }
 
+impl Begun {
+    fn is_flow(&self) -> bool {
+        let version = self.version.as_ref().as_ref();
+        version.is_ok_and(|version| matches!(version.spec.target, Target::Flow(_)))
+    }
+}
+
 async fn begin(host: &Inner, claimed: &ClaimedJob) -> Result<Begun, StoreError> {
     Ok(Begun {
         version: host.versions.read(&claimed.job.version_id).await?,
@@ -103,7 +111,14 @@ async fn settle(
     let report = tokio::select! {
         biased;
         () = stop.cancelled() => None,
-        report = run(host, begun) => Some(report),
+        ran = run(host, claimed, begun) => match ran {
+            Ok(Ran::Report(report)) => Some(report),
+            Ok(Ran::Waits) => return Verdict::Unknown,
+            Err(error) => {
+                give_back(host, claimed, &error).await;
+                return Verdict::Unknown;
+            }
+        },
     };
     if report.is_none() {
         // Its group ended when it was dropped.
@@ -119,11 +134,16 @@ async fn settle(
         .as_ref()
         .as_ref()
         .map(|version| version.spec.policy().retry);
+    let own = job.step.as_ref().and_then(|step| step.retry);
     let (report, next, verdict) = match report {
         Some(report) => {
-            let policy = policy.unwrap_or_default();
+            let policy = own.or(policy.ok()).unwrap_or_default();
             let next = next_of(&report, job, &policy, finished_at, random_fraction());
-            let verdict = verdict_of(&report);
+            // A flow has no target that could be in trouble; its steps have theirs.
+            let verdict = match begun.is_flow() {
+                true => Verdict::Well,
+                false => verdict_of(&report),
+            };
             (report, next, verdict)
         }
         // Not the job's fault, so it is no reason to give it up.
@@ -153,25 +173,40 @@ async fn settle(
     verdict
 }
 
+/// What running a job came to.
+enum Ran {
+    Report(AttemptReport),
+    /// A flow, which waits for its steps by now.
+    Waits,
+}
+
 /// Runs it; a panic of ours on the way is a failed attempt like any other.
-async fn run(host: &Inner, begun: &Begun) -> AttemptReport {
+async fn run(host: &Inner, claimed: &ClaimedJob, begun: &Begun) -> Result<Ran, StoreError> {
     let version = match begun.version.as_ref() {
         Ok(version) => version,
         Err(mistake) => {
             let error = format!("the version cannot be run: {mistake}");
-            return AttemptReport {
+            return Ok(Ran::Report(AttemptReport {
                 retry: Retry::Never,
                 ..AttemptReport::not_ok(AttemptOutcome::Refused, error)
-            };
+            }));
         }
     };
+    if let Target::Flow(steps) = &version.spec.target {
+        let went = flow::advance(host, claimed, &begun.context, steps).await?;
+        return Ok(match went {
+            Went::On => Ran::Waits,
+            Went::Ended(report) => Ran::Report(report),
+        });
+    }
     let run = host
         .runner
         .run(&version.spec, &version.secrets, &begun.context);
-    panics::survive(run).await.unwrap_or_else(|| {
+    let ran = panics::survive(run).await;
+    Ok(Ran::Report(ran.unwrap_or_else(|| {
         tracing::error!(job = %begun.context.job_id, "running a job panicked");
         AttemptReport::not_ok(AttemptOutcome::Failed, "the host failed while running it")
-    })
+    })))
 }
 
 async fn disable(host: &Inner, claimed: &ClaimedJob, report: &AttemptReport) {
@@ -225,7 +260,10 @@ async fn record(host: &Inner, finished: Finished) {
             Ok(held) if held == [true] => {
                 match finished.next {
                     Next::Done => host.metrics.jobs_ended.increment("done"),
-                    Next::Dead => host.metrics.jobs_ended.increment("dead"),
+                    Next::Dead => {
+                        host.metrics.jobs_ended.increment("dead");
+                        host.failures_wake.notify_one();
+                    }
                     Next::Retry { .. } | Next::Again { .. } => return,
                 }
                 host.ends.tell(&job, || ended(finished));

@@ -46,6 +46,15 @@ impl Names {
         })
     }
 
+    /// What a job is told by, without its event.
+    pub(super) async fn of_job(&self, job: &Job) -> Result<JobNames, StoreError> {
+        Ok(JobNames {
+            workspace: self.workspace(&job.workspace_id).await?,
+            runnable: self.runnable(job).await?,
+            trigger: self.trigger(job).await?,
+        })
+    }
+
     async fn workspace(&self, id: &WorkspaceId) -> Result<String, StoreError> {
         if let Some(name) = self.workspaces.find(id) {
             return Ok(name);
@@ -111,6 +120,13 @@ impl Names {
             at: event.occurred_at.unwrap_or(event.received_at),
         }))
     }
+}
+
+/// Names instead of ids.
+pub(super) struct JobNames {
+    pub(super) workspace: String,
+    pub(super) runnable: String,
+    pub(super) trigger: Option<String>,
 }
 
 struct Kept<Id>(Mutex<HashMap<Id, String>>);

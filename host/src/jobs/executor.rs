@@ -88,6 +88,7 @@ pub(super) struct Inner {
     pub(super) ends: Ends,
     pub(super) config: ExecutorConfig,
     pub(super) wake: Arc<Notify>,
+    pub(super) failures_wake: Arc<Notify>,
     schedule: Mutex<Schedule>,
     pub(super) running: Running,
     pub(super) tasks: TaskTracker,
@@ -111,6 +112,7 @@ impl Executor {
             ends: Ends::default(),
             config: parts.config,
             wake: parts.wake,
+            failures_wake: Arc::default(),
             schedule: Mutex::new(Schedule::new(parts.config.running_max)),
             running: Running::default(),
             tasks: TaskTracker::new(),
@@ -202,6 +204,7 @@ impl Executor {
                 "jobs were taken back whose host went away"
             );
             host.wake.notify_one();
+            host.failures_wake.notify_one();
         }
         host.store.note_host(&host.owner, now).await
     }

@@ -5,6 +5,7 @@
 //! - [`schedule`]: who gets a free place; [`breaker`]: who gets none for now. Both are pure.
 //! - `attempt`: one claimed job from its claim to its record; `verdict`: what becomes of it.
 //! - [`Ends`]: who waits for the end of a job; [`Hold`]: a place taken before its job is made.
+//! - `flow`: a flow goes from step to step; `failures`: who is told of jobs that were given up.
 //! - `versions`: what is to be run; `context`: what it is told; `running`: what runs at the moment.
 //!
 //! ```text
@@ -18,6 +19,9 @@
 //!     └──────────────────────┘        (410: and the runnable is disabled, so the job waits)
 //! ```
 //!
+//! A flow is claimed to be planned, waits without a place for its steps, which are jobs like any
+//! other, and is ready again when one of them ended.
+//!
 //! Promises: at least once; an attempt is recorded before its job moves on (T4, one commit); a host
 //! that lost its lease changes nothing; one slow or dead runnable takes no place that another
 //! needs; nothing here is remembered that the store does not know. Not promised: an order among the
@@ -30,6 +34,8 @@ mod attempt;
 mod context;
 mod ends;
 mod executor;
+mod failures;
+mod flow;
 mod hold;
 mod running;
 mod verdict;

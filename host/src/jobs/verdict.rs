@@ -70,6 +70,7 @@ mod tests {
             result: None,
             error: None,
             origin_job_id: None,
+            step: None,
             created_at: NOW,
             started_at: Some(NOW),
             finished_at: None,

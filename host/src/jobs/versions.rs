@@ -56,6 +56,13 @@ impl Versions {
         Ok(read)
     }
 
+    /// How many attempts a job of this version gets; one that does not read fails at its first.
+    pub(super) async fn attempts_max(&self, id: &VersionId) -> Result<u32, StoreError> {
+        let read = self.read(id).await?;
+        let policy = read.as_ref().as_ref().map(|read| *read.spec.policy());
+        Ok(policy.map_or(1, |policy| policy.retry.attempts_max))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<VersionId, Arc<Read>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,7 +2,7 @@
 
 use super::jobs::NewJob;
 use super::objects::{Runnable, Token, Workspace};
-use super::words::{CallKind, RequestOutcome};
+use super::words::{CallKind, RequestOutcome, RunnableKind};
 use crate::clock::Millis;
 use crate::id::{HostId, JobId, RequestId, RunnableId, TokenId, VersionId, WorkspaceId};
 
@@ -29,7 +29,15 @@ pub struct Addressed {
     pub token: Token,
     pub workspace: Option<Workspace>,
     /// With the version to be run. Several: the same content stands at several paths.
-    pub runnables: Vec<(Runnable, VersionId)>,
+    pub runnables: Vec<CalledVersion>,
+}
+
+/// A version that a call names, with its runnable.
+#[derive(Clone, Debug)]
+pub struct CalledVersion {
+    pub runnable: Runnable,
+    pub version_id: VersionId,
+    pub kind: RunnableKind,
 }
 
 /// A call with everything that is committed with it.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::credentials::{CredentialUpdate, IntegrationUpdate, NewCredential, NewIntegration};
+use super::flows::HandlerChange;
 use super::objects::{
     NewRunnable, NewSubscription, NewTrigger, RunnableUpdate, SubscriptionUpdate, TriggerUpdate,
 };
@@ -60,6 +61,7 @@ pub enum Change {
     CreateTrigger(NewTrigger),
     UpdateTrigger(TriggerUpdate),
     DeleteTrigger(TriggerId),
+    SetErrorHandler(HandlerChange),
     CreateSchedule(NewSchedule),
     UpdateSchedule(ScheduleUpdate),
     /// Pauses it, or takes it up again at its next time.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::flows::StepOf;
 use super::words::{AttemptOutcome, JobCause, JobState};
 use crate::clock::Millis;
 use crate::id::{AttemptId, EventId, HostId, JobId, RunnableId, TriggerId, VersionId, WorkspaceId};
@@ -29,6 +30,8 @@ pub struct Job {
     /// Of the last attempt that failed.
     pub error: Option<String>,
     pub origin_job_id: Option<JobId>,
+    /// The flow that it is a step of.
+    pub step: Option<StepOf>,
     pub created_at: Millis,
     pub started_at: Option<Millis>,
     pub finished_at: Option<Millis>,
@@ -159,4 +162,6 @@ pub struct JobFilter {
     pub runnable_id: Option<RunnableId>,
     pub trigger_id: Option<TriggerId>,
     pub event_id: Option<EventId>,
+    /// The flow whose steps they are.
+    pub flow_id: Option<JobId>,
 }

@@ -11,13 +11,15 @@ mod upkeep;
 
 mod calls;
 mod events;
+mod flows;
 mod jobs;
 
 mod changes;
 mod page;
 
 pub use calls::{
-    Addressed, CallJob, CallKey, CallLease, CallRequest, Called, Callee, NewCall, Runs,
+    Addressed, CallJob, CallKey, CallLease, CallRequest, Called, CalledVersion, Callee, NewCall,
+    Runs,
 };
 pub use changes::{Actor, AuditEntry, Change, Changed, ChangedKind};
 pub use credentials::{
@@ -25,6 +27,9 @@ pub use credentials::{
     NewConnect, NewCredential, NewIntegration, RefreshClaim, TakenConnect, TokenUpdate,
 };
 pub use events::{Event, EventFilter, HandledEvent, Handling, NewEvent, PendingEvent};
+pub use flows::{
+    Advance, ErrorHandler, FlowState, HandlerChange, NewStep, Pin, Pins, StepOf, StepState,
+};
 pub use jobs::{
     Attempt, ClaimedJob, Finished, Job, JobFilter, NewAttempt, NewJob, Next, ReadyRunnable,
     Recovered, Replay,
@@ -45,7 +50,8 @@ pub use upkeep::{
     SyncClaim, SyncPulledEvent, Upkeep,
 };
 pub use words::{
-    AttemptOutcome, CallKind, ConnectPhase, CredentialKind, CredentialState, EventState, JobCause,
-    JobState, Missed, OnDrift, OnMissing, RegistrationState, RequestOutcome, RunnableKind,
-    RunnableState, Scope, SubscriptionMode, SubscriptionState, SyncAction, UnknownWord,
+    AttemptOutcome, CallKind, ConnectPhase, CredentialKind, CredentialState, EventState,
+    HandlerScope, JobCause, JobState, Missed, OnDrift, OnMissing, RegistrationState,
+    RequestOutcome, RunnableKind, RunnableState, Scope, SubscriptionMode, SubscriptionState,
+    SyncAction, UnknownWord,
 };

@@ -207,6 +207,8 @@ words! {
         Http "http",
         /// A subject of a NATS server.
         Nats "nats",
+        /// Steps, each of which runs a runnable.
+        Flow "flow",
     }
 
     /// How a runnable is called.
@@ -215,6 +217,16 @@ words! {
         Runnable "runnable",
         /// As a flow.
         Flow "flow",
+    }
+
+    /// Whose jobs an error handler is told of; the first that there is is told.
+    HandlerScope "scope of an error handler" {
+        /// Those that a trigger made.
+        Trigger "trigger",
+        /// Those of a runnable.
+        Runnable "runnable",
+        /// All of a workspace.
+        Workspace "workspace",
     }
 
     /// What became of a request.
@@ -251,6 +263,10 @@ words! {
         Replay "replay",
         /// Someone tried the runnable.
         Test "test",
+        /// It is a step of a flow.
+        Flow "flow",
+        /// Another job was given up.
+        Error "error",
     }
 
     /// How far a job is.
@@ -259,6 +275,8 @@ words! {
         Ready "ready",
         /// A host holds its lease.
         Running "running",
+        /// A flow whose steps run.
+        Waiting "waiting",
         /// It worked.
         Done "done",
         /// It was given up; see the error.

@@ -48,6 +48,8 @@ impl Runner {
             }
             // Addresses were checked when they were parsed; names are resolved anew at each run.
             Target::Http(_) | Target::Nats(_) => Ok(()),
+            // Its expressions were checked when it was parsed; what it runs, whoever knows that checks.
+            Target::Flow(_) => Ok(()),
         }
     }
 
@@ -64,6 +66,11 @@ impl Runner {
                 request::run(spec, secrets, &self.outbound, job, self.clock.now()).await
             }
             Target::Nats(spec) => nats::run(spec, secrets, self.outbound.nats(), job).await,
+            // The executor lets it go from step to step; there is nothing to be run.
+            Target::Flow(_) => AttemptReport::not_ok(
+                crate::model::AttemptOutcome::Refused,
+                "a flow is not run at once",
+            ),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a version of a runnable says, parsed from the JSON that is stored.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -8,6 +9,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::backoff::RetryPolicy;
+use crate::flows::FlowSpec;
 use crate::model::RunnableKind;
 use crate::outbound::{Cidr, OutboundRequest, Policy};
 use crate::runnables::environment;
@@ -42,6 +44,8 @@ pub enum Target {
     Http(HttpSpec),
     /// A subject of a NATS server.
     Nats(NatsSpec),
+    /// Steps, each of which runs a runnable. Stored as `{"flow"}`.
+    Flow(Arc<FlowSpec>),
 }
 
 /// A program. Stored as `{"argv", "timeout_ms", "env", "cwd", "stdout_max", "stderr_max", "stdin"}`.
@@ -142,6 +146,7 @@ impl RunnableSpec {
             RunnableKind::Command => Target::Command(CommandSpec::read(&mut fields)?),
             RunnableKind::Http => Target::Http(HttpSpec::read(&mut fields)?),
             RunnableKind::Nats => Target::Nats(NatsSpec::read(&mut fields)?),
+            RunnableKind::Flow => Target::Flow(read_flow(&mut fields)?),
         };
         fields.finish()?;
         let policy = RunPolicy {
@@ -156,6 +161,22 @@ impl RunnableSpec {
     pub fn policy(&self) -> &RunPolicy {
         &self.policy
     }
+}
+
+fn read_flow(fields: &mut Fields<'_>) -> Result<Arc<FlowSpec>, SpecError> {
+    let flow: Value = fields.require("flow", "a flow")?;
+    let read = FlowSpec::parse(&flow).map_err(|mistakes| {
+        let (pointer, found) = match mistakes.into_iter().next() {
+            Some(mistake) => (mistake.pointer, mistake.message),
+            None => (String::new(), "nothing".to_owned()),
+        };
+        SpecError::new(
+            format!("flow{}", pointer.replace('/', ".")),
+            found,
+            "a flow",
+        )
+    })?;
+    Ok(Arc::new(read))
 }
 
 impl CommandSpec {

@@ -8,9 +8,10 @@ use super::rows::{ManyRows, chunks};
 use super::sql::{FromRow, Row, Statement, Text};
 use super::writer::{Write, Written};
 use super::{Store, StoreError};
+use super::{failures, flows};
 use crate::clock::Millis;
 use crate::id::{AttemptId, JobId};
-use crate::model::{Attempt, AttemptOutcome, Finished, Job, JobState, Next};
+use crate::model::{Attempt, AttemptOutcome, Finished, Job, JobCause, JobState, Next};
 
 impl Store {
     /// Records attempts and moves their jobs on, in one commit with all others that wait. Tells for
@@ -63,7 +64,7 @@ static MOVE_JOBS: ManyRows = ManyRows::new(
      lease_owner = null, lease_expires_at = null, result = ended.result, error = ended.error, \
      finished_at = ended.finished_at \
      from ended where jobs.id = ended.id and jobs.fence = ended.fence and jobs.state = 'running' \
-     returning jobs.id, jobs.fence",
+     returning jobs.id, jobs.fence, jobs.flow_id, jobs.cause",
 );
 
 static INSERT_ATTEMPTS: ManyRows = ManyRows::new(
@@ -83,18 +84,38 @@ pub(super) async fn finish(
     finished: &[&Finished],
 ) -> Result<Vec<bool>, StoreError> {
     let mut moved = HashSet::with_capacity(finished.len());
+    let (mut of_flows, mut given_up) = (Vec::new(), Vec::new());
     for chunk in chunks(finished) {
         let mut update = Statement::composed("move jobs on", MOVE_JOBS.text(backend, chunk.len()));
         for end in chunk {
             push_move(&mut update, end);
         }
         let rows: Vec<MovedRow> = update.all(connection).await?;
-        moved.extend(rows.into_iter().map(|row| (row.id, row.fence)));
+        for row in rows {
+            let end = chunk
+                .iter()
+                .find(|end| end.job_id == row.id && end.fence == row.fence);
+            let (is_done, is_dead) = end.map_or((false, false), |end| {
+                (end.next == Next::Done, end.next == Next::Dead)
+            });
+            match row.flow_id {
+                Some(flow) if is_done || is_dead => of_flows.push(flow),
+                // A failing error handler does not call itself.
+                None if is_dead && row.cause != JobCause::Error => given_up.push(row.id.clone()),
+                _ => {}
+            }
+            moved.insert((row.id, row.fence));
+        }
     }
     let has_moved = |end: &Finished| moved.contains(&(end.job_id.clone(), end.fence));
     let (held, late): (Vec<&Finished>, Vec<&Finished>) =
         finished.iter().partition(|end| has_moved(end));
     insert_attempts(connection, backend, &held).await?;
+    if let Some(end) = held.first() {
+        let at = end.attempt.finished_at;
+        flows::poke(connection, backend, of_flows, at).await?;
+        failures::note(connection, backend, &given_up, at).await?;
+    }
     // Late, or the repetition of what was committed already?
     let recorded = find_attempts(connection, backend, &late).await?;
     Ok(finished
@@ -106,6 +127,8 @@ pub(super) async fn finish(
 struct MovedRow {
     id: JobId,
     fence: i64,
+    flow_id: Option<JobId>,
+    cause: JobCause,
 }
 
 impl FromRow for MovedRow {
@@ -113,6 +136,8 @@ impl FromRow for MovedRow {
         Ok(MovedRow {
             id: row.parsed("id")?,
             fence: row.int("fence")?,
+            flow_id: row.parsed_opt("flow_id")?,
+            cause: row.parsed("cause")?,
         })
     }
 }

@@ -5,7 +5,7 @@ use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{JobId, TokenId, VersionId, WorkspaceId};
-use crate::model::{Addressed, Callee, Runnable, Runs, Token, Workspace};
+use crate::model::{Addressed, CalledVersion, Callee, Runnable, Runs, Token, Workspace};
 
 /// The columns of an [`Addressed`].
 macro_rules! select_addressed {
@@ -15,7 +15,7 @@ macro_rules! select_addressed {
              t.created_at as t_created, t.expires_at, t.last_used_at, t.revoked_at, t.runs_path, \
              t.runs_kind, w.id as w_id, w.name as w_name, w.created_at as w_created, r.id as r_id, \
              r.path, r.version_id, r.state, r.state_reason, r.created_at as r_created, \
-             r.updated_at as r_updated, r.deleted_at, r.wanted from tokens t \
+             r.updated_at as r_updated, r.deleted_at, r.wanted, r.kind from tokens t \
              left join workspaces w on w.name = $1 left join (",
             $versions,
             ") r on r.workspace_id = w.id where t.hash = $3"
@@ -24,10 +24,12 @@ macro_rules! select_addressed {
 }
 
 const BY_PATH: &str = select_addressed!(
-    "select runnables.*, version_id as wanted from runnables where path = $2 and deleted_at is null"
+    "select runnables.*, v.id as wanted, v.kind from runnables \
+     join runnable_versions v on v.id = runnables.version_id \
+     where path = $2 and deleted_at is null"
 );
 const BY_VERSION: &str = select_addressed!(
-    "select runnables.*, v.id as wanted from runnable_versions v \
+    "select runnables.*, v.id as wanted, v.kind from runnable_versions v \
      join runnables on runnables.id = v.runnable_id \
      where (v.hash = $2 or v.id = $2) and runnables.deleted_at is null"
 );
@@ -160,7 +162,11 @@ impl FromRow for AddressedRow {
                 updated_at: row.millis("r_updated")?,
                 deleted_at: row.millis_opt("deleted_at")?,
             };
-            runnables.push((runnable, wanted));
+            runnables.push(CalledVersion {
+                runnable,
+                version_id: wanted,
+                kind: row.parsed("kind")?,
+            });
         }
         Ok(AddressedRow(Addressed {
             token,

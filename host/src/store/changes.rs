@@ -67,7 +67,7 @@ impl Store {
 /// A transaction of changes.
 pub(super) struct Edit<'a> {
     pub(super) connection: &'a mut AnyConnection,
-    for_update: &'static str,
+    pub(super) for_update: &'static str,
     pub(super) keys: &'a KeyRing,
     pub(super) actor: &'a Actor,
     pub(super) now: Millis,
@@ -101,6 +101,7 @@ impl Edit<'_> {
             Change::CreateTrigger(new) => self.create_trigger(new).await,
             Change::UpdateTrigger(update) => self.update_trigger(update).await,
             Change::DeleteTrigger(id) => self.delete_trigger(id).await,
+            Change::SetErrorHandler(change) => self.set_error_handler(change).await,
             Change::CreateSchedule(new) => self.create_schedule(new).await,
             Change::UpdateSchedule(update) => self.update_schedule(update).await,
             Change::SwitchSchedule { id, paused, next } => {
@@ -257,6 +258,11 @@ impl Described {
                 json!({"event": update.event}),
             ),
             Change::DeleteTrigger(id) => ("trigger.delete", id.as_str(), json!({})),
+            Change::SetErrorHandler(change) => (
+                "error_handler.set",
+                change.object_id.as_str(),
+                json!({"scope": change.scope, "runnable": change.runnable_id}),
+            ),
             Change::CreateSchedule(new) => (
                 "schedule.create",
                 new.id.as_str(),

@@ -24,7 +24,7 @@ impl Store {
                  where s.look_at <= $1 order by s.look_at, s.id limit {limit}",
                 select_schedules!(
                     ", r.version_id, case when exists (select 1 from jobs j \
-                     where j.schedule_id = s.id and j.state in ('ready', 'running')) \
+                     where j.schedule_id = s.id and j.state in ('ready', 'running', 'waiting')) \
                      then 1 else 0 end as is_running"
                 )
             ),

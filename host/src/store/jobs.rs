@@ -6,12 +6,14 @@ use sqlx::AnyConnection;
 use super::attempts::{CutOff, insert_cut_off};
 use super::body::Stored;
 use super::connection::Connection;
+use super::flows;
 use super::open::Backend;
 use super::requests::Packed;
 use super::rows::{ManyRows, chunks};
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement};
 use super::{Store, StoreError};
+use crate::clock::Millis;
 use crate::id::{JobId, WorkspaceId};
 use crate::model::{AttemptOutcome, Job, JobFilter, JobState, NewJob, Page, PageQuery, Replay};
 
@@ -20,7 +22,7 @@ macro_rules! job_columns {
     () => {
         "id, workspace_id, cause, event_id, trigger_id, runnable_id, version_id, state, \
          attempts_made, attempts_max, due_at, lease_owner, lease_expires_at, fence, result, error, \
-         origin_job_id, created_at, started_at, finished_at"
+         origin_job_id, flow_id, step, retry, created_at, started_at, finished_at"
     };
 }
 pub(super) use job_columns;
@@ -80,9 +82,9 @@ impl Store {
         Ok(job)
     }
 
-    /// Cancels a job that is ready or running. The attempt of a running one is written here and
-    /// now, so that it stands in the history whatever becomes of its host; its end comes home too
-    /// late. A conflict if it already ended.
+    /// Cancels a job that has not ended, with the steps of a flow. The attempt of a running one is
+    /// written here and now, so that it stands in the history whatever becomes of its host; its end
+    /// comes home too late. A conflict if it already ended.
     pub async fn cancel_job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Job, StoreError> {
         let mut transaction = self.database.write().await?;
         let now = self.clock.now();
@@ -94,23 +96,12 @@ impl Store {
                 job.state
             )));
         }
-        if job.state == JobState::Running {
-            let end = CutOff {
-                outcome: AttemptOutcome::Cancelled,
-                error: CANCELLED,
-                at: now,
-            };
-            insert_cut_off(&mut transaction, &job, end).await?;
+        let backend = self.database.backend;
+        cancel(&mut transaction, &job, now).await?;
+        flows::cancel_steps(&mut transaction, self.database.for_update(), id, now).await?;
+        if let Some(step) = &job.step {
+            flows::poke(&mut transaction, backend, [step.flow_id.clone()], now).await?;
         }
-        Statement::new(
-            "cancel a job",
-            "update jobs set state = 'cancelled', lease_owner = null, lease_expires_at = null, \
-             finished_at = $1 where id = $2 and state in ('ready', 'running')",
-        )
-        .bind(now)
-        .bind(id)
-        .run(&mut transaction)
-        .await?;
         let job = find(&mut transaction, workspace, id).await?;
         transaction.commit().await?;
         Ok(job)
@@ -159,6 +150,7 @@ impl Store {
             .and_some("runnable_id =", filter.runnable_id.clone())
             .and_some("trigger_id =", filter.trigger_id.clone())
             .and_some("event_id =", filter.event_id.clone())
+            .and_some("flow_id =", filter.flow_id.clone())
             .page(&mut connection, page, |job: &Job| job.id.as_str())
             .await
     }
@@ -176,6 +168,32 @@ impl Store {
             .await?;
         Ok(count.map_or(0, |count| count.0.unsigned_abs()))
     }
+}
+
+/// Cancels a job that has not ended; its row is held.
+pub(super) async fn cancel(
+    connection: &mut AnyConnection,
+    job: &Job,
+    now: Millis,
+) -> Result<(), StoreError> {
+    if job.state == JobState::Running {
+        let end = CutOff {
+            outcome: AttemptOutcome::Cancelled,
+            error: CANCELLED,
+            at: now,
+        };
+        insert_cut_off(connection, job, end).await?;
+    }
+    Statement::new(
+        "cancel a job",
+        "update jobs set state = 'cancelled', lease_owner = null, lease_expires_at = null, \
+         finished_at = $1 where id = $2 and state in ('ready', 'running', 'waiting')",
+    )
+    .bind(now)
+    .bind(&job.id)
+    .run(connection)
+    .await
+    .map(|_| ())
 }
 
 async fn select(
@@ -268,6 +286,7 @@ impl FromRow for Job {
             result: row.bytes_opt("result")?.map(Bytes::from),
             error: row.text_opt("error")?,
             origin_job_id: row.parsed_opt("origin_job_id")?,
+            step: flows::step_of(row)?,
             created_at: row.millis("created_at")?,
             started_at: row.millis_opt("started_at")?,
             finished_at: row.millis_opt("finished_at")?,

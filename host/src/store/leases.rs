@@ -212,7 +212,8 @@ pub(super) async fn claim(
         "claim jobs",
         format!(
             "update jobs set state = 'running', lease_owner = $1, lease_expires_at = $2, \
-             fence = fence + 1, attempts_made = attempts_made + 1, started_at = $3 \
+             fence = fence + 1, attempts_made = attempts_made + 1, \
+             started_at = case when pins is null then $3 else started_at end \
              where id in (select id from jobs where runnable_id = $4 and state = 'ready' \
              and due_at <= $5 order by due_at, id limit $6{skip_locked}) \
              returning {}, arguments as bytes, encoding",

@@ -3,13 +3,15 @@
 use sqlx::AnyConnection;
 
 use super::attempts::{CutOff, insert_cut_off};
+use super::failures;
+use super::flows;
 use super::jobs::job_columns;
 use super::open::Backend;
 use super::sql::Statement;
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::HostId;
-use crate::model::{AttemptOutcome, Job, JobState, Recovered};
+use crate::model::{AttemptOutcome, Job, JobCause, JobState, Recovered};
 
 /// The error of an attempt whose host went away.
 const LOST: &str = "the host that ran it went away";
@@ -77,7 +79,8 @@ impl Store {
                 at: now,
             };
             insert_cut_off(&mut transaction, &job, end).await?;
-            recovered.push(give_back_lost(&mut transaction, job, now).await?);
+            recovered
+                .push(give_back_lost(&mut transaction, self.database.backend, job, now).await?);
         }
         transaction.commit().await?;
         Ok(recovered)
@@ -86,6 +89,7 @@ impl Store {
 
 async fn give_back_lost(
     connection: &mut AnyConnection,
+    backend: Backend,
     job: Job,
     now: Millis,
 ) -> Result<Recovered, StoreError> {
@@ -107,6 +111,12 @@ async fn give_back_lost(
     .bind(job.fence)
     .run(connection)
     .await?;
+    match &job.step {
+        _ if state == JobState::Ready => {}
+        Some(step) => flows::poke(connection, backend, [step.flow_id.clone()], now).await?,
+        None if job.cause == JobCause::Error => {}
+        None => failures::note(connection, backend, std::slice::from_ref(&job.id), now).await?,
+    }
     Ok(Recovered {
         job_id: job.id,
         runnable_id: job.runnable_id,

@@ -33,7 +33,7 @@ impl Store {
             "trim events",
             "delete from events where id in (select e.id from events e where e.id < $1 \
              and e.state <> 'pending' and not exists (select 1 from jobs j \
-             where j.event_id = e.id and j.state in ('ready', 'running')) \
+             where j.event_id = e.id and j.state in ('ready', 'running', 'waiting')) \
              order by e.id limit $2)",
             floor(EventId::PREFIX, before),
             limit,
@@ -41,13 +41,14 @@ impl Store {
         .await
     }
 
-    /// Jobs finished before, with their attempts.
+    /// Jobs finished before, with their attempts; not the steps of a flow that goes on.
     pub async fn trim_jobs(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         let mut transaction = self.database.write().await?;
         let trimmed: Vec<Text> = Statement::new(
             "trim jobs",
-            "delete from jobs where id in (select id from jobs where finished_at < $1 \
-             order by finished_at, id limit $2) returning id as text",
+            "delete from jobs where id in (select j.id from jobs j where j.finished_at < $1 \
+             and not exists (select 1 from jobs f where f.id = j.flow_id and f.finished_at is null) \
+             order by j.finished_at, j.id limit $2) returning id as text",
         )
         .bind(before)
         .bind(limit)

@@ -7,6 +7,7 @@
 use sha2::{Digest, Sha256};
 
 use super::changes::Edit;
+use super::flows;
 use super::keys::version_place;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
@@ -294,8 +295,11 @@ impl Edit<'_> {
         let path = self.find_name(RUNNABLE_PATH, id.as_str()).await?;
         let users: Vec<Text> = Statement::new(
             "find the triggers of a runnable",
-            "select name as text from triggers where runnable_id = $1 order by name limit 5",
+            "select name as text from triggers where runnable_id = $1 \
+             or id in (select object_id from error_handlers where runnable_id = $2) \
+             order by name limit 5",
         )
+        .bind(id)
         .bind(id)
         .all(self.connection)
         .await?;
@@ -317,6 +321,8 @@ impl Edit<'_> {
         .bind(id)
         .run(self.connection)
         .await?;
+        self.forget_error_handlers(id.as_str()).await?;
+        flows::cancel_flows_of(self.connection, self.for_update, id, self.now).await?;
         Statement::new(
             "cancel the jobs of a runnable",
             "update jobs set state = 'cancelled', error = 'its runnable was deleted', \

@@ -191,7 +191,7 @@ macro_rules! bind_words {
 bind_words! {
     SubscriptionMode SubscriptionState RunnableState RunnableKind RequestOutcome EventState
     JobCause JobState AttemptOutcome OnMissing OnDrift RegistrationState SyncAction
-    CredentialKind CredentialState ConnectPhase CallKind Missed
+    CredentialKind CredentialState ConnectPhase CallKind HandlerScope Missed
 }
 
 /// What reads itself from a row.

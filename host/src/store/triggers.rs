@@ -230,6 +230,7 @@ impl Edit<'_> {
     ) -> Result<ChangedKind, StoreError> {
         self.find_name(TRIGGER_NAME, id.as_str()).await?;
         self.poke_of_trigger(id).await?;
+        self.forget_error_handlers(id.as_str()).await?;
         Statement::new("delete a trigger", "delete from triggers where id = $1")
             .bind(id)
             .run(self.connection)

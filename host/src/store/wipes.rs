@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::flows::with_steps;
 use super::rows::{ManyRows, chunks};
 use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError};
@@ -19,19 +20,20 @@ pub struct EndedJob {
 }
 
 static SELECT_ENDED: ManyRows = ManyRows::new(
-    "select id, state, result, error from jobs where id in (",
+    "select id, case when state in ('ready', 'running', 'waiting') then 'done' else state end as state, \
+     result, error from jobs where id in (",
     "?",
-    ") and state in ('done', 'dead', 'cancelled')",
+    ") and (state in ('done', 'dead', 'cancelled') or answered_at is not null)",
 );
 
 static SELECT_UNFINISHED: ManyRows = ManyRows::new(
     "select id as text from jobs where id in (",
     "?",
-    ") and state in ('ready', 'running')",
+    ") and state in ('ready', 'running', 'waiting')",
 );
 
 impl Store {
-    /// Those of these jobs that ended.
+    /// Those of these jobs that ended, and flows that answer before their end.
     pub async fn ended_jobs(&self, jobs: &[JobId]) -> Result<Vec<EndedJob>, StoreError> {
         let mut connection = self.database.read().await?;
         let mut ended = Vec::new();
@@ -90,7 +92,7 @@ impl Store {
         let is_wanted = Statement::new(
             "take a job to be wiped",
             "delete from job_wipes where job_id = $1 and not exists (select 1 from jobs \
-             where id = $2 and state in ('ready', 'running'))",
+             where id = $2 and state in ('ready', 'running', 'waiting'))",
         )
         .bind(job)
         .bind(job)
@@ -100,10 +102,18 @@ impl Store {
             return Ok(false);
         }
         for text in [
-            "update jobs set arguments = null, encoding = 'plain', result = null, error = null \
-             where id = $1",
-            "update attempts set stdout = null, stderr = null, result = null, error = null \
-             where job_id = $1",
+            concat!(
+                "update jobs set arguments = null, encoding = 'plain', result = null, error = null \
+                 where id in (",
+                with_steps!(),
+                ")"
+            ),
+            concat!(
+                "update attempts set stdout = null, stderr = null, result = null, error = null \
+                 where job_id in (",
+                with_steps!(),
+                ")"
+            ),
         ] {
             Statement::new("wipe a job", text)
                 .bind(job)

@@ -22,6 +22,7 @@ use super::attempts;
 use super::calls::{self, PackedCall};
 use super::connection::Connection;
 use super::database::SharedDatabase;
+use super::flows::{self, PackedAdvance};
 use super::handling::{self, PackedHandled};
 use super::leases::{self, Claim, HeldJob};
 use super::open::{Backend, DatabaseConfig};
@@ -45,6 +46,7 @@ pub(super) enum Write {
     /// Panics where it would be written.
     #[cfg(test)]
     Panic,
+    Advance(Box<PackedAdvance>),
 }
 
 /// What became of a [`Write`], in the same order of kinds.
@@ -55,6 +57,7 @@ pub(super) enum Written {
     Finish(Vec<bool>),
     Claim(Vec<HeldJob>),
     Sync(Progressed),
+    Advance(bool),
 }
 
 impl Write {
@@ -70,6 +73,7 @@ impl Write {
             Write::Sync(progress) => progress.size(),
             #[cfg(test)]
             Write::Panic => 0,
+            Write::Advance(advance) => advance.size() + ROW,
         }
     }
 }
@@ -345,7 +349,7 @@ impl Committer {
                 Write::Handle(events) => handled.extend(events),
                 Write::Finish(attempts) => finished.extend(attempts),
                 Write::Sync(progress) => progresses.push(&**progress),
-                Write::Claim(_) => {}
+                Write::Claim(_) | Write::Advance(_) => {}
                 #[cfg(test)]
                 Write::Panic => {}
             }
@@ -383,6 +387,9 @@ impl Committer {
                 Write::Claim(claim) => Written::Claim(
                     leases::claim(connection, self.database.skip_locked(), claim).await?,
                 ),
+                Write::Advance(advance) => {
+                    Written::Advance(flows::advance(connection, backend, advance).await?)
+                }
                 Write::Sync(_) => Written::Sync(
                     progressed
                         .next()

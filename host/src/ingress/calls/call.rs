@@ -21,8 +21,8 @@ use crate::id::{JobId, RequestId, TokenId, VersionId, WorkspaceId};
 use crate::ingress::body::{self, Reading};
 use crate::jobs::{Hold, Waiter};
 use crate::model::{
-    CallJob, CallKey, CallRequest, Called, ClaimedJob, Job, JobCause, JobState, NewCall, NewJob,
-    RequestOutcome, Runnable, RunnableState,
+    CallJob, CallKey, CallRequest, Called, CalledVersion, ClaimedJob, Job, JobCause, JobState,
+    NewCall, NewJob, RequestOutcome, Runnable, RunnableState,
 };
 use crate::runnables::RunPolicy;
 
@@ -108,7 +108,11 @@ impl Calls {
         incoming: Incoming<'_>,
         row: &mut CallRequest,
     ) -> Result<Made, Refusal> {
-        let (runnable, version_id) = found.runnable?;
+        let CalledVersion {
+            runnable,
+            version_id,
+            ..
+        } = found.runnable?;
         row.runnable_id = Some(runnable.id.clone());
         let read_policy = self.parts.executor.policy(&version_id).await?;
         // A version that does not read fails at its attempt, where that is said.
@@ -376,6 +380,7 @@ fn claimed_job(made: &CallJob, arguments: &Bytes) -> ClaimedJob {
             result: None,
             error: None,
             origin_job_id: None,
+            step: None,
             created_at: job.created_at,
             started_at: Some(job.created_at),
             finished_at: None,

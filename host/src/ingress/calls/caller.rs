@@ -7,8 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use super::options;
 use super::refusal::Refusal;
 use super::routes::Calls;
-use crate::id::VersionId;
-use crate::model::{CallKind, Callee, Runnable, Scope, Workspace};
+use crate::model::{CallKind, CalledVersion, Callee, RunnableKind, Scope, Workspace};
 use crate::tokens::{Caller, TokenText};
 
 /// What a call names.
@@ -22,7 +21,7 @@ pub(super) struct Address<'a> {
 pub(super) struct Found {
     pub(super) caller: Caller,
     pub(super) workspace: Workspace,
-    pub(super) runnable: Result<(Runnable, VersionId), Refusal>,
+    pub(super) runnable: Result<CalledVersion, Refusal>,
     pub(super) is_token_in_header: bool,
 }
 
@@ -89,11 +88,11 @@ pub(super) fn no_workspace(name: &str) -> Refusal {
 fn choose(
     caller: &Caller,
     address: &Address<'_>,
-    mut found: Vec<(Runnable, VersionId)>,
-) -> Result<(Runnable, VersionId), Refusal> {
+    mut found: Vec<CalledVersion>,
+) -> Result<CalledVersion, Refusal> {
     if let Some(runs) = &caller.runs {
         // Of everything else it learns nothing.
-        found.retain(|(runnable, _)| runnable.path == runs.path);
+        found.retain(|called| called.runnable.path == runs.path);
         let is_named = match address.callee {
             Callee::Path(path) => path == runs.path,
             Callee::Version(_) => !found.is_empty(),
@@ -126,7 +125,7 @@ fn choose(
         found.push(chosen);
         let ids: Vec<String> = found
             .iter()
-            .map(|(runnable, version)| format!("{version} ({})", runnable.path))
+            .map(|called| format!("{} ({})", called.version_id, called.runnable.path))
             .collect();
         let detail = format!(
             "several runnables have this content, name one by its id: {}",
@@ -136,9 +135,15 @@ fn choose(
             .at("hash")
             .cut_off());
     }
-    if address.kind == CallKind::Flow {
+    let is_flow = chosen.kind == RunnableKind::Flow;
+    let other = match (address.kind, address.callee) {
+        (CallKind::Flow, _) if !is_flow => Some(("is no flow", "p")),
+        (CallKind::Runnable, Callee::Path(_)) if is_flow => Some(("is a flow", "f")),
+        _ => None,
+    };
+    if let Some((what, at)) = other {
         let detail = format!(
-            "`{named}` is no flow: call it at `…/jobs/run/p/{named}` or `…/jobs/run_wait_result/p/{named}`"
+            "`{named}` {what}: call it at `…/jobs/run/{at}/{named}` or `…/jobs/run_wait_result/{at}/{named}`"
         );
         return Err(Refusal::of(StatusCode::UNPROCESSABLE_ENTITY, detail)
             .at("path")

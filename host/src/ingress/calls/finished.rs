@@ -17,7 +17,7 @@ use super::reply;
 use super::routes::Calls;
 use crate::id::JobId;
 use crate::jobs::Ended;
-use crate::model::{Job, JobState, Scope, Workspace};
+use crate::model::{Job, JobState, RunnableKind, Scope, Workspace};
 
 type Named = Path<(String, String)>;
 
@@ -142,7 +142,10 @@ impl Calls {
             "running": job.state == JobState::Running,
             "success": is_final.then_some(job.state == JobState::Done),
             "canceled": job.state == JobState::Cancelled,
-            "job_kind": "script",
+            "job_kind": match version.as_ref().map(|version| version.kind) {
+                Some(RunnableKind::Flow) => "flow",
+                _ => "script",
+            },
             "script_path": runnable.map(|runnable| runnable.path),
             "script_hash": version.map(|version| version.hash),
             "args": arguments,

@@ -144,6 +144,10 @@ impl Calls {
     async fn cancel(&self, workspace: &WorkspaceId, job: &JobId) {
         match self.parts.store.cancel_job(workspace, job).await {
             Ok(_) => {
+                let steps = self.parts.store.cancelled_steps(job).await;
+                for step in steps.unwrap_or_default() {
+                    self.parts.executor.stop_attempt(&step);
+                }
                 self.parts.executor.stop_attempt(job);
                 self.parts.metrics.jobs_ended.increment("cancelled");
                 self.parts.executor.ends().tell(job, || Ended {

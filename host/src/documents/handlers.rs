@@ -1,0 +1,151 @@
+//! Who is told of jobs that are given up: at a trigger, a runnable or the workspace as a whole. What a
+//! document does not say of it stays as it is; `null` is nobody.
+
+use serde_json::Value;
+
+use super::difference::Difference;
+use super::draft::Draft;
+use super::flow;
+use super::mistake::Mistake;
+use super::plan::{Action, ObjectKind, Planner};
+use crate::id::RunnableId;
+use crate::model::{Change, ErrorHandler, HandlerChange, HandlerScope};
+use crate::store::StoreError;
+
+/// What a document wants of one object.
+struct Wanted {
+    scope: HandlerScope,
+    object_id: String,
+    /// Where it is said.
+    pointer: String,
+    path: Option<String>,
+}
+
+impl Planner<'_> {
+    /// Adds the changes of error handlers to the plan.
+    pub(super) async fn plan_handlers(&self, draft: &mut Draft<'_>) -> Result<(), StoreError> {
+        let wanted = self.wanted_handlers(draft);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let held = self.store.list_error_handlers(self.workspace_id).await?;
+        for one in wanted {
+            let Some(runnable_id) = draft.find_handler(&one) else {
+                continue;
+            };
+            let before = held
+                .iter()
+                .find(|held| held.scope == one.scope && held.object_id == one.object_id);
+            if before.map(|held| &held.runnable_id) != runnable_id.as_ref() {
+                draft.note_handler(&one, before);
+                draft
+                    .plan
+                    .changes
+                    .push(Change::SetErrorHandler(HandlerChange {
+                        scope: one.scope,
+                        object_id: one.object_id,
+                        runnable_id,
+                    }));
+            }
+        }
+        Ok(())
+    }
+
+    fn wanted_handlers(&self, draft: &Draft<'_>) -> Vec<Wanted> {
+        let document = draft.document;
+        let mut wanted = Vec::new();
+        if let Some(path) = &document.on_error {
+            wanted.push(Wanted {
+                scope: HandlerScope::Workspace,
+                object_id: self.workspace_id.to_string(),
+                pointer: "/on_error".to_owned(),
+                path: path.clone(),
+            });
+        }
+        let runnables = document.runnables.iter().filter_map(|entry| {
+            Some(Wanted {
+                scope: HandlerScope::Runnable,
+                object_id: draft.object_id(ObjectKind::Runnable, &entry.path)?,
+                pointer: format!("{}/on_error", entry.pointer),
+                path: entry.on_error.clone()?,
+            })
+        });
+        wanted.extend(runnables);
+        let triggers = document.triggers.iter().filter_map(|entry| {
+            Some(Wanted {
+                scope: HandlerScope::Trigger,
+                object_id: draft.object_id(ObjectKind::Trigger, &entry.name)?,
+                pointer: format!("{}/on_error", entry.pointer),
+                path: entry.on_error.clone()?,
+            })
+        });
+        wanted.extend(triggers);
+        wanted
+    }
+}
+
+impl Draft<'_> {
+    /// Notes the steps of flows that run what is not there.
+    pub(super) fn check_flows(&mut self) {
+        let allowed = self.known_runnables();
+        let is_known = |path: &str| allowed.iter().any(|known| known == path);
+        flow::check_runs(self.document, is_known, &allowed, &mut self.mistakes);
+    }
+
+    fn known_runnables(&self) -> Vec<String> {
+        let stored = self.stored.runnables.keys().filter(|_| !self.prune);
+        let named = self.document.runnables.iter().map(|one| &one.path);
+        let mut known: Vec<String> = stored.chain(named).cloned().collect();
+        known.sort();
+        known.dedup();
+        known
+    }
+
+    fn object_id(&self, kind: ObjectKind, name: &str) -> Option<String> {
+        let mut objects = self.plan.objects.iter();
+        let found = objects.find(|object| object.kind == kind && object.name == name);
+        found.map(|object| object.id.clone())
+    }
+
+    /// The runnable that is to be told, or nobody; `None`: a mistake was noted.
+    fn find_handler(&mut self, wanted: &Wanted) -> Option<Option<RunnableId>> {
+        let Some(path) = &wanted.path else {
+            return Some(None);
+        };
+        let of_document = self.runnable_ids.get(path).cloned();
+        let stored = self.stored.runnables.get(path).filter(|_| !self.prune);
+        let found = of_document.or_else(|| stored.map(|stored| stored.id.clone()));
+        if found.is_none() {
+            let message = format!("there is no runnable `{path}` in the document or stored");
+            let mistake = Mistake::value(wanted.pointer.clone(), message);
+            let allowed = self.known_runnables();
+            self.mistakes.push(mistake.allowing(allowed));
+        }
+        found.map(Some)
+    }
+
+    fn note_handler(&mut self, wanted: &Wanted, before: Option<&ErrorHandler>) {
+        let path_of = |id: &RunnableId| {
+            let mut stored = self.stored.runnables.values();
+            stored
+                .find(|runnable| runnable.id == *id)
+                .map(|runnable| Value::from(runnable.path.as_str()))
+        };
+        let difference = Difference {
+            field: "on_error".to_owned(),
+            from: before.and_then(|held| path_of(&held.runnable_id)),
+            to: wanted.path.as_deref().map(Value::from),
+            secret: false,
+        };
+        let mut objects = self.plan.objects.iter_mut();
+        let Some(object) = objects.find(|object| object.id == wanted.object_id) else {
+            return;
+        };
+        if object.action == Action::Unchanged {
+            object.action = Action::Updated;
+        }
+        if object.action == Action::Updated {
+            object.differences.push(difference);
+        }
+    }
+}

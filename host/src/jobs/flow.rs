@@ -1,0 +1,217 @@
+//! One step further in a flow: what its steps did is read, what follows is planned, and both what begins
+//! and that the flow waits for it are one commit. The flow keeps no place meanwhile.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::flows::{End, Facts, FlowSpec, Plan, StepFact, StepStart, on_own_stack, plan};
+use crate::id::JobId;
+use crate::jobs::ends::Ended;
+use crate::jobs::executor::Inner;
+use crate::model::{Advance, AttemptOutcome, ClaimedJob, FlowState, JobState, NewStep, Pins};
+use crate::runnables::{AttemptReport, JobContext, Retry};
+use crate::store::StoreError;
+
+/// The results of all steps together, in bytes.
+const RESULTS_MAX: u64 = 16 << 20;
+/// Flows in flows: one that runs itself ends.
+const DEPTH_MAX: u32 = 10;
+/// Never what a flow's pokes are: it is ready again at once.
+const AT_ONCE: i64 = -1;
+
+/// What became of a flow that was planned.
+pub(super) enum Went {
+    /// It waits for its steps.
+    On,
+    /// It ended.
+    Ended(AttemptReport),
+}
+
+/// Plans a claimed flow and commits what follows, unless it ended.
+pub(super) async fn advance(
+    host: &Inner,
+    claimed: &ClaimedJob,
+    context: &JobContext,
+    flow: &Arc<FlowSpec>,
+) -> Result<Went, StoreError> {
+    let job = &claimed.job;
+    let Some(state) = host.store.flow_state(&job.id, RESULTS_MAX).await? else {
+        return Ok(failed("the flow's job is not there"));
+    };
+    let pins = match &state.pins {
+        Some(pins) => pins.clone(),
+        None => match begin(host, claimed, flow, state.depth).await? {
+            Ok(pins) => pins,
+            Err(error) => return Ok(failed(error)),
+        },
+    };
+    let plan = if state.results_size > RESULTS_MAX {
+        too_large(&state)
+    } else {
+        let facts = facts_of(claimed, context, &state);
+        let flow = Arc::clone(flow);
+        match on_own_stack(move || plan(&flow, &facts)).await {
+            Some(plan) => plan,
+            None => return Ok(failed("the flow's expressions could not be evaluated")),
+        }
+    };
+    let answer = plan.answer.filter(|_| !state.is_answered);
+    // Who waits is answered before the flow ends with another result.
+    let (pokes, end) = match (&answer, plan.end) {
+        (Some(_), Some(_)) => (AT_ONCE, None),
+        (_, end) => (state.pokes, end),
+    };
+    match end {
+        Some(End::Done(result)) => return Ok(Went::Ended(AttemptReport::ok(Some(result)))),
+        Some(End::Failed(error)) => return Ok(failed(error)),
+        None => {}
+    }
+    let mut steps = Vec::with_capacity(plan.starts.len());
+    for start in plan.starts {
+        match step_of(host, start, &pins).await? {
+            Ok(step) => steps.push(step),
+            Err(error) => return Ok(failed(error)),
+        }
+    }
+    let made = steps.len() as u64;
+    let advance = Advance {
+        job_id: job.id.clone(),
+        workspace_id: job.workspace_id.clone(),
+        fence: job.fence,
+        pokes,
+        pins,
+        answer: answer.clone(),
+        steps,
+        at: host.clock.now(),
+    };
+    if !host.store.advance_flow(advance).await? {
+        tracing::warn!(job = %job.id, "a flow was planned too late: its job is no longer ours");
+        return Ok(Went::On);
+    }
+    host.metrics.jobs.add("flow", made);
+    if let Some(result) = answer {
+        host.ends.tell(&job.id, || Ended {
+            state: JobState::Done,
+            result: Some(result),
+            error: None,
+        });
+    }
+    Ok(Went::On)
+}
+
+/// The versions that the steps of a flow run from now on, or why it cannot begin.
+async fn begin(
+    host: &Inner,
+    claimed: &ClaimedJob,
+    flow: &FlowSpec,
+    depth: u32,
+) -> Result<Result<Pins, String>, StoreError> {
+    if depth >= DEPTH_MAX {
+        let error = format!("it is a flow in {depth} flows: does one of them run itself?");
+        return Ok(Err(error));
+    }
+    let runs = flow.runs();
+    let mut paths: Vec<String> = runs.iter().map(|(_, path)| (*path).to_owned()).collect();
+    paths.sort();
+    paths.dedup();
+    let pins = host
+        .store
+        .find_pins(&claimed.job.workspace_id, &paths)
+        .await?;
+    let gone = paths.iter().find(|path| !pins.contains_key(*path));
+    Ok(match gone {
+        Some(path) => Err(format!("it runs `{path}`, which is not there")),
+        None => Ok(pins),
+    })
+}
+
+/// Nothing is read any more of a flow whose results are too large together; what runs comes to its end.
+fn too_large(state: &FlowState) -> Plan {
+    let error = format!(
+        "the results of its steps have {} bytes together, more than {RESULTS_MAX}",
+        state.results_size
+    );
+    Plan {
+        end: state.steps.is_empty().then_some(End::Failed(error)),
+        ..Plan::default()
+    }
+}
+
+fn facts_of(claimed: &ClaimedJob, context: &JobContext, state: &FlowState) -> Facts {
+    let steps: HashMap<String, StepFact> = state
+        .steps
+        .iter()
+        .map(|step| {
+            let fact = StepFact {
+                job_id: step.job_id.clone(),
+                state: step.state,
+                result: step.result.clone(),
+                error: step.error.clone(),
+            };
+            (step.step.clone(), fact)
+        })
+        .collect();
+    Facts {
+        arguments: claimed.arguments.clone(),
+        trigger: trigger_of(context),
+        job: json!({
+            "id": context.job_id,
+            "path": context.runnable,
+            "workspace": context.workspace,
+            "created_at": claimed.job.created_at.to_string(),
+        }),
+        steps,
+    }
+}
+
+fn trigger_of(context: &JobContext) -> Value {
+    let Some(trigger) = &context.trigger else {
+        return Value::Null;
+    };
+    let event = context.event.as_ref().map(|event| {
+        json!({
+            "id": event.id,
+            "name": event.name,
+            "provider": event.provider,
+            "subscription": event.subscription,
+            "at": event.at.to_string(),
+        })
+    });
+    json!({ "name": trigger, "event": event })
+}
+
+async fn step_of(
+    host: &Inner,
+    start: StepStart,
+    pins: &Pins,
+) -> Result<Result<NewStep, String>, StoreError> {
+    let Some(pin) = pins.get(&start.path) else {
+        let error = format!(
+            "step `{}` runs `{}`, which is not there",
+            start.key, start.path
+        );
+        return Ok(Err(error));
+    };
+    let attempts_max = match &start.retry {
+        Some(retry) => retry.attempts_max,
+        None => host.versions.attempts_max(&pin.version_id).await?,
+    };
+    Ok(Ok(NewStep {
+        id: JobId::generate(host.clock.now()),
+        step: start.key,
+        pin: pin.clone(),
+        arguments: start.arguments,
+        attempts_max,
+        retry: start.retry,
+    }))
+}
+
+/// A flow that failed is not tried again: its steps were.
+fn failed(error: impl Into<String>) -> Went {
+    Went::Ended(AttemptReport {
+        retry: Retry::Never,
+        ..AttemptReport::not_ok(AttemptOutcome::Failed, error)
+    })
+}

@@ -2,10 +2,11 @@
 
 LISTEN  ?= 127.0.0.1:8080
 RUN     ?= run
+MINUTES ?= 10
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 PLUGINS := $(notdir $(patsubst %/,%,$(wildcard plugins/*/)))
 
-.PHONY: run demo build place test lint unit bench deps help clean
+.PHONY: run demo build place test lint unit torture bench deps help clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -50,13 +51,18 @@ unit:
 	cargo build --workspace --locked
 	cargo test --workspace --locked --no-fail-fast
 
+torture: deps-test ## Faults under load for MINUTES (10), and a table of what came of them
+	cargo build --workspace --locked
+	TORTURE_MINUTES=$(MINUTES) cargo test -p triggerd --test torture --locked -- --nocapture
+
 bench: deps-bench ## Speed and memory, each beside what it is compared to; PARTS="start memory" for some of it
 	./host/benches/run.sh $(PARTS)
 
 # What a command below needs and this machine lacks is installed with apt when root.
 .PHONY: deps-test deps-bench
 deps: ; @./.ci/need cc:gcc
-deps-test: ; @./.ci/need cc:gcc chromium:chromium objcopy:binutils patchelf:patchelf '/usr/lib/postgresql/*/bin/initdb:postgresql'
+deps-test: ; @./.ci/need cc:gcc chromium:chromium objcopy:binutils patchelf:patchelf '/usr/lib/postgresql/*/bin/initdb:postgresql' \
+	'/usr/sbin/nats-server:nats-server' openssl:openssl
 
 deps-bench: ; @./.ci/need cc:gcc wrk:wrk openssl:openssl
 

@@ -10,6 +10,7 @@ pub mod config;
 pub mod id;
 pub mod metrics;
 pub mod model;
+pub mod panics;
 pub mod reference;
 pub mod seal;
 pub mod secret;

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use triggerd::cli::{Arguments, Command, Failure};
@@ -24,9 +25,11 @@ fn serve(layers: &triggerd::config::Layers) -> Result<(), Failure> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| Failure::of(&error))?;
-    runtime
-        .block_on(app::serve(config))
-        .map_err(|error| Failure::of(&error))
+    let served = runtime.block_on(app::serve(config));
+    // Everything came to its end or was given up; a name that is still being resolved is not
+    // waited for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served.map_err(|error| Failure::of(&error))
 }
 
 fn client(command: Command) -> Result<(), Failure> {

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::panics;
+
 /// Only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -272,6 +274,8 @@ impl Metrics {
         let help = "Messages that came over connections.";
         page.counter("socket_messages", help, &self.socket_messages);
         page.counters("api_calls", "status", "Calls of the API.", &self.api_calls);
+        let help = "Panics of the host itself: mistakes of ours, each with a line in the log.";
+        page.total("panics", help, panics::seen());
         page.0
     }
 }
@@ -281,8 +285,12 @@ struct Rendered(String);
 
 impl Rendered {
     fn counter(&mut self, name: &str, help: &str, counter: &Counter) {
+        self.total(name, help, counter.value());
+    }
+
+    fn total(&mut self, name: &str, help: &str, value: u64) {
         self.head(&format!("{name}_total"), "counter", help);
-        self.line(&format!("{name}_total"), &counter.value().to_string());
+        self.line(&format!("{name}_total"), &value.to_string());
     }
 
     fn counters<const N: usize>(

@@ -219,6 +219,88 @@ async fn two_hosts_on_one_file_are_refused() {
     );
 }
 
+/// A push that does not become small when it is packed.
+fn large_push() -> Vec<u8> {
+    let mut noise = vec![0; 30_000];
+    triggerd::clock::random(&mut noise);
+    let mut value: Value = serde_json::from_slice(&push("main")).expect("the sample");
+    value["noise"] = hex::encode(noise).into();
+    serde_json::to_vec(&value).expect("JSON")
+}
+
+/// Writes fail in the middle of commits, some of them half done; what was refused is sent again, as
+/// services do.
+#[tokio::test]
+async fn a_full_disk_is_answered_503_keeps_nothing_by_halves_and_heals_by_itself() {
+    let mut host = Host::start_with(Options {
+        outlives_file_limit: true,
+        ..Options::default()
+    })
+    .await;
+    host.script("note.sh", "cat >/dev/null");
+    host.apply(DOCUMENT);
+    let endpoint = host.endpoint("repo").await;
+    let log = std::fs::metadata(host.path("data/triggerd.db-wal")).expect("SQLite's log");
+    host.limit_files(Some(log.len() + 800_000));
+    let send = async |id: usize, body: &[u8]| {
+        let id = format!("d-{id}");
+        let delivery = Delivery {
+            event: "push",
+            id: &id,
+            body,
+        };
+        delivery.send(&endpoint, SECRET).await.expect("an answer")
+    };
+    let (mut kept, mut refused) = (0, Vec::new());
+    for id in 0..40 {
+        let body = large_push();
+        let answer = send(id, &body).await;
+        if answer.status() == 200 {
+            kept += 1;
+            continue;
+        }
+        assert_eq!(answer.status(), 503);
+        assert!(answer.headers().contains_key("retry-after"));
+        refused.push((id, body));
+    }
+    assert!(kept > 0 && refused.len() > 20, "{kept} were kept");
+    let ready = async || {
+        let asked = host.client().get(format!("{}/readyz", host.url)).send();
+        asked.await.expect("an answer").status()
+    };
+    assert_eq!(ready().await, 503);
+
+    host.limit_files(None);
+    for (id, body) in &refused {
+        assert_eq!(send(*id, body).await.status(), 200);
+    }
+    assert_eq!(ready().await, 200);
+    host.until("the end of all jobs", async || {
+        let done = host.all_items("jobs").await;
+        let is_done = |job: &Value| job["state"] == "done";
+        (done.len() == 40 && done.iter().all(is_done)).then_some(())
+    })
+    .await;
+    let requests = host.all_items("requests").await;
+    let accepted = |row: &&Value| row["outcome"] == "accepted";
+    assert_eq!(requests.iter().filter(accepted).count(), 40);
+    assert_eq!(
+        requests.len(),
+        40,
+        "none is a duplicate of one that was refused"
+    );
+    assert_eq!(host.all_items("events").await.len(), 40);
+    assert!(host.terminate(), "the host ends by itself");
+    assert_eq!(integrity_of(&host).await, "ok");
+}
+
+async fn integrity_of(host: &Host) -> String {
+    let url = format!("sqlite:{}", host.path("data/triggerd.db").display());
+    let pool = sqlx::SqlitePool::connect(&url).await.expect("opened");
+    let checked = sqlx::query_scalar("pragma integrity_check");
+    checked.fetch_one(&pool).await.expect("checked")
+}
+
 #[tokio::test]
 async fn a_host_whose_log_takes_nothing_more_goes_on() {
     let host = Host::start_with(Options {

@@ -41,7 +41,7 @@ pub struct VersionView {
     pub number: i64,
     /// Names its content.
     pub hash: String,
-    /// command, http or flow.
+    /// command, http, nats or flow.
     pub kind: String,
     pub spec: Value,
     /// The names of its secrets.

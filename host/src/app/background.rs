@@ -1,14 +1,14 @@
 //! Background work: idempotent ticks, woken by a hint and by a timer.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::panics;
 
 /// Runs ticks until the host stops.
 #[derive(Clone)]
@@ -96,8 +96,8 @@ where
     T: FnMut() -> F,
     F: Future<Output = Next>,
 {
-    let ticked = AssertUnwindSafe(async { tick().await }).catch_unwind();
-    ticked.await.unwrap_or_else(|_| {
+    let ticked = panics::survive(async { tick().await }).await;
+    ticked.unwrap_or_else(|| {
         tracing::error!("work in the background panicked; it is tried again");
         Next::After(super::STORE_PAUSE)
     })

@@ -1,11 +1,12 @@
-//! The log: lines for people or JSON, on standard error. Where it leads may be full or gone; lines
-//! are lost then, and nothing else is.
+//! The log: lines for people or JSON, on standard error; panics too. Where it leads may be full or
+//! gone; lines are lost then, and nothing else is.
 
 use std::io::{self, Write};
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
+use crate::panics;
 
 /// Starts it; a filter that cannot be read is an error with the place in it.
 pub fn start(log: &Log) -> Result<(), String> {
@@ -23,6 +24,7 @@ pub fn start(log: &Log) -> Result<(), String> {
     };
     // A second start in one process (a test) keeps the first.
     drop(started);
+    panics::log_panics();
     Ok(())
 }
 

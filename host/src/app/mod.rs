@@ -9,6 +9,7 @@ mod calls;
 mod credentials;
 mod data_folder;
 mod egress;
+mod ending;
 mod executor;
 mod http;
 mod logging;

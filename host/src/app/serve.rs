@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::background::Background;
 use super::egress::{LateCredentials, ProviderEgress};
+use super::ending::{ANSWERS, Ending, listen_for_signals};
 use super::peers::Peers;
 use super::providers::RegistryProviders;
 use super::ticks::{self, Parts};
@@ -199,32 +199,33 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     tracing::info!(address = %bound, "the server is ready");
 
     let ended = CancellationToken::new();
-    let signals = tokio::spawn(wait_for_signal(ended.clone()));
+    let signals = tokio::spawn(listen_for_signals(ended.clone()));
     let limits = &config.limits;
     let peers = Peers::new(limits.connections_per_peer, limits.proxies.clone());
-    let drain = config.server.drain;
-    // Requests and jobs end beside each other: who stops the host waits for the time once.
-    let ending = async {
-        ended.cancelled().await;
-        tracing::info!(
-            "the server stops: running jobs are given {} s to end",
-            drain.as_secs()
-        );
-        stop.cancel();
-        holder.end().await;
-        executor.drain(drain).await;
+    let ending = Ending {
+        executor: &executor,
+        engine: &engine,
+        background: &background,
+        credentials: &credentials,
+        tokens: &tokens,
+        store: &store,
+        drain: config.server.drain,
     };
+    // Requests and jobs end beside each other: who stops the host waits for the time once.
     tokio::join!(
-        http::serve_http(listener, peers, router, ended.clone(), drain),
-        ending
+        http::serve_http(
+            listener,
+            peers,
+            router,
+            ended.clone(),
+            ending.drain + ANSWERS
+        ),
+        async {
+            ended.cancelled().await;
+            ending.drain(&stop, holder.end()).await;
+        }
     );
-    background.ended().await;
-    engine.drain(config.server.drain).await;
-    credentials.ended().await;
-    if let Err(error) = tokens.note_uses().await {
-        tracing::debug!(%error, "the last uses of tokens were not noted");
-    }
-    store.close().await;
+    ending.finish().await;
     server_file.remove(data);
     drop(lock);
     signals.abort();
@@ -396,19 +397,4 @@ fn greet(url: &str, token_file: &Path, first_token: Option<&str>) {
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-async fn wait_for_signal(ended: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        tracing::error!("signals cannot be heard");
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    ended.cancel();
 }

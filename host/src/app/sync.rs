@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::background::{Background, Next};
 use super::ticks::Parts;
+use crate::clock::Clock;
 use crate::credentials::Credentials;
-use crate::id::HostId;
-use crate::store::StoreError;
+use crate::id::{CredentialId, HostId};
+use crate::panics;
+use crate::store::{Store, StoreError};
 use crate::subscriptions::{Subscriptions, SubscriptionsParts};
 use crate::sync::{Engine, EngineConfig, EngineParts, Tick};
 
@@ -102,25 +105,35 @@ fn next(tick: Result<Tick, StoreError>, failure: &str) -> Next {
 /// What hangs on a credential is looked at when that becomes good, or no good. Ends with the
 /// credentials.
 fn listen(credentials: &Credentials, parts: &Parts) {
-    let mut changes = credentials.changes();
+    let changes = credentials.changes();
     let (store, clock) = (parts.store.clone(), parts.clock.clone());
     let wake = Arc::clone(&parts.sync_wake);
-    tokio::spawn(async move {
-        loop {
-            match changes.recv().await {
-                Ok(id) => {
-                    let poked = store
-                        .poke_subscriptions_of_credential(&id, clock.now())
-                        .await;
-                    if let Err(error) = poked {
-                        tracing::warn!(credential = %id, %error, "its subscriptions wait");
-                    }
-                    wake.notify_one();
+    tokio::spawn(panics::go_on("the ear for credentials", move || {
+        let changes = changes.resubscribe();
+        poke_subscriptions(changes, store.clone(), clock.clone(), Arc::clone(&wake))
+    }));
+}
+
+async fn poke_subscriptions(
+    mut changes: Receiver<CredentialId>,
+    store: Store,
+    clock: Clock,
+    wake: Arc<Notify>,
+) {
+    loop {
+        match changes.recv().await {
+            Ok(id) => {
+                let poked = store
+                    .poke_subscriptions_of_credential(&id, clock.now())
+                    .await;
+                if let Err(error) = poked {
+                    tracing::warn!(credential = %id, %error, "its subscriptions wait");
                 }
-                // They are looked at later by themselves.
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
+                wake.notify_one();
             }
+            // They are looked at later by themselves.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
         }
-    });
+    }
 }

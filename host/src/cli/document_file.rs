@@ -2,8 +2,8 @@
 //! shown as `file:line:column`.
 //!
 //! References (`${NAME}`, `file:PATH`) are followed here, by who applies, and only where a secret
-//! belongs: the fields under `manual`, `values` and `client`, a runnable's `secret`, `secret_headers`
-//! and `secret_env`, the secrets of a route's `auth`.
+//! belongs: the fields under `manual`, `values` and `client`, a runnable's `secret`, `secret_headers`,
+//! `login` and `secret_env`, the secrets of a route's `auth`.
 //! `file:` paths start at the document's folder.
 
 use std::io::Read as _;
@@ -160,6 +160,7 @@ fn is_secret_place(path: &[String]) -> bool {
             | ["runnables", "*", "http", "secret"]
             | ["runnables", "*", "http", "secret", "*"]
             | ["runnables", "*", "http", "secret_headers", _]
+            | ["runnables", "*", "nats", "login", _]
             | ["runnables", "*", "command", "secret_env", _]
     )
 }

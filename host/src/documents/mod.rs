@@ -8,7 +8,7 @@
 //! - [`mistake`]: what is wrong, by JSON pointer, so that a client can show file, line and column.
 //! - [`fields`]: reads one map of a document, collecting mistakes instead of stopping at the first.
 //! - [`document`], [`accounts`], [`subscription`]: the document's words as types.
-//! - [`runnable`], [`parameters`], [`words`]: what a runnable and a managed subscription may say,
+//! - [`runnable`], [`nats`], [`parameters`], [`words`]: what a runnable and a managed subscription may say,
 //!   and the forms of names, headers and the like.
 //! - [`flow`]: a flow; [`handlers`]: who is told of jobs that are given up.
 //! - [`catalog`]: what is asked of the providers.
@@ -30,6 +30,7 @@ mod fields;
 mod flow;
 mod handlers;
 pub mod mistake;
+mod nats;
 mod parameters;
 pub mod plan;
 mod plan_accounts;

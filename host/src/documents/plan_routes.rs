@@ -70,6 +70,7 @@ impl Planner<'_> {
             }
             AuthEntry::Provider { provider, manual } => {
                 let fields = SubscriptionEntry {
+                    socket: None,
                     pointer: format!("{}/auth", entry.pointer),
                     name: entry.name.clone(),
                     provider: provider.clone(),

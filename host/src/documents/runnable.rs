@@ -6,17 +6,17 @@ use serde_json::{Map, Value, json};
 use super::document::{RunnableEntry, note};
 use super::fields::Fields;
 use super::mistake::Mistake;
-use super::{flow, words};
+use super::{flow, nats, words};
 use crate::model::RunnableKind;
 use crate::reference;
 use crate::yaml::pointer_join;
 
-const OUTPUT_MAX: u64 = 16 << 20;
+pub(super) const OUTPUT_MAX: u64 = 16 << 20;
 const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "GET", "DELETE"];
 /// Where references are followed.
 const COMMAND_SECRETS: &str = "`secret_env`, which the program reads from its environment";
 const HTTP_SECRETS: &str = "`secret_headers` and `secret`";
-const CLOUDEVENTS: [&str; 3] = ["none", "structured", "binary"];
+pub(super) const CLOUDEVENTS: [&str; 3] = ["none", "structured", "binary"];
 
 /// Reads one entry of `runnables`.
 pub(super) fn read(
@@ -29,7 +29,7 @@ pub(super) fn read(
     if let Some(path) = path {
         note(words::path(path), &fields, "path", mistakes);
     }
-    let kinds = ["command", "http", "flow"].map(|kind| (kind, fields.value(kind)));
+    let kinds = ["command", "http", "nats", "flow"].map(|kind| (kind, fields.value(kind)));
     let given: Vec<(&'static str, &Value)> = kinds
         .into_iter()
         .filter_map(|(kind, value)| Some((kind, value?)))
@@ -37,14 +37,16 @@ pub(super) fn read(
     let mut parts = match given.as_slice() {
         [("command", command)] => read_command(command, &fields.pointer_of("command"), mistakes),
         [("http", http)] => read_http(http, &fields.pointer_of("http"), mistakes),
+        [("nats", nats)] => nats::read(nats, &fields.pointer_of("nats"), mistakes),
         [(kind, flow)] => {
             let read = flow::read(flow, &fields.pointer_of(kind), mistakes);
             flow::refuse_policy(&mut fields, mistakes);
             read.map(|spec| (RunnableKind::Flow, spec, Map::new()))
         }
         [] => {
-            let message = "what is to be run is missing: `command`, `http` or `flow`";
-            mistakes.push(Mistake::value(pointer, message).allowing(["command", "http", "flow"]));
+            let message = "what is to be run is missing: `command`, `http`, `nats` or `flow`";
+            let allowed = ["command", "http", "nats", "flow"];
+            mistakes.push(Mistake::value(pointer, message).allowing(allowed));
             None
         }
         [(first, _), (second, _), ..] => {
@@ -109,7 +111,7 @@ pub(super) fn pointer_of(entry: &RunnableEntry, field: Option<&str>) -> String {
     }
 }
 
-type Parts = (RunnableKind, Map<String, Value>, Map<String, Value>);
+pub(super) type Parts = (RunnableKind, Map<String, Value>, Map<String, Value>);
 
 fn read_command(value: &Value, pointer: &str, mistakes: &mut Vec<Mistake>) -> Option<Parts> {
     let mut fields = Fields::open(value, pointer, mistakes)?;
@@ -245,9 +247,9 @@ pub(super) fn read_retry(
     Some(Value::Object(retry))
 }
 
-type Form = fn(&str) -> Result<(), String>;
+pub(super) type Form = fn(&str) -> Result<(), String>;
 
-fn check_map(
+pub(super) fn check_map(
     map: Option<&Map<String, Value>>,
     pointer: &str,
     (name_form, value_form): (Form, Form),
@@ -270,7 +272,7 @@ fn check_map(
 }
 
 /// A reference in a field that is kept in clear would put the secret it names there.
-fn refuse_references(
+pub(super) fn refuse_references(
     map: Option<&Map<String, Value>>,
     pointer: &str,
     secret_key: &str,
@@ -285,7 +287,7 @@ fn refuse_references(
 }
 
 /// A reference where nothing follows it would be taken as it is written. Tells whether it was one.
-fn refuse_reference(
+pub(super) fn refuse_reference(
     text: &str,
     pointer: String,
     allowed: &str,

@@ -1,11 +1,9 @@
 //! One claimed job, from its claim to its record.
 
 use std::collections::HashSet;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::RetryPolicy;
@@ -20,6 +18,7 @@ use crate::jobs::versions::Read;
 use crate::model::{
     AttemptOutcome, ClaimedJob, Finished, JobState, NewAttempt, Next, RunnableState,
 };
+use crate::panics;
 use crate::runnables::{AttemptReport, Retry, Target, strays};
 use crate::store::StoreError;
 
@@ -41,7 +40,8 @@ pub(super) fn start(host: &Arc<Inner>, claimed: ClaimedJob) {
     let stop = host.running.add(&id, fence);
     let tasks = host.tasks.clone();
     tasks.spawn(async move {
-        attend(&host, claimed, stop).await;
+        // Whatever becomes of it, it runs here no longer, and its lease is kept no longer.
+        panics::survive(Box::pin(attend(&host, claimed, stop))).await;
         host.running.remove(&id, fence);
         host.wake.notify_one();
     });
@@ -54,13 +54,11 @@ async fn attend(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) {
     host.metrics.jobs_running.add(1);
     let runnable = claimed.job.runnable_id.clone();
     // A panic of ours leaves the job to its lease; the place is free in any case.
-    let verdict = AssertUnwindSafe(work(host, claimed, stop))
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| {
-            tracing::error!(%runnable, "the work on a job panicked; its lease runs out");
-            Verdict::Unknown
-        });
+    let worked = panics::survive(work(host, claimed, stop)).await;
+    let verdict = worked.unwrap_or_else(|| {
+        tracing::error!(%runnable, "the work on a job panicked; its lease runs out");
+        Verdict::Unknown
+    });
     host.metrics.jobs_running.add(-1);
     let now = host.clock.now();
     let breaker = host
@@ -204,8 +202,8 @@ async fn run(host: &Inner, claimed: &ClaimedJob, begun: &Begun) -> Result<Ran, S
     let run = host
         .runner
         .run(&version.spec, &version.secrets, &begun.context);
-    let ran = AssertUnwindSafe(run).catch_unwind().await;
-    Ok(Ran::Report(ran.unwrap_or_else(|_| {
+    let ran = panics::survive(run).await;
+    Ok(Ran::Report(ran.unwrap_or_else(|| {
         tracing::error!(job = %begun.context.job_id, "running a job panicked");
         AttemptReport::not_ok(AttemptOutcome::Failed, "the host failed while running it")
     })))

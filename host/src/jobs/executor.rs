@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Millis};
@@ -93,6 +94,8 @@ pub(super) struct Inner {
     pub(super) tasks: TaskTracker,
     is_draining: AtomicBool,
     is_killed: AtomicBool,
+    /// Nothing ends here any more.
+    stopped: CancellationToken,
 }
 
 impl Executor {
@@ -115,6 +118,7 @@ impl Executor {
             tasks: TaskTracker::new(),
             is_draining: AtomicBool::new(false),
             is_killed: AtomicBool::new(false),
+            stopped: CancellationToken::new(),
         }))
     }
 
@@ -239,6 +243,7 @@ impl Executor {
             () = tokio::time::sleep(deadline) => false,
             () = self.keep_on() => false,
         };
+        host.stopped.cancel();
         if !is_done {
             host.is_killed.store(true, Ordering::SeqCst);
             host.running.stop_all();
@@ -250,6 +255,11 @@ impl Executor {
             }
         }
         is_done
+    }
+
+    /// Resolves when the drain is over: what has not ended by then ends elsewhere, or later.
+    pub async fn stopped(&self) {
+        self.0.stopped.cancelled().await;
     }
 
     /// Keeps leases until it is dropped.

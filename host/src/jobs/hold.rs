@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
 use crate::id::{RunnableId, VersionId};
 use crate::jobs::attempt;
 use crate::jobs::executor::{Executor, Inner};
@@ -17,6 +19,8 @@ pub struct Hold {
     host: Arc<Inner>,
     runnable: RunnableId,
     is_used: bool,
+    /// Whoever drains waits for what becomes of it.
+    _under_way: TaskTrackerToken,
 }
 
 impl Executor {
@@ -41,6 +45,7 @@ impl Executor {
             host: Arc::clone(host),
             runnable: runnable.clone(),
             is_used: false,
+            _under_way: host.tasks.token(),
         })
     }
 }

@@ -205,6 +205,8 @@ words! {
         Command "command",
         /// An HTTP target.
         Http "http",
+        /// A subject of a NATS server.
+        Nats "nats",
         /// Steps, each of which runs a runnable.
         Flow "flow",
     }

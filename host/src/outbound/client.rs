@@ -10,6 +10,7 @@ use url::{Host, Url};
 
 use crate::outbound::address::Cidr;
 use crate::outbound::message::{BodyLimit, OutboundError, OutboundRequest, OutboundResponse};
+use crate::outbound::nats::Nats;
 use crate::outbound::policy::Policy;
 use crate::outbound::resolver::{GuardedResolver, check_answer, lookup};
 
@@ -41,6 +42,7 @@ struct Inner {
     tls: rustls::ClientConfig,
     /// Of connections that stay open: HTTP/1.1 alone.
     socket_tls: Arc<rustls::ClientConfig>,
+    nats: Nats,
     proxy: Option<Url>,
     clients: Mutex<HashMap<Arc<[Cidr]>, reqwest::Client>>,
 }
@@ -52,6 +54,7 @@ impl Outbound {
         let mut socket_tls = tls.clone();
         socket_tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let outbound = Outbound(Arc::new(Inner {
+            nats: Nats::new(tls.clone()),
             tls,
             socket_tls: Arc::new(socket_tls),
             proxy: config.proxy.clone(),
@@ -62,6 +65,11 @@ impl Outbound {
             .client(&[])
             .map_err(|error| SetupError(Box::new(error)))?;
         Ok(outbound)
+    }
+
+    /// The way to NATS servers, under the same rules. Not through the proxy, which speaks HTTP.
+    pub fn nats(&self) -> &Nats {
+        &self.0.nats
     }
 
     /// Sends one request and reads the answer, all within the request's timeout.

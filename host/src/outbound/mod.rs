@@ -1,10 +1,11 @@
-//! Everything that leaves this host over HTTP goes through here: runnables and plugins alike.
+//! Everything that leaves this host goes through here: runnables and plugins alike.
 //!
 //! - [`address`]: what kind of address this is, and which kinds may be dialled.
 //! - [`policy`]: what one caller may reach.
 //! - [`resolver`]: names to addresses; one forbidden address refuses the name.
 //! - [`message`]: the request, the response, and what can go wrong.
 //! - [`client`]: [`Outbound`], which sends; [`socket`]: connections that stay open.
+//! - `dial`, [`nats`]: messages to NATS servers, under the same rules.
 //! - [`api_client`]: apart from all that, the command line's own way to its server.
 //!
 //! Promises: http and https only, no user info, no redirects, no proxy unless configured; what is
@@ -14,9 +15,11 @@
 
 pub mod address;
 pub mod api_client;
+pub mod nats;
 pub mod policy;
 
 mod client;
+mod dial;
 mod message;
 mod resolver;
 mod socket;

@@ -61,9 +61,14 @@ impl Policy {
                 return Err(Refusal::Host(named));
             }
         }
+        self.check_host(&host)
+    }
+
+    /// Checks a host that is an address; a name is checked when it is resolved.
+    pub(super) fn check_host<S>(&self, host: &Host<S>) -> Result<(), Refusal> {
         let literal = match host {
-            Host::Ipv4(v4) => IpAddr::V4(v4),
-            Host::Ipv6(v6) => IpAddr::V6(v6),
+            Host::Ipv4(v4) => IpAddr::V4(*v4),
+            Host::Ipv6(v6) => IpAddr::V6(*v6),
             Host::Domain(_) => return Ok(()),
         };
         check_address(&self.allow, &literal.to_string(), literal)

@@ -6,6 +6,7 @@
 //! - `command`, `output`, `group`: a program, what it prints, and the end of its process group.
 //! - [`strays`]: processes that outlived their attempt, found and ended.
 //! - `request`, `signature`, `cloudevents`, `retry_after`: an HTTP target.
+//! - `nats_spec`, `nats`: a subject of a NATS server.
 //! - [`Runner`]: all of it behind one call.
 //!
 //! Promises: no shell; a program lies under a folder that the operator allowed, checked after links
@@ -28,6 +29,8 @@ mod command;
 mod environment;
 mod fields;
 mod group;
+mod nats;
+mod nats_spec;
 mod output;
 mod request;
 mod retry_after;
@@ -36,6 +39,7 @@ mod signature;
 
 pub use environment::check_variable_name;
 pub use job::{EventContext, JobContext};
+pub use nats_spec::{NatsSpec, Publish, check_header as check_nats_header, check_subject};
 pub use programs::{CommandDirs, ProgramError};
 pub use report::{AttemptReport, Retry};
 pub use runner::Runner;

@@ -28,6 +28,8 @@ pub struct AttemptReport {
     pub error: Option<String>,
     /// What is to become of the job if it did not work.
     pub retry: Retry,
+    /// The target works and did not want this one job, where no status or exit code says so.
+    pub is_of_this_job: bool,
 }
 
 /// What is to become of a job whose attempt did not work.
@@ -56,6 +58,7 @@ impl AttemptReport {
             result,
             error: None,
             retry: Retry::Never,
+            is_of_this_job: false,
         }
     }
 
@@ -78,7 +81,7 @@ impl AttemptReport {
             AttemptOutcome::Timeout | AttemptOutcome::Refused => true,
             AttemptOutcome::Failed => match self.http_status {
                 Some(status) => status >= 500 || status == 429,
-                None => self.exit_code.is_none() && self.signal.is_none(),
+                None => self.exit_code.is_none() && self.signal.is_none() && !self.is_of_this_job,
             },
         }
     }

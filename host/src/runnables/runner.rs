@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::outbound::Outbound;
 use crate::runnables::command;
 use crate::runnables::job::JobContext;
+use crate::runnables::nats;
 use crate::runnables::programs::CommandDirs;
 use crate::runnables::report::AttemptReport;
 use crate::runnables::request;
@@ -45,8 +46,8 @@ impl Runner {
                 }
                 Ok(())
             }
-            // Its URL was checked when it was parsed; its name is resolved anew at each run.
-            Target::Http(_) => Ok(()),
+            // Addresses were checked when they were parsed; names are resolved anew at each run.
+            Target::Http(_) | Target::Nats(_) => Ok(()),
             // Its expressions were checked when it was parsed; what it runs, whoever knows that checks.
             Target::Flow(_) => Ok(()),
         }
@@ -64,6 +65,7 @@ impl Runner {
             Target::Http(spec) => {
                 request::run(spec, secrets, &self.outbound, job, self.clock.now()).await
             }
+            Target::Nats(spec) => nats::run(spec, secrets, self.outbound.nats(), job).await,
             // The executor lets it go from step to step; there is nothing to be run.
             Target::Flow(_) => AttemptReport::not_ok(
                 crate::model::AttemptOutcome::Refused,

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
+use crate::outbound::nats::NatsLogin;
 use crate::runnables::environment;
 use crate::runnables::fields::Fields;
 use crate::runnables::signature::SigningSecret;
 use crate::runnables::spec::{SpecError, read_header};
 use crate::secret::Secret;
 
-/// The secrets of one version, stored as `{"secret": "whsec_…", "headers": {…}, "env": {…}}`.
+/// The secrets of one version, stored as `{"secret": "whsec_…", "headers": {…}, "env": {…}, "login":
+/// {…}}`.
 #[derive(Clone, Debug, Default)]
 pub struct RunnableSecrets {
     /// What requests are signed with. More than one while a secret is being rotated: `secret` is
@@ -19,6 +21,8 @@ pub struct RunnableSecrets {
     pub signing: Vec<SigningSecret>,
     /// Headers marked sensitive, so that nothing prints them.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// As whom messages are sent to a NATS server.
+    pub login: NatsLogin,
     /// Variables of a program.
     pub env: Vec<(String, Secret<String>)>,
 }
@@ -47,8 +51,10 @@ impl RunnableSecrets {
             fields.take("headers", "an object of texts").map_err(hide)?;
         let env: Option<BTreeMap<String, Secret<String>>> =
             fields.take("env", "an object of texts").map_err(hide)?;
+        let login: Option<LoginFields> = fields.take("login", LOGIN).map_err(hide)?;
         fields.finish()?;
         Ok(RunnableSecrets {
+            login: login.map_or(Ok(NatsLogin::None), read_login)?,
             signing: read_signing(signing)?,
             headers: headers
                 .into_iter()
@@ -69,6 +75,38 @@ impl RunnableSecrets {
                 .collect::<Result<_, SpecError>>()?,
         })
     }
+}
+
+const LOGIN: &str = "`token`, or `user` and `password`, or `nkey`, or `creds`";
+
+#[derive(serde::Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum LoginFields {
+    Token {
+        token: Secret<String>,
+    },
+    Password {
+        user: String,
+        password: Secret<String>,
+    },
+    Nkey {
+        nkey: Secret<String>,
+    },
+    Creds {
+        creds: Secret<String>,
+    },
+}
+
+fn read_login(fields: LoginFields) -> Result<NatsLogin, SpecError> {
+    let (field, read) = match fields {
+        LoginFields::Token { token } => return Ok(NatsLogin::Token(token)),
+        LoginFields::Password { user, password } => {
+            return Ok(NatsLogin::Password { user, password });
+        }
+        LoginFields::Nkey { nkey } => ("login.nkey", NatsLogin::nkey(nkey.expose())),
+        LoginFields::Creds { creds } => ("login.creds", NatsLogin::creds(creds.expose())),
+    };
+    read.map_err(|error| SpecError::new(field, "something else", error.to_string()))
 }
 
 fn read_signing(secrets: Option<OneOrMore>) -> Result<Vec<SigningSecret>, SpecError> {
@@ -114,11 +152,18 @@ mod tests {
             r#"{"headers": {"A": "hunter2\n"}}"#,
             r#"{"env": {"PATH": "hunter2"}}"#,
             r#"{"env": ["hunter2"]}"#,
+            r#"{"login": "hunter2"}"#,
+            r#"{"login": {"token": "a", "hunter2": "b"}}"#,
+            r#"{"login": {"user": "hunter2"}}"#,
+            r#"{"login": {"nkey": "SUhunter2"}}"#,
+            r#"{"login": {"creds": "hunter2"}}"#,
         ] {
             let mistake = parse(text).expect_err(text);
             assert!(!mistake.contains("hunter2"), "{mistake}");
         }
-        let good = parse(r#"{"headers": {"A": "hunter2"}, "env": {"B": "hunter2"}}"#);
+        let good = parse(
+            r#"{"headers": {"A": "hunter2"}, "env": {"B": "hunter2"}, "login": {"token": "hunter2"}}"#,
+        );
         let shown = format!("{:?}", good.expect("secrets"));
         assert!(!shown.contains("hunter2"), "{shown}");
     }

@@ -14,6 +14,7 @@ use crate::model::RunnableKind;
 use crate::outbound::{Cidr, OutboundRequest, Policy};
 use crate::runnables::environment;
 use crate::runnables::fields::Fields;
+use crate::runnables::nats_spec::NatsSpec;
 
 /// One version of a runnable.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub enum Target {
     Command(CommandSpec),
     /// An HTTP target.
     Http(HttpSpec),
+    /// A subject of a NATS server.
+    Nats(NatsSpec),
     /// Steps, each of which runs a runnable. Stored as `{"flow"}`.
     Flow(Arc<FlowSpec>),
 }
@@ -120,8 +123,8 @@ pub struct SpecError {
 
 const TIMEOUT_DEFAULT_MS: u64 = 30_000;
 const TIMEOUT_RANGE_MS: (u64, u64) = (1, 24 * 3_600_000);
-const OUTPUT_DEFAULT: u64 = 256 << 10;
-const OUTPUT_RANGE: (u64, u64) = (0, 16 << 20);
+pub(super) const OUTPUT_DEFAULT: u64 = 256 << 10;
+pub(super) const OUTPUT_RANGE: (u64, u64) = (0, 16 << 20);
 const CONCURRENCY_DEFAULT: u64 = 8;
 const CONCURRENCY_RANGE: (u64, u64) = (1, 10_000);
 
@@ -142,6 +145,7 @@ impl RunnableSpec {
         let target = match kind {
             RunnableKind::Command => Target::Command(CommandSpec::read(&mut fields)?),
             RunnableKind::Http => Target::Http(HttpSpec::read(&mut fields)?),
+            RunnableKind::Nats => Target::Nats(NatsSpec::read(&mut fields)?),
             RunnableKind::Flow => Target::Flow(read_flow(&mut fields)?),
         };
         fields.finish()?;
@@ -275,7 +279,7 @@ impl SpecError {
     }
 }
 
-fn read_timeout(fields: &mut Fields<'_>) -> Result<Duration, SpecError> {
+pub(super) fn read_timeout(fields: &mut Fields<'_>) -> Result<Duration, SpecError> {
     let ms = fields.number("timeout_ms", TIMEOUT_DEFAULT_MS, TIMEOUT_RANGE_MS)?;
     Ok(Duration::from_millis(ms))
 }

@@ -8,10 +8,8 @@
 //! tried alone, so that one bad row harms nobody else. After a lost connection nobody knows whether
 //! the commit happened; every write here may be repeated, so it is, once.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
@@ -23,6 +21,7 @@ use super::sqlite::{LogGrowth, run_checkpoints};
 use super::writer::{Waiting, Write, Written};
 use super::{StoreError, appends, attempts, calls, flows, handling, leases, progress};
 use crate::clock::Clock;
+use crate::panics;
 
 /// The most writes in one transaction.
 const BATCH_MAX: usize = 1024;
@@ -59,7 +58,7 @@ impl Committer {
         let growth = Arc::new(LogGrowth::default());
         let log = database.path.as_deref().map(LogSync::start).transpose()?;
         let checkpoints = (database.backend == Backend::Sqlite)
-            .then(|| tokio::spawn(run_checkpoints(database.clone(), growth.clone())));
+            .then(|| tokio::spawn(keep_checkpoints(database.clone(), growth.clone())));
         Ok(Committer {
             database,
             clock,
@@ -80,16 +79,25 @@ impl Committer {
                     if taken == 0 {
                         return;
                     }
-                    let committed = AssertUnwindSafe(self.commit_and_reply(&mut group, &mut waiting));
-                    if committed.catch_unwind().await.is_err() {
-                        // Who waited is told that the store is closed, which it is not for others.
-                        tracing::error!("a commit panicked; what was in it was not kept");
-                        group.clear();
+                    let committed = self.commit_and_reply(&mut group, &mut waiting);
+                    if panics::survive(committed).await.is_none() {
+                        self.recover(&mut group);
                     }
                 }
                 () = closing.notified() => waiting.close(),
             }
         }
+    }
+
+    /// After a panic: who waited hears it, and the store is not well until a commit works.
+    fn recover(&self, group: &mut Vec<Waiting>) {
+        tracing::error!(
+            writes = group.len(),
+            "a commit panicked; what was in it was not kept"
+        );
+        let bytes = group.iter().map(|each| each.write.size()).sum::<usize>() as u64;
+        self.database.health.failed(bytes, self.clock.now());
+        group.clear();
     }
 
     /// Commits the group and whoever joins it.
@@ -247,6 +255,8 @@ impl Committer {
                 Write::Finish(attempts) => finished.extend(attempts),
                 Write::Sync(progress) => progresses.push(&**progress),
                 Write::Claim(_) | Write::Advance(_) => {}
+                #[cfg(test)]
+                Write::Panic => {}
             }
         }
         let appended = appends::insert(connection, backend, &appends, now).await?;
@@ -290,10 +300,19 @@ impl Committer {
                         .next()
                         .expect("invariant: each step has its answer"),
                 ),
+                #[cfg(test)]
+                Write::Panic => panic!("a commit is told to panic in its middle"),
             });
         }
         Ok(written)
     }
+}
+
+async fn keep_checkpoints(database: SharedDatabase, growth: Arc<LogGrowth>) {
+    panics::go_on("the carrying over of the log", || {
+        run_checkpoints(database.clone(), growth.clone())
+    })
+    .await;
 }
 
 /// Takes those who wait into a group that has room.

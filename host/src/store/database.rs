@@ -175,6 +175,15 @@ pub(super) struct DirectConnection<'d> {
     _turn: MutexGuard<'d, ()>,
 }
 
+impl Drop for DirectConnection<'_> {
+    /// A commit that panicked is undone before anybody else may write.
+    fn drop(&mut self) {
+        if let Err(error) = self.direct.abandon() {
+            tracing::warn!(%error, "a commit that was cut off is undone with the next one");
+        }
+    }
+}
+
 impl Deref for DirectConnection<'_> {
     type Target = Direct;
 
@@ -251,14 +260,20 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
     })
 }
 
-/// Whoever set this server or this user up may have chosen to answer commits before they are synced
-/// (`synchronous_commit = off`): not for us.
-const SESSION: &str = "select set_config('synchronous_commit', 'on', false) \
-    where current_setting('synchronous_commit') = 'off'";
+/// Whoever set this server or this user up may have chosen what does not do for us: to answer commits
+/// before they are synced, to cut off statements, which have a limit of ours, or to read texts in
+/// another way. That it takes no writes for now is left as it is.
+const SESSION: &str = "select set_config(ours.name, ours.value, false) from (values \
+    ('synchronous_commit', 'on'), ('default_transaction_isolation', 'read committed'), \
+    ('statement_timeout', '0'), ('transaction_timeout', '0'), ('lock_timeout', '0'), \
+    ('standard_conforming_strings', 'on'), ('session_replication_role', 'origin')) \
+    as ours (name, value) join pg_settings as theirs on theirs.name = ours.name \
+    where theirs.setting <> ours.value \
+    and (ours.name <> 'synchronous_commit' or theirs.setting = 'off')";
 
 async fn prepare_session(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    accept_primary(connection).await?;
-    connection.execute(sqlx::raw_sql(SESSION)).await.map(|_| ())
+    connection.execute(sqlx::raw_sql(SESSION)).await?;
+    accept_primary(connection).await
 }
 
 async fn accept_primary(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {

@@ -43,10 +43,8 @@ impl Direct {
 
     /// Takes the write lock at once, so that it cannot fail in the middle.
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
-        // Left open by a commit that panicked, or that could not be undone at the time.
-        if !self.connection.is_autocommit() {
-            self.batch("roll back", "rollback")?;
-        }
+        // Left open by a commit that could not be undone at the time.
+        self.abandon()?;
         self.batch("begin a transaction", "begin immediate")
     }
 
@@ -57,10 +55,18 @@ impl Direct {
             Ok(value)
         });
         // SQLite ends a transaction by itself when the disk is full.
-        if ended.is_err() && !self.connection.is_autocommit() {
-            self.batch("roll back", "rollback")?;
+        if ended.is_err() {
+            self.abandon()?;
         }
         ended
+    }
+
+    /// Undoes what was begun, if anything was.
+    pub(super) fn abandon(&mut self) -> Result<(), StoreError> {
+        match self.connection.is_autocommit() {
+            true => Ok(()),
+            false => self.batch("roll back", "rollback"),
+        }
     }
 
     /// Statements without values.

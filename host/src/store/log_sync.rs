@@ -123,7 +123,16 @@ impl Log {
         let named = place(std::fs::metadata(&self.path)?);
         let file = match self.file.take() {
             Some(file) if place(file.metadata()?) == named => file,
-            _ => File::open(&self.path)?,
+            _ => {
+                let file = File::open(&self.path)?;
+                // A new file is there after a loss of power only if its name is.
+                let folder = self
+                    .path
+                    .parent()
+                    .filter(|path| !path.as_os_str().is_empty());
+                File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+                file
+            }
         };
         self.file.insert(file).sync_data()
     }

@@ -72,6 +72,12 @@ impl Store {
 
     /// Whether the database answers, and took what was last written, for `/readyz`.
     pub async fn check_ready(&self) -> Result<(), StoreError> {
+        if !self.writer.is_running() {
+            return Err(StoreError::unavailable(
+                "write to the database",
+                "nobody commits",
+            ));
+        }
         if !self.database.health.is_well() {
             return Err(StoreError::unavailable(
                 "write to the database",

@@ -7,6 +7,7 @@ use sqlx::{Executor, Row};
 use tempfile::TempDir;
 
 use super::sql::{Statement, Text};
+use super::writer::Write;
 use super::{DatabaseConfig, Store, StoreError};
 use crate::clock::{Clock, Millis};
 use crate::id::{HostId, RequestId, SubscriptionId, WorkspaceId};
@@ -112,6 +113,42 @@ async fn a_store_that_takes_nothing_more_is_not_ready() {
     store.close().await;
     beat().await.expect_err("closed");
     store.check_ready().await.expect_err("closed");
+}
+
+/// What is in one commit with a panic is kept whole or not at all, and nothing stays locked.
+#[tokio::test]
+async fn a_commit_that_panics_ends_alone() {
+    let (store, _folder) = open().await;
+    let beside = append(100);
+    let (panicked, kept) = tokio::join!(
+        store.writer.write("panic", Write::Panic),
+        store.append(beside.clone())
+    );
+    let error = panicked.err().expect("it panicked");
+    assert!(error.is_unavailable(), "{error:?}");
+    let body = store.request_body(&beside.request.id).await.expect("read");
+    assert_eq!(kept.is_ok(), body.is_some());
+
+    store.writer.write("panic", Write::Panic).await.err();
+    let error = store
+        .check_ready()
+        .await
+        .expect_err("the last write failed");
+    assert!(error.is_unavailable(), "{error:?}");
+    // By another connection than the one that panicked.
+    let changed = store.database.write().await.expect("nobody holds the lock");
+    changed.commit().await.expect("committed");
+    store.append(append(100)).await.expect("appended");
+    store.check_ready().await.expect("ready again");
+}
+
+#[tokio::test]
+async fn a_store_in_which_nobody_commits_is_not_ready() {
+    let (store, _folder) = open().await;
+    store.check_ready().await.expect("ready");
+    store.writer.finish().await;
+    let error = store.check_ready().await.expect_err("nobody commits");
+    assert!(error.is_unavailable(), "{error:?}");
 }
 
 #[tokio::test]

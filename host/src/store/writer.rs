@@ -36,6 +36,9 @@ pub(super) enum Write {
     Finish(Vec<Finished>),
     Claim(Claim),
     Sync(Box<PackedProgress>),
+    /// Panics where it would be written.
+    #[cfg(test)]
+    Panic,
     Advance(Box<PackedAdvance>),
 }
 
@@ -61,6 +64,8 @@ impl Write {
             Write::Finish(finished) => finished.iter().map(attempts::size).sum::<usize>() + ROW,
             Write::Claim(claim) => claim.limit as usize * ROW,
             Write::Sync(progress) => progress.size(),
+            #[cfg(test)]
+            Write::Panic => 0,
             Write::Advance(advance) => advance.size() + ROW,
         }
     }
@@ -163,7 +168,12 @@ impl Writer {
         }
         answer
             .await
-            .unwrap_or_else(|_| Err(StoreError::unavailable(operation, "the store is closed")))
+            .unwrap_or_else(|_| Err(StoreError::unavailable(operation, "the commit failed")))
+    }
+
+    /// Whether there is somebody who commits.
+    pub(super) fn is_running(&self) -> bool {
+        !self.queue.is_closed()
     }
 
     /// Commits what waits and takes nothing more.

@@ -29,6 +29,8 @@ pub struct Options {
     pub no_manifests: bool,
     /// Where its log goes; a file in its folder if absent.
     pub log: Option<PathBuf>,
+    /// A write past [`Host::limit_files`] fails instead of ending the process.
+    pub outlives_file_limit: bool,
 }
 
 /// A running host.
@@ -110,7 +112,13 @@ impl Host {
             .append(true)
             .open(self.options.log.clone().unwrap_or_else(|| self.path("log")))
             .expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_triggerd"))
+        let mut program = Command::new(env!("CARGO_BIN_EXE_triggerd"));
+        if self.options.outlives_file_limit {
+            program = Command::new("/bin/sh");
+            program.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+            program.arg(env!("CARGO_BIN_EXE_triggerd"));
+        }
+        let child = program
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(&data)
             .arg("--plugins")
@@ -168,13 +176,56 @@ impl Host {
 
     /// Asks the process to end, and waits for it. Returns whether it ended by itself with success.
     pub fn terminate(&mut self) -> bool {
-        let Some(mut child) = self.child.take() else {
-            return false;
-        };
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+        self.ask_to_end();
+        self.ends_well()
+    }
+
+    /// Asks the process to end.
+    pub fn ask_to_end(&self) {
+        let term = rustix::process::Signal::TERM;
+        rustix::process::kill_process(self.process(), term).expect("a signal");
+    }
+
+    /// Stands still until [`Host::go_on`], as a host does whose machine has no time for it.
+    pub fn pause(&self) {
+        let stop = rustix::process::Signal::STOP;
+        rustix::process::kill_process(self.process(), stop).expect("a signal");
+    }
+
+    pub fn go_on(&self) {
+        let go_on = rustix::process::Signal::CONT;
+        rustix::process::kill_process(self.process(), go_on).expect("a signal");
+    }
+
+    /// Waits until it takes no connection any more: it has heard that it is to end.
+    pub async fn stops_listening(&self) {
+        let address = self.url.trim_start_matches("http://").to_owned();
+        self.until("the end of listening", async || {
+            let connected = tokio::net::TcpStream::connect(&address).await;
+            connected.is_err().then_some(())
+        })
+        .await;
+    }
+
+    /// Waits for the end of the process. Returns whether that was one of its own, with success.
+    pub fn ends_well(&mut self) -> bool {
+        let mut child = self.child.take().expect("a running host");
         let status = self.wait_for("the host's end", || child.try_wait().expect("a status"));
         status.success()
+    }
+
+    /// No file of the process grows beyond this, as on a full disk; with `None` there is room again.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = rustix::process::Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        let resource = rustix::process::Resource::Fsize;
+        rustix::process::prlimit(Some(self.process()), resource, limit).expect("a limit");
+    }
+
+    fn process(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(self.child.as_ref().expect("a running host"))
     }
 
     /// The process's id.
@@ -353,23 +404,26 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.kill();
-        end_commands_in(&self.path("commands"));
+        // Programs outlive a host that is killed. None outlives its test.
+        while end_programs(self.folder.path()) {}
     }
 }
 
-/// A command goes on when its host is killed; it runs in the folder of its program.
-fn end_commands_in(folder: &Path) {
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let runs_in = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.parse().ok());
-        if let (true, Some(pid)) = (
-            runs_in.starts_with(folder),
-            pid.and_then(rustix::process::Pid::from_raw),
-        ) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+/// Ends the processes that are at home in a folder; tells whether there were any.
+fn end_programs(folder: &Path) -> bool {
+    let processes = fs::read_dir("/proc").expect("processes").flatten();
+    let at_home = processes.filter(|process| {
+        let home = fs::read_link(process.path().join("cwd"));
+        home.is_ok_and(|home| home.starts_with(folder))
+    });
+    let mut ended = false;
+    for process in at_home {
+        let pid = process.file_name().to_string_lossy().parse().ok();
+        if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+            ended |= rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok();
         }
     }
+    ended
 }
 
 /// A signed delivery, as the service sends it.

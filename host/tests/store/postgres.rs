@@ -86,6 +86,13 @@ async fn commits_are_synced_and_isolated_as_we_need_it_whatever_the_servers_defa
     for setting in [
         "synchronous_commit to off",
         "default_transaction_isolation to 'serializable'",
+        "statement_timeout to '400ms'",
+        "lock_timeout to '400ms'",
+        "standard_conforming_strings to off",
+        "session_replication_role to 'replica'",
+        "timezone to 'Asia/Kathmandu'",
+        "datestyle to 'SQL, DMY'",
+        "bytea_output to 'escape'",
     ] {
         let name: String = sqlx::query_scalar("select current_database()::text")
             .fetch_one(&pool)
@@ -100,23 +107,30 @@ async fn commits_are_synced_and_isolated_as_we_need_it_whatever_the_servers_defa
     let folder = tempfile::tempdir().expect("a folder");
     let fixture = Fixture::open(folder, DatabaseConfig::new(url)).await;
     for text in [
-        "create table seen (synced text, isolation text)",
+        "set statement_timeout to 0",
+        "create table seen (synced text, isolation text, strings text)",
         "create function note() returns trigger language plpgsql as $$ begin \
          insert into seen values (current_setting('synchronous_commit'), \
-         current_setting('transaction_isolation')); return new; end $$",
+         current_setting('transaction_isolation'), \
+         current_setting('standard_conforming_strings')); \
+         perform pg_sleep(0.8); return new; end $$",
         "create trigger note before insert on requests for each row execute function note()",
     ] {
         sqlx::query(text).execute(&pool).await.expect(text);
     }
-    fixture
-        .store
-        .append(fixture.append(b"{}", None))
-        .await
-        .expect("appended");
-    let seen: (String, String) = sqlx::query_as("select synced, isolation from seen")
-        .fetch_one(&pool)
-        .await
-        .expect("noted");
-    assert_eq!(seen, ("on".to_owned(), "read committed".to_owned()));
+    let body = br"it's a \ and a \' and \000".as_slice();
+    let kept = fixture.append(body, None);
+    fixture.store.append(kept.clone()).await.expect("appended");
+    let seen: (String, String, String) =
+        sqlx::query_as("select synced, isolation, strings from seen")
+            .fetch_one(&pool)
+            .await
+            .expect("noted");
+    let expected = ["on", "read committed", "on"].map(str::to_owned);
+    assert_eq!(seen, expected.into());
+    let read = fixture.store.request_body(&kept.request.id).await;
+    assert_eq!(read.expect("read").as_deref(), Some(body));
+    let events = fixture.store.pending_events(fixture.now(), 10).await;
+    assert_eq!(events.expect("read")[0].payload.as_ref(), body);
     fixture.store.close().await;
 }

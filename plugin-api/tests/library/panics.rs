@@ -1,8 +1,13 @@
-//! A panic of an author's is an error of his: in calls, in polls, in drops, in the constructor.
+//! A panic of an author's is an error of his: in calls, in polls, in drops, in the constructor. One
+//! of the host's own services stays on the host's side.
 
+use std::future::{pending, poll_fn, ready};
 use std::process::Command;
+use std::sync::Arc;
 
-use trigger_plugin_abi::host::{CallError, EventCall, Library, codes};
+use trigger_plugin_abi::host::{
+    Answer, CallError, EventCall, HostServices, Level, Library, Provider, codes,
+};
 
 use crate::support::{
     NO_SUBSCRIPTION, block_on, fixture_library, open_fixture, open_with, poll_once, request,
@@ -147,6 +152,102 @@ fn nonsense_comes_back_as_it_is_for_the_host_to_judge() {
         .dispatch(&request("/nonsense"))
         .expect("it answers");
     assert_eq!(dispatched.reply.expect("it replies").status, 9999);
+}
+
+/// Where the host's services panic.
+#[derive(Clone, Copy)]
+enum At {
+    Log,
+    Call,
+    Poll,
+    Drop,
+}
+
+struct Panicking(At);
+
+impl HostServices for Panicking {
+    fn log(&self, _: Level, _: &str, _: &str) {
+        assert!(!matches!(self.0, At::Log), "the host's log panics");
+    }
+
+    fn panicked(&self, _: &str) {
+        panic!("the host's note of a panic panics");
+    }
+
+    fn now_ms(&self) -> i64 {
+        1
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        bytes.fill(4);
+    }
+
+    fn call(&self, _: &str, _: Vec<u8>) -> Answer {
+        struct InDrop;
+        impl Drop for InDrop {
+            fn drop(&mut self) {
+                panic!("the host's operation panics when it is dropped");
+            }
+        }
+        match self.0 {
+            At::Log => Box::pin(ready(Ok(br#"{"status":201}"#.to_vec()))),
+            At::Call => panic!("the host's operation panics at once"),
+            At::Poll => Box::pin(poll_fn(|_| {
+                panic!("the host's operation panics in its poll")
+            })),
+            At::Drop => {
+                let held = InDrop;
+                Box::pin(async move {
+                    let _held = held;
+                    pending().await
+                })
+            }
+        }
+    }
+}
+
+fn open_over(at: At, config: &str) -> Provider {
+    let library = Library::open(&fixture_library()).expect("the fixture can be opened");
+    let setup = format!(r#"{{"config":{config}}}"#);
+    let provider = library.create(Arc::new(Panicking(at)), &setup);
+    provider.expect("the fixture accepts its configuration")
+}
+
+#[test]
+fn a_panic_of_the_hosts_operation_is_an_error_of_the_host_to_the_library() {
+    for at in [At::Call, At::Poll] {
+        let provider = open_over(at, "{}");
+        let error = block_on(provider.call("create", create("make"))).expect_err("it panics");
+        assert_eq!(
+            (error.code, error.message.as_str()),
+            (codes::HOST, "the host's service panicked")
+        );
+    }
+}
+
+#[test]
+fn a_panic_of_the_hosts_operation_in_its_drop_ends_there() {
+    let provider = open_over(At::Drop, "{}");
+    let mut call = Box::pin(provider.call("create", create("make")));
+    assert!(poll_once(&mut call).is_pending());
+    drop(call);
+    drop(provider);
+}
+
+#[test]
+fn a_panic_of_the_hosts_log_loses_the_line_and_nothing_else() {
+    // It logs when it is opened, and again when it is told to.
+    let provider = open_over(At::Log, "{}");
+    let subscription = provider
+        .open_subscription(NO_SUBSCRIPTION)
+        .expect("it is one");
+    assert!(subscription.dispatch(&request("/log")).is_ok());
+    assert!(block_on(provider.call("create", create("make"))).is_ok());
+}
+
+#[test]
+fn a_panic_while_a_panic_is_told_to_the_host_ends_there() {
+    drop(open_over(At::Log, r#"{"panic_in_drop":true}"#));
 }
 
 #[test]

@@ -34,15 +34,19 @@ impl Calls {
         let until = Instant::now() + timeout;
         let mut ended = Vec::with_capacity(made.waiters.len());
         for (waiter, job) in made.waiters.iter_mut().zip(&made.jobs) {
-            match tokio::time::timeout_at(until, waiter.ended()).await {
-                Ok(end) => ended.push(end),
-                Err(_) => {
-                    if let Some(guard) = guard {
-                        guard.disarm();
-                    }
-                    return Err(too_late(job, timeout));
+            let late = tokio::select! {
+                biased;
+                end = waiter.ended() => {
+                    ended.push(end);
+                    continue;
                 }
+                () = tokio::time::sleep_until(until) => too_late(job, timeout),
+                () = self.parts.executor.stopped() => stopping(job),
+            };
+            if let Some(guard) = guard {
+                guard.disarm();
             }
+            return Err(late);
         }
         if let Some(guard) = guard {
             guard.disarm();
@@ -86,10 +90,19 @@ impl Calls {
 }
 
 fn too_late(job: &JobId, timeout: Duration) -> Refusal {
-    let detail = format!(
-        "the job has not ended within {} ms; it goes on",
-        timeout.as_millis()
-    );
+    let ms = timeout.as_millis();
+    goes_on(
+        job,
+        format!("the job has not ended within {ms} ms; it goes on"),
+    )
+}
+
+fn stopping(job: &JobId) -> Refusal {
+    let detail = "the host stops, and the job goes on when it is back";
+    goes_on(job, detail.to_owned())
+}
+
+fn goes_on(job: &JobId, detail: String) -> Refusal {
     let mut refusal = Refusal::of(StatusCode::GATEWAY_TIMEOUT, detail);
     refusal.job = Some(job.to_string());
     refusal

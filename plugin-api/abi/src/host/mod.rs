@@ -22,7 +22,7 @@ pub use handle::{Request, SubscriptionHandle, TriggerHandle};
 pub use library::{Library, OpenError};
 pub use preflight::{PreflightError, preflight};
 pub use provider::Provider;
-pub use services::HostServices;
+pub use services::{Answer, HostServices};
 
 pub use crate::section::Section;
 pub use crate::{CallError, Dispatched, DispatchedEvent, EventCall, Level, Outcome, Reply, codes};

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::{RErr, ROk, RSliceMut, RStr, RVec};
@@ -14,8 +15,9 @@ use crate::layout::{
 };
 use crate::{CallError, Level, codes};
 
-/// What the host does for a provider. Called on any thread; a panic in it ends the process, as
-/// one anywhere in the host does that nobody catches, except in `call`'s future.
+/// What the host does for a provider. Called on any thread. A panic in `log`, `panicked` and `call`
+/// is that call's own: the line is lost, the operation ends with `HOST`. A panic in `now_ms` and
+/// `random` ends the process, since nobody could go on without what they give.
 pub trait HostServices: Send + Sync + 'static {
     /// Takes one line of log.
     fn log(&self, level: Level, target: &str, message: &str);
@@ -38,12 +40,11 @@ pub trait HostServices: Send + Sync + 'static {
 
     /// `http`, `sleep`, `state_get`, `state_put`; JSON both ways. One that is not known ends with
     /// `UNSUPPORTED`.
-    fn call(
-        &self,
-        op: &str,
-        json: Vec<u8>,
-    ) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, CallError>> + Send>>;
+    fn call(&self, op: &str, json: Vec<u8>) -> Answer;
 }
+
+/// An operation of the host's, under way.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Vec<u8>, CallError>> + Send>>;
 
 type Shared = Arc<dyn HostServices>;
 
@@ -70,12 +71,13 @@ pub(super) fn into_wire(services: Shared) -> WireServices {
 extern "C" fn log(context: Context, level: u32, target: RStr<'_>, message: RStr<'_>) {
     // SAFETY: the library passes the context that it was given and has not released.
     let services = unsafe { shared(context) };
-    services.log(Level::from_u32(level), target.as_str(), message.as_str());
+    survive(|| services.log(Level::from_u32(level), target.as_str(), message.as_str()));
 }
 
 extern "C" fn panicked(context: Context, message: RStr<'_>) {
     // SAFETY: as of `log`.
-    unsafe { shared(context) }.panicked(message.as_str());
+    let services = unsafe { shared(context) };
+    survive(|| services.panicked(message.as_str()));
 }
 
 extern "C" fn now_ms(context: Context) -> i64 {
@@ -91,15 +93,9 @@ extern "C" fn random(context: Context, mut bytes: RSliceMut<'_, u8>) {
 extern "C" fn call(context: Context, op: RStr<'_>, json: RVec<u8>) -> WireFuture {
     // SAFETY: as of `log`.
     let services = unsafe { shared(context) };
-    let mut future = services.call(op.as_str(), json.into());
-    let guarded = std::future::poll_fn(move |context| {
-        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))).unwrap_or_else(|_| {
-            let error = CallError::new(codes::HOST, "the host's service panicked");
-            std::task::Poll::Ready(Err(error))
-        })
-    });
+    let future = survive(|| services.call(op.as_str(), json.into()));
     async move {
-        match guarded.await {
+        match (Guarded { future }).await {
             Ok(answer) => ROk(RVec::from(answer)),
             Err(error) => RErr(WireError::from(error)),
         }
@@ -107,9 +103,46 @@ extern "C" fn call(context: Context, op: RStr<'_>, json: RVec<u8>) -> WireFuture
     .into_ffi()
 }
 
+/// A future of the host's on the other side, where a panic of ours must not go: not when it is
+/// polled, and not when it is dropped.
+struct Guarded {
+    /// Absent once it is over, or if there never was one.
+    future: Option<Answer>,
+}
+
+impl Future for Guarded {
+    type Output = Result<Vec<u8>, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let future = &mut self.future;
+        let polled = survive(|| future.as_mut().map(|future| future.as_mut().poll(context)));
+        match polled.flatten() {
+            Some(Poll::Pending) => Poll::Pending,
+            Some(Poll::Ready(answer)) => Poll::Ready(answer),
+            None => Poll::Ready(Err(CallError::new(
+                codes::HOST,
+                "the host's service panicked",
+            ))),
+        }
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let future = self.future.take();
+        survive(|| drop(future));
+    }
+}
+
+/// None if it panicked.
+fn survive<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
 extern "C" fn release(context: Context) {
     // SAFETY: as of `log`, and the library releases its services once.
-    drop(unsafe { Box::from_raw(context.as_ptr::<Shared>()) });
+    let services = unsafe { Box::from_raw(context.as_ptr::<Shared>()) };
+    survive(|| drop(services));
 }
 
 /// # Safety

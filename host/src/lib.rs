@@ -31,6 +31,7 @@ pub mod jobs;
 pub mod notices;
 pub mod runnables;
 pub mod schedules;
+pub mod sockets;
 pub mod subscriptions;
 pub mod sync;
 pub mod tokens;

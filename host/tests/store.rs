@@ -27,6 +27,8 @@ mod running;
 mod schedules;
 #[path = "store/sealing.rs"]
 mod sealing;
+#[path = "store/sockets.rs"]
+mod sockets;
 #[path = "store/upkeep.rs"]
 mod upkeep;
 

@@ -7,6 +7,7 @@ mod objects;
 mod registrations;
 mod requests;
 mod schedules;
+mod sockets;
 mod upkeep;
 
 mod notices;
@@ -40,7 +41,7 @@ pub use jobs::{
 };
 pub use notices::{HookOrder, Notice, WorkspaceHook};
 pub use objects::{
-    Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Policy, Runnable,
+    Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Policy, Poll, Runnable,
     RunnableUpdate, RunnableVersion, SecretsUpdate, Subscription, SubscriptionUpdate, Terms, Token,
     Trigger, TriggerFilter, TriggerUpdate, Workspace,
 };
@@ -54,6 +55,7 @@ pub use routes::{
 pub use schedules::{
     DueSchedule, Firing, NewSchedule, NextTime, Run, Schedule, ScheduleUpdate, Skipped,
 };
+pub use sockets::{EventEnd, EventEnds, HeldSocket};
 pub use upkeep::{
     Claimed, Drift, End, NewTimer, Note, NotedAudit, Poke, Progress, Progressed, PulledBatch,
     SyncClaim, SyncPulledEvent, Upkeep,

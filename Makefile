@@ -50,9 +50,9 @@ unit:
 	cargo build --workspace --locked
 	cargo test --workspace --locked --no-fail-fast
 
-bench: deps-bench ## Speed and memory, each beside what it is compared to
-	./host/benches/run.sh
-	./host/benches/sockets.sh
+bench: deps-bench ## Speed and memory, each beside what it is compared to; PARTS="start memory" for some of it
+	./host/benches/run.sh $(PARTS)
+	$(if $(PARTS),,./host/benches/sockets.sh)
 
 # What a command below needs and this machine lacks is installed with apt when root.
 .PHONY: deps-test deps-bench

@@ -1,13 +1,24 @@
 #!/usr/bin/env bash
-# Speed and memory of the release build, each figure beside what it is compared to, all in one run.
+# Speed and memory of the release build, each figure beside its target and what it is compared to.
+#
+#   run.sh [PART…]        ingest boundary start memory sizes calls; without a part all of them in turn
 #
 # ROUNDS (5) and SECONDS_EACH (5) set how long each ingest comparison takes. BENCH_DIR says where
 # the database lies while it is measured: the sync of that disk is part of the figure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+parts=(ingest boundary start memory sizes calls)
+chosen=("${@:-${parts[@]}}")
+for part in "${chosen[@]}"; do
+  [[ " ${parts[*]} " == *" $part "* ]] || { echo "no part \"$part\"; there is: ${parts[*]}" >&2; exit 2; }
+done
+
 rounds=${ROUNDS:-5}
 seconds=${SECONDS_EACH:-5}
+providers=(github nextcloud google)
+# Threads that were needed at the start alone end within ten seconds.
+settled=15
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 triggerd=$target/release/triggerd
 body=plugins/github/tests/fixtures/examples/push._.04.json
@@ -69,15 +80,22 @@ compare() {
   echo "median fraction of bare axum: $(median <"$work/fractions")   (first target 0.25, then 0.45)"
 }
 
-# What `make build` makes, and apart from it what only measures.
-cargo build --release --locked
-cargo build --release --locked -p triggerd --examples
-mkdir -m 755 "$work"/{plugins,manifests,commands}
-install -m 755 "$target"/release/libprovider_github.so "$work/plugins/"
-cp manifests/github.yaml "$work/manifests/"
-printf '#!/bin/sh\necho done\n' >"$work/commands/done.sh"
-chmod 755 "$work/commands/done.sh"
-cat >"$work/bench.yaml" <<YAML
+# path SUBSCRIPTION: its endpoint, without the host.
+path() { field "$1" endpoint_url <"$work/subscriptions" | grep -o '/webhooks/.*'; }
+
+# provide NAME…: places these providers' libraries and manifests in the folders.
+provide() {
+  for provider in "$@"; do
+    install -m 755 "$target/release/libprovider_$provider.so" "$work/plugins/"
+    cp "manifests/$provider.yaml" "$work/manifests/"
+  done
+}
+
+# A data folder with subscriptions, a trigger that fires and one that does not.
+prepare() {
+  printf '#!/bin/sh\necho done\n' >"$work/commands/done.sh"
+  chmod 755 "$work/commands/done.sh"
+  cat >"$work/bench.yaml" <<YAML
 workspace: default
 runnables:
 - {path: f/bench/done, command: {argv: [./done.sh]}}
@@ -89,60 +107,74 @@ triggers:
 - {name: elsewhere, subscription: watched, event: push, parameters: {branches: [no-such-branch]}, runnable: f/bench/done}
 - {name: fires, subscription: firing, event: push, runnable: f/bench/done}
 YAML
+  start "$work/prepared"
+  "$triggerd" apply -f "$work/bench.yaml" >/dev/null
+  "$triggerd" subscriptions --json >"$work/subscriptions"
+  stop
+}
 
-start "$work/data"
-"$triggerd" apply -f "$work/bench.yaml" >/dev/null
-"$triggerd" subscriptions --json >"$work/subscriptions"
-stop
-cp -r "$work/data" "$work/prepared"
-path() { field "$1" endpoint_url <"$work/subscriptions" | grep -o '/webhooks/.*'; }
+measure_ingest() {
+  cp -r "$work/prepared" "$work/data"
+  start "$work/data"
+  "$target/release/examples/bare_axum" 127.0.0.1:0 >"$work/bare" &
+  children+=($!)
+  until [ -s "$work/bare" ]; do read -rt 0.05 <> <(:) || true; done
+  bare=$(cat "$work/bare")/webhooks/github/bench
+  heading "Ingest of a genuine push of $(stat -c %s "$body") bytes, 64 connections: verified, logged, synced"
+  compare "$TRIGGERD_URL$(path plain)" "$rounds"
+  heading "The same with a trigger whose parameters are matched against each event behind it"
+  compare "$TRIGGERD_URL$(path watched)" 3
+  stop
+}
 
-start "$work/data"
-"$target/release/examples/bare_axum" 127.0.0.1:0 >"$work/bare" &
-children+=($!)
-until [ -s "$work/bare" ]; do read -rt 0.05 <> <(:) || true; done
-bare=$(cat "$work/bare")/webhooks/github/bench
-heading "Ingest of a genuine push of $(stat -c %s "$body") bytes, 64 connections: verified, logged, synced"
-compare "$TRIGGERD_URL$(path plain)" "$rounds"
-heading "The same with a trigger whose parameters are matched against each event behind it"
-compare "$TRIGGERD_URL$(path watched)" 3
-stop
+measure_boundary() {
+  heading "A dispatch across the boundary, beside the same called directly (target: ratio at most 1.05)"
+  cargo bench --locked -q -p trigger-plugin-api --bench boundary
+}
 
-heading "From the start of the process: ready, first webhook answered, its job done (ms)"
-for _ in $(seq "$rounds"); do
-  rm -rf "$work/fresh" && cp -r "$work/prepared" "$work/fresh"
-  "$target/release/examples/first_trigger" "$triggerd" "$work/fresh" "$work/plugins" \
-    "$work/manifests" "$work/commands" "$(path firing)" "$body" "$signature"
-done | tee "$work/starts"
-echo "median until the job was done: $(awk '{print $3}' "$work/starts" | median) ms   (target 300)"
+measure_start() {
+  heading "From the start of the process: ready, first webhook answered, its job done (ms)"
+  for _ in $(seq "$rounds"); do
+    rm -rf "$work/fresh" && cp -r "$work/prepared" "$work/fresh"
+    "$target/release/examples/first_trigger" "$triggerd" "$work/fresh" "$work/plugins" \
+      "$work/manifests" "$work/commands" "$(path firing)" "$body" "$signature"
+  done | tee "$work/starts"
+  echo "median until the job was done: $(awk '{print $3}' "$work/starts" | median) ms   (target 300)"
+}
 
-heading "Memory of an idle host with three providers"
-# The whole declaration of the first one under two other names, run by the generic library.
-for name in second third; do
-  {
-    sed "s/^  name: github\$/  name: $name/" plugins/github/provider.yaml
-    echo events:
-    for event in plugins/github/events/*.yaml; do sed '1s/^/- /; 2,$s/^/  /' "$event"; done
-  } >"$work/plugins/$name.provider.yaml"
-  printf 'provider: %s\nenabled: true\ndeclaration: %s.provider.yaml\n' "$name" "$name" \
-    >"$work/manifests/$name.yaml"
-done
-install -m 755 "$target"/release/libprovider_declared.so "$work/plugins/"
-start "$work/prepared"
-# The memory settles when what the start needed was given back.
-sleep 5
-"$triggerd" provider list
-grep -E '^(VmRSS|RssAnon|RssFile)' "/proc/$host/status"
-awk '/^VmRSS/ {printf "resident: %.1f MB   (target 40)\n", $2 * 1024 / 1e6}' "/proc/$host/status"
-stop
+# resident WHAT: of the running host, when what its start needed was given back.
+resident() {
+  sleep "$settled"
+  awk -v what="$1" '/^(VmRSS|RssAnon|RssFile)/ {mb[$1] = $2 * 1024 / 1e6} END {
+    printf "%s: %.1f MB resident, of which %.1f MB its own and %.1f MB files mapped (programs, libraries)\n",
+      what, mb["VmRSS:"], mb["RssAnon:"], mb["RssFile:"]}' "/proc/$host/status"
+}
 
-heading "Sizes"
-for file in "$triggerd" "$target"/release/libprovider_{github,declared}.so; do
-  awk -v size="$(stat -c %s "$file")" -v name="${file##*/}" 'BEGIN {printf "%6.2f MB  %s\n", size / 1e6, name}'
-done
+measure_memory() {
+  heading "Memory of an idle host (target: 40 MB with three providers)"
+  mv "$work/plugins" "$work/plugins.all" && mkdir -m 755 "$work/plugins"
+  start "$work/memory"
+  resident "without a provider"
+  stop
+  rm -r "$work/plugins" && mv "$work/plugins.all" "$work/plugins"
+  start "$work/memory"
+  resident "${providers[*]}"
+  "$triggerd" provider list
+  stop
+}
 
-heading "A dispatch across the boundary, beside the same called directly"
-cargo bench --locked -q -p trigger-plugin-api --bench boundary
+measure_sizes() {
+  heading "Sizes"
+  for file in "$triggerd" "$target"/release/libprovider_*.so; do
+    awk -v size="$(stat -c %s "$file")" -v name="${file##*/}" 'BEGIN {printf "%6.2f MB  %s\n", size / 1e6, name}'
+  done
+}
 
+# What `make build` makes, and apart from it what only measures.
+cargo build --release --locked
+cargo build --release --locked -p triggerd --examples
+mkdir -m 755 "$work"/{plugins,manifests,commands}
+provide "${providers[@]}"
+prepare
 . host/benches/calls.sh
-measure_calls
+for part in "${chosen[@]}"; do "measure_$part"; done

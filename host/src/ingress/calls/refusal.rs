@@ -16,13 +16,13 @@ pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) detail: String,
     /// `?timeout`, `/data`, the name of a header.
-    field: Option<String>,
+    field: Option<Box<str>>,
     /// The job that goes on.
     pub(super) job: Option<String>,
     /// The rest of the body is not read.
     is_cut_off: bool,
     /// For the log, where it says more than the caller may know.
-    reason: Option<String>,
+    reason: Option<Box<str>>,
     /// Headers beside those of every refusal.
     headers: Vec<(header::HeaderName, HeaderValue)>,
 }
@@ -72,7 +72,7 @@ impl Refusal {
 
     /// Why, for the log alone.
     pub(super) fn because(mut self, reason: String) -> Refusal {
-        self.reason = Some(reason);
+        self.reason = Some(reason.into());
         self
     }
 
@@ -87,7 +87,7 @@ impl Refusal {
     }
 
     pub(super) fn at(mut self, field: impl Into<String>) -> Refusal {
-        self.field = Some(field.into());
+        self.field = Some(field.into().into());
         self
     }
 
@@ -111,7 +111,7 @@ impl Refusal {
             "detail": self.detail,
         });
         if let Some(field) = self.field {
-            body["field"] = field.into();
+            body["field"] = String::from(field).into();
         }
         if let Some(job) = self.job {
             body["job"] = job.into();

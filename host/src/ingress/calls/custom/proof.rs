@@ -33,7 +33,7 @@ pub(super) enum Proof {
     /// `username:password`.
     Basic(Secret<String>),
     Rules {
-        rules: SingleRules,
+        rules: Box<SingleRules>,
         address: Box<Subscription>,
     },
     Provider(Verifier),
@@ -180,7 +180,7 @@ fn rules_of(
     })?;
     let address = rules.open(url, secrets).map_err(|error| error.message)?;
     Ok(Proof::Rules {
-        rules,
+        rules: Box::new(rules),
         address: Box::new(address),
     })
 }

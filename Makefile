@@ -52,6 +52,7 @@ unit:
 
 bench: deps-bench ## Speed and memory, each beside what it is compared to; PARTS="start memory" for some of it
 	./host/benches/run.sh $(PARTS)
+	$(if $(PARTS),,./host/benches/sockets.sh)
 
 # What a command below needs and this machine lacks is installed with apt when root.
 .PHONY: deps-test deps-bench

@@ -74,6 +74,7 @@ mod tests {
     fn what_is_new_is_learned_once() {
         let at = Millis(1);
         let mut registration = Registration {
+            credential_id: None,
             id: RegistrationId::generate(at),
             subscription_id: SubscriptionId::generate(at),
             state: RegistrationState::Making,

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::words::RegistrationState;
 use crate::clock::Millis;
-use crate::id::{RegistrationId, SubscriptionId};
+use crate::id::{CredentialId, RegistrationId, SubscriptionId};
 use crate::secret::Secret;
 
 /// One thing made at the service: a hook, a channel. Requests are genuine if one of a
@@ -15,6 +15,8 @@ pub struct Registration {
     pub id: RegistrationId,
     pub subscription_id: SubscriptionId,
     pub state: RegistrationState,
+    /// In whose name it was made; none: nobody's, or that is not known any more.
+    pub credential_id: Option<CredentialId>,
     /// The service's own id of it; empty while nobody knows.
     pub external_id: String,
     pub endpoint_url: String,
@@ -47,6 +49,7 @@ impl Registration {
 #[derive(Clone, Debug)]
 pub struct NewRegistration {
     pub id: RegistrationId,
+    pub credential_id: Option<CredentialId>,
     pub endpoint_url: String,
     pub parameters: Map<String, Value>,
     pub events: Vec<String>,
@@ -57,6 +60,8 @@ pub struct NewRegistration {
 /// What the service answered about one.
 #[derive(Clone, Debug)]
 pub struct RegistrationAnswer {
+    /// Who asked.
+    pub credential_id: Option<CredentialId>,
     pub external_id: String,
     pub endpoint_url: String,
     pub parameters: Map<String, Value>,

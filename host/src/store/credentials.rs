@@ -285,6 +285,19 @@ impl Edit<'_> {
         id: &CredentialId,
     ) -> Result<ChangedKind, StoreError> {
         let name = self.find_name(CREDENTIAL_NAME, id.as_str()).await?;
+        // What was made in its name before another took over can be ended by nobody any more.
+        const REGISTRATIONS: [&str; 2] = [
+            "delete from registrations where credential_id = $1 and state in ('old', 'lost') \
+             and exists (select 1 from subscriptions s where s.id = registrations.subscription_id \
+             and s.credential_id <> registrations.credential_id)",
+            "update registrations set credential_id = null where credential_id = $1",
+        ];
+        for text in REGISTRATIONS {
+            Statement::new("take a credential from registrations", text)
+                .bind(id)
+                .run(self.connection)
+                .await?;
+        }
         let detached = Statement::new(
             "take a credential from its subscriptions",
             "update subscriptions set credential_id = null, \
@@ -314,8 +327,10 @@ impl Edit<'_> {
         let users: Vec<Text> = Statement::new(
             "find the subscriptions of a credential",
             "select name as text from subscriptions where credential_id = $1 \
+             or id in (select subscription_id from registrations where credential_id = $2) \
              order by name limit 5",
         )
+        .bind(id)
         .bind(id)
         .all(self.connection)
         .await?;

@@ -20,7 +20,7 @@ impl Store {
         let mut connection = self.database.read().await?;
         let rows: Vec<SealedRegistration> = Statement::new(
             "read a subscription's registrations",
-            "select id, subscription_id, state, external_id, endpoint_url, parameters, events, \
+            "select id, subscription_id, state, credential_id, external_id, endpoint_url, parameters, events, \
              properties, learned, secrets, expires_at, created_at, updated_at \
              from registrations where subscription_id = $1 order by id desc",
         )
@@ -114,8 +114,9 @@ pub(super) async fn change(
         RegistrationChange::Insert(new) => Statement::new(
             "insert a registration",
             "insert into registrations (id, subscription_id, state, external_id, endpoint_url, \
-             parameters, events, properties, learned, secrets, created_at, updated_at) \
-             values ($1, $2, 'making', '', $3, $4, $5, '{}', '{}', $6, $7, $8) \
+             parameters, events, properties, learned, secrets, created_at, updated_at, \
+             credential_id) \
+             values ($1, $2, 'making', '', $3, $4, $5, '{}', '{}', $6, $7, $8, $9) \
              on conflict (id) do nothing",
         )
         .bind(&new.id)
@@ -125,12 +126,14 @@ pub(super) async fn change(
         .bind(json(&new.events))
         .bind(sealed.secrets.clone())
         .bind(now)
-        .bind(now),
+        .bind(now)
+        .bind(&new.credential_id),
         RegistrationChange::Answered { id, answer } => Statement::new(
             "keep what a service answered",
             "update registrations set external_id = $1, endpoint_url = $2, parameters = $3, \
              events = $4, properties = $5, secrets = case when $6 = 1 then $7 else secrets end, \
-             expires_at = $8, updated_at = $9 where id = $10 and subscription_id = $11",
+             expires_at = $8, updated_at = $9, credential_id = $10 \
+             where id = $11 and subscription_id = $12",
         )
         .bind(&answer.external_id)
         .bind(&answer.endpoint_url)
@@ -141,6 +144,7 @@ pub(super) async fn change(
         .bind(sealed.secrets.clone())
         .bind(answer.expires_at)
         .bind(now)
+        .bind(&answer.credential_id)
         .bind(id)
         .bind(subscription),
         RegistrationChange::State { id, state } => Statement::new(
@@ -174,6 +178,7 @@ impl FromRow for SealedRegistration {
                 id: row.parsed("id")?,
                 subscription_id: row.parsed("subscription_id")?,
                 state: row.parsed("state")?,
+                credential_id: row.parsed_opt("credential_id")?,
                 external_id: row.text("external_id")?,
                 endpoint_url: row.text("endpoint_url")?,
                 parameters: row.json("parameters")?,

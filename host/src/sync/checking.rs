@@ -113,6 +113,8 @@ impl Run<'_> {
                 self.flush().await?;
                 self.send_update(live).await?;
                 self.upkeep.drift.clear();
+                // Nobody knows since when it sent elsewhere, or nothing.
+                self.pull_what_was_missed();
                 self.note(format!("repaired at the service: {fields}"));
                 Ok(())
             }
@@ -128,6 +130,7 @@ impl Run<'_> {
         self.change(RegistrationChange::Answered {
             id: live.id.clone(),
             answer: RegistrationAnswer {
+                credential_id: live.credential_id.clone(),
                 external_id: live.external_id.clone(),
                 endpoint_url: live.endpoint_url.clone(),
                 parameters: self.wanted.parameters.clone(),

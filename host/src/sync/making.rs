@@ -6,13 +6,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use trigger_plugin_abi::codes;
+use trigger_plugin_abi::host::CallError;
 use trigger_plugin_api::messages::{CreatedSubscription, NewSubscription};
 
 use super::calls::said;
 use super::run::{Run, StepError, texts};
+use super::service::AccountRefusal;
 use super::times;
 use crate::clock::{random, random_fraction};
-use crate::id::RegistrationId;
+use crate::id::{CredentialId, RegistrationId};
 use crate::model::{
     NewRegistration, Registration, RegistrationAnswer, RegistrationChange, RegistrationState,
 };
@@ -30,6 +32,7 @@ impl Run<'_> {
         let secrets = self.new_secrets();
         self.change(RegistrationChange::Insert(NewRegistration {
             id: id.clone(),
+            credential_id: self.subscription.terms.credential_id.clone(),
             endpoint_url: self.wanted.endpoint_url.clone(),
             parameters: self.wanted.parameters.clone(),
             events: self.wanted.events.clone(),
@@ -55,10 +58,14 @@ impl Run<'_> {
                 return Err(error.into());
             }
         };
-        let before = self.view().live().map(|live| live.id.clone());
-        if let Some(before) = &before {
+        let before = self.view().live().cloned();
+        let was_heard = before
+            .as_ref()
+            .is_some_and(|before| !self.has_ended(before));
+        let is_first = before.is_none();
+        if let Some(before) = before {
             self.change(RegistrationChange::State {
-                id: before.clone(),
+                id: before.id,
                 state: RegistrationState::Old,
             });
         }
@@ -68,8 +75,8 @@ impl Run<'_> {
             state: RegistrationState::Live,
         });
         self.upkeep.drift.clear();
-        self.schedule_after_making(before.is_none());
-        if before.is_none() {
+        self.schedule_after_making(was_heard);
+        if is_first {
             self.audit("subscription.made", json!({ "registration": id }));
         }
         Ok(())
@@ -87,6 +94,9 @@ impl Run<'_> {
         }
         match self.calls().ask("refresh", &self.existing(&live)).await {
             Ok(answer) => {
+                if self.has_ended(&live) {
+                    self.pull_what_was_missed();
+                }
                 self.keep_answer(&live.id, answer);
                 self.schedule_renewal();
                 Ok(())
@@ -107,14 +117,11 @@ impl Run<'_> {
         else {
             return Ok(());
         };
-        let ended: Result<(), _> = self
-            .calls()
-            .ask("delete", &self.existing(&registration))
-            .await;
+        let ended = self.end_at_service(&registration).await;
         match ended {
             Ok(()) => {}
-            Err(error) if error.code == codes::NOT_FOUND => {}
-            Err(error) if self.may_be_dropped(&registration, error.code) => {
+            Err(StepError::Call(error)) if error.code == codes::NOT_FOUND => {}
+            Err(StepError::Call(error)) if self.may_be_dropped(&registration, error.code) => {
                 let what = match registration.state {
                     RegistrationState::Lost => "what a making that was cut short may have left",
                     _ => "a registration that has ended",
@@ -124,13 +131,83 @@ impl Run<'_> {
                     said(&error)
                 ));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
         self.change(RegistrationChange::Delete(id.clone()));
         if self.subscription.is_deleting {
             self.audit("subscription.ended", json!({ "registration": id }));
         }
         Ok(())
+    }
+
+    /// In the name in which it was made.
+    async fn end_at_service(&self, registration: &Registration) -> Result<(), StepError> {
+        let own = &self.subscription.terms.credential_id;
+        let other = registration.credential_id.as_ref();
+        let other = other.filter(|other| own.as_ref() != Some(*other));
+        let is_others = other.is_some();
+        let ended = match other {
+            Some(other) => self.end_in_name_of(other, registration).await,
+            None => {
+                self.calls()
+                    .ask("delete", &self.existing(registration))
+                    .await
+            }
+        };
+        match ended {
+            Err(error)
+                if error.code == codes::CREDENTIALS && self.may_end(registration).await? =>
+            {
+                let held = self.existing(registration);
+                Ok(self.calls().ask("delete", &held).await?)
+            }
+            // All else goes on with the credential that the subscription has now.
+            Err(error) if error.code == codes::CREDENTIALS && is_others => {
+                let told = said(&error);
+                let message = format!("the credential it was made with is refused: {told}");
+                Err(CallError::new(codes::INVALID_INPUT, message).into())
+            }
+            ended => Ok(ended?),
+        }
+    }
+
+    /// Whether the credential of now may end what was made with another one that is refused.
+    async fn may_end(&self, registration: &Registration) -> Result<bool, StepError> {
+        let own = self.subscription.terms.credential_id.as_ref();
+        let other = registration.credential_id.as_ref();
+        Ok(own.is_some()
+            && other.is_some()
+            && own != other
+            && self.is_same_place(registration).await?)
+    }
+
+    async fn end_in_name_of(
+        &self,
+        credential: &CredentialId,
+        registration: &Registration,
+    ) -> Result<(), CallError> {
+        let account = match self.engine.accounts.for_call(credential).await {
+            Ok(account) => account,
+            Err(AccountRefusal::Lasting(reason)) => {
+                return Err(CallError::new(codes::CREDENTIALS, reason));
+            }
+            Err(AccountRefusal::Passing(reason)) => {
+                return Err(CallError::new(codes::UPSTREAM, reason));
+            }
+        };
+        let calls = self.calls_of(Some(&account));
+        let ended = calls
+            .ask("delete", &self.existing_for(registration, &calls))
+            .await;
+        if let Err(error) = &ended
+            && error.code == codes::CREDENTIALS
+        {
+            self.engine
+                .accounts
+                .mark_refused(&account, &said(error))
+                .await;
+        }
+        ended
     }
 
     /// A refusal for good holds nothing up where most likely nothing is there.
@@ -155,6 +232,7 @@ impl Run<'_> {
         let lifetime = self.service.facts().lease.map(|lease| lease.lifetime);
         let told = answer.expires_at_ms.map(crate::clock::Millis);
         let answer = RegistrationAnswer {
+            credential_id: self.subscription.terms.credential_id.clone(),
             external_id: match answer.external_id.is_empty() {
                 true => held.external_id.clone(),
                 false => answer.external_id,
@@ -180,16 +258,25 @@ impl Run<'_> {
             expires_at.map(|at| times::renew_at(self.now(), at, lease, random_fraction()));
     }
 
-    fn schedule_after_making(&mut self, is_first: bool) {
+    /// Nothing is heard of one that has ended.
+    fn has_ended(&self, registration: &Registration) -> bool {
+        registration.expires_at.is_some_and(|at| at <= self.now())
+    }
+
+    /// What happened while nothing was there is read, and a first cursor is fetched.
+    pub(super) fn pull_what_was_missed(&mut self) {
+        if self.service.facts().pull.is_some() || self.upkeep.pulled_at.is_some() {
+            self.upkeep.pull_at = Some(self.now());
+        }
+    }
+
+    fn schedule_after_making(&mut self, was_heard: bool) {
         self.schedule_renewal();
-        let facts = self.service.facts();
-        let check_every = facts.check_every;
-        let pulls = facts.pull.is_some();
+        let check_every = self.service.facts().check_every;
         self.upkeep.check_at =
             check_every.map(|every| times::next(self.now(), every, random_fraction()));
-        // What happened while nothing was there is read, and a first cursor is fetched.
-        if is_first && (pulls || self.upkeep.pulled_at.is_some()) {
-            self.upkeep.pull_at = Some(self.now());
+        if !was_heard {
+            self.pull_what_was_missed();
         }
     }
 

@@ -99,6 +99,14 @@ impl View<'_> {
         }
     }
 
+    /// Whether it was made in another name than the subscription has now. Only what is to become of
+    /// it is asked of the service then: its id may mean something else where the new name leads.
+    pub fn is_of_another(&self, live: &Registration) -> bool {
+        let wanted = self.subscription.terms.credential_id.as_ref();
+        let made_by = live.credential_id.as_ref();
+        wanted.is_some() && made_by.is_some() && made_by != wanted
+    }
+
     /// Until when nothing is done at all, after a failure.
     fn gate(&self, now: Millis) -> Option<Millis> {
         let shuts_all = matches!(self.upkeep.retry_action, None | Some(SyncAction::Reconnect));
@@ -130,6 +138,7 @@ impl View<'_> {
         if live.parameters != self.wanted.parameters
             || live.events != self.wanted.events
             || live.endpoint_url != self.wanted.endpoint_url
+            || self.is_of_another(live)
         {
             // It may be refused for good; what has a successor is ended all the same.
             let old = self.in_state(RegistrationState::Old);
@@ -145,7 +154,8 @@ impl View<'_> {
 
     /// What has its time, in the order in which it is done if all of it is due.
     fn timed(&self) -> impl Iterator<Item = (Millis, Step)> {
-        let is_there = self.live().is_some() && !self.subscription.is_deleting;
+        let live = self.live().filter(|live| !self.is_of_another(live));
+        let is_there = live.is_some() && !self.subscription.is_deleting;
         let is_paused = self.subscription.state == SubscriptionState::Paused;
         let times = [
             (self.upkeep.renew_at, Step::Renew),

@@ -123,6 +123,7 @@ impl<'e> Run<'e> {
             is_removed: false,
         };
         run.mind_the_clock();
+        run.mind_the_poll();
         Ok(run)
     }
 
@@ -243,11 +244,13 @@ impl<'e> Run<'e> {
     }
 
     pub(super) fn calls(&self) -> Calls {
-        Calls::of(
-            Arc::clone(&self.service),
-            self.account.as_ref(),
-            Some(self.subscription.id.clone()),
-        )
+        self.calls_of(self.account.as_ref())
+    }
+
+    /// In the name of this account.
+    pub(super) fn calls_of(&self, account: Option<&CallAccount>) -> Calls {
+        let subscription = Some(self.subscription.id.clone());
+        Calls::of(Arc::clone(&self.service), account, subscription)
     }
 
     pub(super) fn view(&self) -> View<'_> {
@@ -265,6 +268,15 @@ impl<'e> Run<'e> {
 
     /// A registration as plugins get it.
     pub(super) fn existing(&self, registration: &Registration) -> ExistingSubscription {
+        self.existing_for(registration, &self.calls())
+    }
+
+    /// The same for calls in another name.
+    pub(super) fn existing_for(
+        &self,
+        registration: &Registration,
+        calls: &Calls,
+    ) -> ExistingSubscription {
         ExistingSubscription {
             id: self.subscription.id.to_string(),
             endpoint_url: registration.endpoint_url.clone(),
@@ -274,7 +286,7 @@ impl<'e> Run<'e> {
             properties: registration.all_properties(),
             secrets: texts(&registration.secrets),
             events: registration.events.clone(),
-            credentials: self.calls().credentials(),
+            credentials: calls.credentials(),
             expires_at_ms: registration.expires_at.map(|at| at.0),
         }
     }
@@ -392,6 +404,7 @@ fn apply(
                 id: new.id.clone(),
                 subscription_id: subscription.id.clone(),
                 state: RegistrationState::Making,
+                credential_id: new.credential_id.clone(),
                 external_id: String::new(),
                 endpoint_url: new.endpoint_url.clone(),
                 parameters: new.parameters.clone(),
@@ -406,6 +419,7 @@ fn apply(
         ),
         RegistrationChange::Answered { id, answer } => {
             if let Some(one) = registrations.iter_mut().find(|one| one.id == *id) {
+                one.credential_id.clone_from(&answer.credential_id);
                 one.external_id.clone_from(&answer.external_id);
                 one.endpoint_url.clone_from(&answer.endpoint_url);
                 one.parameters.clone_from(&answer.parameters);

@@ -91,6 +91,7 @@ async fn read(fixture: &Fixture, id: &SubscriptionId) -> Claimed {
 
 fn registration(fixture: &Fixture, secret: &str) -> NewRegistration {
     NewRegistration {
+        credential_id: None,
         id: RegistrationId::generate(fixture.now()),
         endpoint_url: "https://hooks.example/webhooks/acme/x".to_owned(),
         parameters: Map::new(),
@@ -277,6 +278,7 @@ async fn a_registration_keeps_its_secrets_sealed_and_what_it_learned(fixture: Fi
 
     let mut made = step(&one, released(None));
     let answer = RegistrationAnswer {
+        credential_id: None,
         external_id: "77".to_owned(),
         endpoint_url: new.endpoint_url.clone(),
         parameters: Map::new(),

@@ -11,6 +11,7 @@ on_both! {
     what_is_missing_is_made_again
     what_is_missing_is_only_reported_if_that_is_wanted
     drift_is_repaired
+    what_was_sent_elsewhere_is_read_after_the_repair
     drift_is_adopted
     drift_that_cannot_be_adopted_is_said
     drift_is_only_reported_if_that_is_wanted
@@ -105,6 +106,29 @@ async fn drift_is_repaired(fixture: Fixture) {
             .contains("repaired at the service: url")
     );
     assert_eq!(row.subscription.state, SubscriptionState::Active);
+    assert_eq!(
+        world.count("pull"),
+        0,
+        "hooks that cannot be read are not read"
+    );
+}
+
+async fn what_was_sent_elsewhere_is_read_after_the_repair(fixture: Fixture) {
+    let mut facts = channels();
+    facts.check_every = Some(6 * HOUR);
+    let world = World::new(&fixture, facts);
+    let (engine, _) = active(&fixture, &world).await;
+    world.lock().hooks.values_mut().next().expect("a hook").url = "https://evil.example".to_owned();
+    world.happens("unheard");
+    fixture.advance(7 * 3600);
+    work(&engine).await;
+    assert!(world.hooks()[0].url.starts_with("https://hooks.example/"));
+    let filter = EventFilter::default();
+    let page = PageQuery::default();
+    let events = fixture
+        .store
+        .list_events(&fixture.workspace, &filter, &page);
+    assert_eq!(events.await.expect("read").items.len(), 1);
 }
 
 async fn drift_is_adopted(fixture: Fixture) {

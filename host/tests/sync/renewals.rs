@@ -13,6 +13,7 @@ on_both! {
     a_new_channel_lives_before_the_old_one_is_ended
     a_lease_that_can_be_extended_is_extended
     a_renewal_that_fails_is_repeated_until_it_works
+    a_service_that_is_down_for_a_day_is_caught_up_with
     a_host_that_was_down_for_three_lifetimes_catches_up
     a_clock_that_jumped_a_day_renews_each_once
     a_service_that_knows_no_renewal_gets_a_new_one
@@ -87,6 +88,66 @@ async fn a_renewal_that_fails_is_repeated_until_it_works(fixture: Fixture) {
         (SubscriptionState::Active, String::new())
     );
     assert!(world.count("create") <= 8, "{:?}", world.lock().journal);
+}
+
+/// Its channel ends meanwhile, and changes happen that nobody is told of.
+async fn a_service_that_is_down_for_a_day_is_caught_up_with(fixture: Fixture) {
+    let mut facts = channels();
+    facts.check_every = Some(6 * HOUR);
+    let world = World::new(&fixture, facts);
+    let engine = engine(&world);
+    let id = subscribe(&fixture, "a", json!({})).await;
+    work(&engine).await;
+    fixture.advance(17 * 3600 / 2);
+    work(&engine).await;
+    world.lock().is_down = true;
+    let asked = world.lock().journal.len();
+    for minute in 0..24 * 60 {
+        world.happens(&format!("change {minute}"));
+        fixture.advance(60);
+        engine.tick().await.expect("a tick");
+        engine.settled().await;
+    }
+    let tried = world.lock().journal.len() - asked;
+    assert!((20..200).contains(&tried), "{tried} tries in a day");
+    assert!(world.hooks().is_empty(), "its channel ended meanwhile");
+    let (degraded, reason) = state(&fixture, &id).await;
+    assert_eq!(degraded, SubscriptionState::Degraded);
+    assert!(
+        reason.contains("ended at") && reason.contains("503"),
+        "{reason}"
+    );
+    let row = read_row(&fixture, &id).await;
+    assert!(
+        row.upkeep.due_at <= Some(fixture.later(3600)),
+        "it is tried again soon"
+    );
+
+    world.lock().is_down = false;
+    fixture.advance(3600);
+    work(&engine).await;
+    assert_one_and_the_same(&fixture, &world, &id).await;
+    assert_eq!(
+        state(&fixture, &id).await,
+        (SubscriptionState::Active, String::new())
+    );
+    let page = PageQuery::first(1000);
+    let mut events = 0;
+    let mut query = page;
+    loop {
+        let filter = EventFilter::default();
+        let found = fixture
+            .store
+            .list_events(&fixture.workspace, &filter, &query)
+            .await;
+        let found = found.expect("read");
+        events += found.items.len();
+        match found.next {
+            Some(next) => query.cursor = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(events, 24 * 60, "each once");
 }
 
 async fn a_host_that_was_down_for_three_lifetimes_catches_up(fixture: Fixture) {

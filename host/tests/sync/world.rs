@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use trigger_plugin_abi::codes;
 use trigger_plugin_abi::host::CallError;
 use trigger_plugin_api::messages::{
-    CheckReport, CheckState, CreatedSubscription, Drift, ExistingSubscription, NewSubscription,
-    PullRequest, Pulled, PulledEvent, SubscriptionChange, TimedEvent,
+    CheckReport, CheckState, CreatedSubscription, Credentials, Drift, ExistingSubscription,
+    NewSubscription, PullRequest, Pulled, PulledEvent, SubscriptionChange, TimedEvent,
 };
 use triggerd::clock::{Clock, Millis};
 use triggerd::id::*;
@@ -20,6 +20,7 @@ use triggerd::metrics::Metrics;
 use triggerd::model::*;
 use triggerd::plugins::CallScope;
 use triggerd::plugins::sync_facts::{Lease, PullFacts, Renewal, SyncFacts};
+use triggerd::secret::Secret;
 use triggerd::store::Store;
 use triggerd::sync::{
     AccountRefusal, Accounts, CallAccount, Engine, EngineConfig, EngineParts, Service, Services,
@@ -28,6 +29,8 @@ use triggerd::sync::{
 use crate::fixture::Fixture;
 
 pub const HOUR: Duration = Duration::from_secs(3600);
+/// The places of a gate that is open.
+pub const GATE: u32 = 1 << 20;
 const ADDRESS: &str = "https://hooks.example";
 
 /// A hook at the service.
@@ -39,6 +42,8 @@ pub struct Hook {
     pub parameters: Map<String, Value>,
     pub secret: String,
     pub expires_at_ms: Option<i64>,
+    /// In whose name it was made.
+    pub owner: String,
 }
 
 /// When a fault strikes.
@@ -65,6 +70,10 @@ pub struct State {
     /// So many calls are answered, then one is throttled.
     pub throttle_every: Option<usize>,
     pub adopts: bool,
+    /// It answers nothing but errors.
+    pub is_down: bool,
+    /// Nobody sees the hooks of another.
+    pub hides_from_others: bool,
     made: usize,
     calls: usize,
 }
@@ -76,7 +85,12 @@ pub struct World {
     pub state: Arc<Mutex<State>>,
     pub clock: Clock,
     pub store: Store,
+    /// Every credential is refused, for this reason.
     pub refused: Arc<Mutex<Option<String>>>,
+    /// These are.
+    pub refused_alone: Arc<Mutex<Vec<CredentialId>>>,
+    /// Who takes all of it makes every call wait.
+    pub gate: Arc<Semaphore>,
 }
 
 impl World {
@@ -91,6 +105,8 @@ impl World {
             clock: fixture.clock.clone(),
             store: fixture.store.clone(),
             refused: Arc::default(),
+            refused_alone: Arc::default(),
+            gate: Arc::new(Semaphore::new(GATE as usize)),
         }
     }
 
@@ -152,6 +168,7 @@ impl Service for World {
             if operation == "create" {
                 self.expect_making(&arguments).await;
             }
+            drop(self.gate.acquire().await);
             // A host may be cut off before the service was reached, and after it did it.
             tokio::task::yield_now().await;
             let answer = {
@@ -206,6 +223,10 @@ impl State {
                 ..CallError::new(codes::RATE_LIMITED, "slow down")
             });
         }
+        if self.is_down {
+            self.journal.push(format!("{operation} failed"));
+            return Err(CallError::new(codes::UPSTREAM, "it answered 503"));
+        }
         if let Some(error) = fault(self, When::Before) {
             self.journal.push(format!("{operation} failed"));
             return Err(error);
@@ -241,6 +262,7 @@ impl State {
                 parameters: new.parameters,
                 secret: new.secrets["webhook_secret"].clone(),
                 expires_at_ms,
+                owner: owner(&new.credentials),
             };
             self.hooks.insert(external_id.clone(), hook);
             let properties = json!({ "hook": external_id }).as_object().cloned();
@@ -255,7 +277,12 @@ impl State {
             let change: SubscriptionChange = read(arguments);
             let held = change.subscription;
             self.journal.push(format!("update {}", held.key));
-            let hook = self.hooks.get_mut(&held.external_id).ok_or_else(gone)?;
+            let asks = owner(&held.credentials);
+            let hides = self.hides_from_others;
+            let hook = self.hooks.get_mut(&held.external_id);
+            let hook = hook.filter(|hook| !hides || hook.owner == asks);
+            let hook = hook.ok_or_else(gone)?;
+            hook.owner = asks;
             hook.url = change.endpoint_url;
             hook.events = change.events;
             hook.parameters = change.parameters;
@@ -279,7 +306,13 @@ impl State {
                             .find(|(_, hook)| hook.key == held.key)
                             .map(|(id, _)| id.clone())
                     }
-                    id => self.hooks.contains_key(id).then(|| id.to_owned()),
+                    id => {
+                        let hook = self.hooks.get(id);
+                        let hides = self.hides_from_others;
+                        let asks = owner(&held.credentials);
+                        hook.filter(|hook| !hides || hook.owner == asks)
+                            .map(|_| id.to_owned())
+                    }
                 };
                 match found {
                     Some(id) => drop(self.hooks.remove(&id)),
@@ -391,6 +424,11 @@ fn read<T: serde::de::DeserializeOwned>(arguments: Value) -> T {
     serde_json::from_value(arguments).expect("the contract's JSON")
 }
 
+/// Who asks.
+fn owner(credentials: &Credentials) -> String {
+    credentials.value("as").unwrap_or_default().to_owned()
+}
+
 fn gone() -> CallError {
     CallError::new(codes::NOT_FOUND, "there is no such hook")
 }
@@ -401,14 +439,19 @@ impl Accounts for World {
         id: &'a CredentialId,
     ) -> BoxFuture<'a, Result<CallAccount, AccountRefusal>> {
         async move {
-            if let Some(reason) = self.refused.lock().expect("no panic").clone() {
+            let is_refused = self.refused_alone.lock().expect("no panic").contains(id);
+            let refused = self.refused.lock().expect("no panic").clone();
+            if let Some(reason) = refused.or_else(|| is_refused.then(|| "revoked".to_owned())) {
                 return Err(AccountRefusal::Lasting(format!(
                     "it needs reconnecting: {reason}"
                 )));
             }
             Ok(CallAccount {
                 id: id.clone(),
-                credentials: trigger_plugin_api::messages::Credentials::default(),
+                credentials: Credentials {
+                    kind: String::new(),
+                    values: BTreeMap::from([("as".to_owned(), id.to_string())]),
+                },
                 base_url: None,
                 throttled_until: None,
                 made_of: None,
@@ -495,6 +538,21 @@ pub async fn subscribe(fixture: &Fixture, name: &str, parameters: Value) -> Subs
     id
 }
 
+/// So many of them.
+pub async fn crowd(fixture: &Fixture, count: usize) {
+    for some in (0..count).collect::<Vec<_>>().chunks(500) {
+        let changes = some.iter().map(|number| {
+            let mut new = fixture.new_subscription(&format!("s{number}"));
+            new.mode = SubscriptionMode::Managed;
+            new.state = SubscriptionState::Pending;
+            new.secrets = None;
+            new.parameters = Map::from_iter([("number".to_owned(), json!(number))]);
+            Change::CreateSubscription(new)
+        });
+        fixture.apply(changes.collect()).await;
+    }
+}
+
 pub async fn read_row(fixture: &Fixture, id: &SubscriptionId) -> Claimed {
     let found = fixture.store.subscription_upkeep(id).await.expect("read");
     found.expect("it is there")
@@ -515,6 +573,51 @@ pub async fn change_parameters(fixture: &Fixture, id: &SubscriptionId, parameter
         properties: Map::new(),
         secrets: SecretsUpdate::Keep,
         terms: row.terms,
+    };
+    fixture
+        .apply(vec![Change::UpdateSubscription(update)])
+        .await;
+}
+
+/// A key, of this integration or of none.
+pub async fn credential(
+    fixture: &Fixture,
+    name: &str,
+    integration_id: Option<IntegrationId>,
+) -> CredentialId {
+    let id = CredentialId::generate(fixture.now());
+    let new = NewCredential {
+        id: id.clone(),
+        workspace_id: fixture.workspace.clone(),
+        name: name.to_owned(),
+        provider: "acme".to_owned(),
+        integration_id,
+        kind: CredentialKind::ApiKey,
+        fields: Map::new(),
+        secrets: Secret::new("{}".to_owned()),
+        account_id: None,
+        account_name: None,
+        scopes: Vec::new(),
+        expires_at: None,
+        refresh_due_at: None,
+    };
+    fixture.apply(vec![Change::CreateCredential(new)]).await;
+    id
+}
+
+/// Gives it this credential.
+pub async fn give(fixture: &Fixture, id: &SubscriptionId, credential: &CredentialId) {
+    let row = read_row(fixture, id).await.subscription;
+    let update = SubscriptionUpdate {
+        id: id.clone(),
+        revision: row.revision,
+        parameters: row.parameters,
+        properties: row.properties,
+        secrets: SecretsUpdate::Keep,
+        terms: Terms {
+            credential_id: Some(credential.clone()),
+            ..row.terms
+        },
     };
     fixture
         .apply(vec![Change::UpdateSubscription(update)])

@@ -22,6 +22,7 @@ fn case(states: &[RegistrationState]) -> Case {
         id: RegistrationId::generate(NOW),
         subscription_id: id.clone(),
         state: *state,
+        credential_id: None,
         external_id: "1".to_owned(),
         endpoint_url: "https://hooks.example".to_owned(),
         parameters: Map::new(),

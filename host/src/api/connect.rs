@@ -38,6 +38,8 @@ pub struct ConnectWish {
 pub struct ConnectTicket {
     /// Whoever opens it connects an account: it is for one person only.
     pub url: String,
+    /// Where the service sends the browser back to: it must be registered there to the letter.
+    pub redirect_url: String,
     /// To ask what became of it.
     pub ticket: String,
     /// The address is good until then.
@@ -89,6 +91,7 @@ pub async fn order_connect(
     let ordered = state.credentials().order(order).await?;
     let ticket = ConnectTicket {
         url: ordered.url.expose().clone(),
+        redirect_url: ordered.redirect_url,
         ticket: ordered.id.to_string(),
         expires_at: time(ordered.expires_at),
     };

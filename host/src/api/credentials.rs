@@ -95,6 +95,7 @@ pub(super) async fn view(state: &ApiState, row: Credential) -> Result<Credential
             Some("apply a document with a good key in its `values`".to_owned())
         }
     };
+    let is_active = row.state == CredentialState::Active;
     Ok(CredentialView {
         id: row.id.to_string(),
         name: row.name,
@@ -112,7 +113,7 @@ pub(super) async fn view(state: &ApiState, row: Credential) -> Result<Credential
         state_since: time(row.state_since),
         next_action,
         expires_at: row.expires_at.map(time),
-        refresh_due_at: row.refresh_due_at.map(time),
+        refresh_due_at: row.refresh_due_at.filter(|_| is_active).map(time),
         subscriptions,
         created_at: time(row.created_at),
         updated_at: time(row.updated_at),

@@ -37,8 +37,8 @@ pub async fn run_credentials(args: CredentialsArgs) -> Result<(), CliError> {
             let found = connection.client.post(&path, &[], None).await?;
             print_credential(&found, json);
             if text(&found, "state") != "active" {
-                let reason = one_line(text(&found, "state_reason"));
-                let message = format!("`{name}` needs reconnecting: {reason}");
+                let (reason, next) = (text(&found, "state_reason"), text(&found, "next_action"));
+                let message = format!("`{name}` needs reconnecting: {reason}\nnext: {next}");
                 return Err(CliError::Said(message));
             }
         }
@@ -154,7 +154,7 @@ fn print_credential(found: &Value, json: bool) {
         ("since", local_time(found, "state_since")),
         ("next action", text(found, "next_action").to_owned()),
         ("expires", local_time(found, "expires_at")),
-        ("renewed at", local_time(found, "refresh_due_at")),
+        ("renews", local_time(found, "refresh_due_at")),
         ("used by", words(&found["subscriptions"])),
     ]);
 }

@@ -1,5 +1,7 @@
 //! `triggerd connect`: prints the address that a person opens, and waits for what comes of it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::arguments::ConnectArgs;
@@ -7,6 +9,11 @@ use super::connection::Connection;
 use super::failure::CliError;
 use super::output::{faint, print_json, print_line, text};
 use super::table::one_line;
+use crate::outbound::api_client::ApiError;
+
+/// So often a host is asked that does not answer, after such a pause.
+const AWAY_MAX: u32 = 30;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Asks, prints, waits.
 pub async fn run(args: ConnectArgs) -> Result<(), CliError> {
@@ -17,7 +24,8 @@ pub async fn run(args: ConnectArgs) -> Result<(), CliError> {
         "name": args.name,
     });
     let path = connection.path(&["connect"]);
-    let ticket = connection.client.post(&path, &[], Some(&wish)).await?;
+    let ticket = connection.client.post(&path, &[], Some(&wish)).await;
+    let ticket = ticket.map_err(of_wish)?;
     let url = text(&ticket, "url");
     if args.client.json {
         // Standard output holds the one document at the end.
@@ -25,7 +33,11 @@ pub async fn run(args: ConnectArgs) -> Result<(), CliError> {
     } else {
         print_line("open this address in a browser, within ten minutes:");
         print_line(one_address(url));
-        print_line(faint("waiting for the service to send you back…"));
+        print_line(faint(&format!(
+            "(the service must know the redirect address {})",
+            one_line(text(&ticket, "redirect_url"))
+        )));
+        print_line("waiting for you to come back…");
     }
     let ended = wait(&connection, text(&ticket, "ticket")).await?;
     let credential = &ended["credential"];
@@ -42,18 +54,54 @@ pub async fn run(args: ConnectArgs) -> Result<(), CliError> {
             return Err(CliError::Said(message.to_owned()));
         }
         _ => {
-            let reason = one_line(text(&ended, "reason"));
+            let reason = text(&ended, "reason");
             return Err(CliError::Said(format!("not connected: {reason}")));
         }
     }
     Ok(())
 }
 
+/// What is wrong with a flag, in the words of flags.
+fn of_wish(error: ApiError) -> CliError {
+    let ApiError::Problem { status: 422, body } = &error else {
+        return error.into();
+    };
+    let mistakes = body["errors"].as_array().into_iter().flatten();
+    let lines = mistakes.map(|mistake| {
+        let message = text(mistake, "message");
+        let allowed = mistake["allowed"].as_array().into_iter().flatten();
+        let allowed: Vec<&str> = allowed.filter_map(Value::as_str).collect();
+        if allowed.is_empty() {
+            return message.to_owned();
+        }
+        let flag = text(mistake, "pointer").trim_start_matches('/');
+        format!(
+            "{message}\n  --{flag} {}",
+            allowed.join(&format!("\n  --{flag} "))
+        )
+    });
+    let lines: Vec<String> = lines.collect();
+    match lines.is_empty() {
+        true => error.into(),
+        false => CliError::Said(lines.join("\n")),
+    }
+}
+
 async fn wait(connection: &Connection, ticket: &str) -> Result<Value, CliError> {
     let path = connection.path(&["connect", ticket]);
+    let mut away = 0;
     loop {
         let patience = [("wait", "20s".to_owned())];
-        let found = connection.client.get(&path, &patience).await?;
+        let found = match connection.client.get(&path, &patience).await {
+            // A host that starts again goes on where it was.
+            Err(ApiError::Unreachable { .. }) if away < AWAY_MAX => {
+                away += 1;
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            found => found?,
+        };
+        away = 0;
         if !matches!(text(&found, "phase"), "waiting" | "started" | "exchanging") {
             return Ok(found);
         }

@@ -55,7 +55,9 @@ pub fn print_facts(facts: &[(&str, String)]) {
         .unwrap_or(0);
     for (label, value) in shown {
         let gap = " ".repeat(width - label.chars().count() + 2);
-        print_line(format_args!("{}{gap}{}", faint(label), one_line(value)));
+        // One line, and whole: what is shown by itself has the room.
+        let value = safe(value).replace('\n', " ");
+        print_line(format_args!("{}{gap}{value}", faint(label)));
     }
 }
 

@@ -21,6 +21,7 @@ use super::state::Credentials;
 use crate::clock::random;
 use crate::id::{ConnectId, IntegrationId, TokenId, WorkspaceId};
 use crate::model::{Connect, Credential, CredentialKind, Integration, NewConnect, PageQuery};
+use crate::plugins::AuthFacts;
 use crate::secret::Secret;
 
 /// A ticket and its state are good for so long.
@@ -44,6 +45,8 @@ pub struct ConnectOrder {
 pub struct Ordered {
     pub id: ConnectId,
     pub url: Secret<String>,
+    /// What must be registered at the service.
+    pub redirect_url: String,
     pub expires_at: crate::clock::Millis,
 }
 
@@ -54,8 +57,9 @@ impl Credentials {
         let auth = auth.map_err(|message| wrong("provider", message))?;
         if auth.oauth.is_none() {
             let message = format!(
-                "`{}` does not declare how an account is connected: give a key, as a credential in a document",
-                order.provider
+                "accounts of `{}` are not connected in a browser: {}",
+                order.provider,
+                key_form(&order.provider, &auth),
             );
             return Err(wrong("provider", message));
         }
@@ -93,12 +97,13 @@ impl Credentials {
             integration_id: integration,
             name,
             ticket_hash: hash(&ticket),
-            redirect_url: format!("{}/oauth/callback", self.0.public_base),
+            redirect_url: self.redirect_url(),
             expires_at,
         };
         self.0.store.insert_connect(&connect).await?;
         let url = format!("{}/oauth/start/{}", self.0.public_base, ticket.expose());
         Ok(Ordered {
+            redirect_url: connect.redirect_url,
             id: connect.id,
             url: Secret::new(url),
             expires_at,
@@ -134,6 +139,7 @@ impl Credentials {
                 }),
             },
             None => match own.as_slice() {
+                [] if !is_shared => Err(wrong("integration", self.client_form(&order.provider))),
                 [] => Ok(None),
                 [only] if !is_shared => Ok(Some(only.id.clone())),
                 _ => Err(ConnectError::Wrong {
@@ -143,6 +149,25 @@ impl Credentials {
                 }),
             },
         }
+    }
+
+    /// How a client is made known.
+    fn client_form(&self, provider: &str) -> String {
+        let redirect_url = self.redirect_url();
+        let base_url = match self.0.providers.auth(provider) {
+            Ok(auth) if auth.needs_base_url() => ", base_url: \"https://…\"",
+            _ => "",
+        };
+        format!(
+            "`{provider}` knows no client of this host yet: register one there with the redirect \
+             address {redirect_url} and apply it, as in `integrations: [{{name: my-{provider}, \
+             provider: {provider}{base_url}, client: {{client_id: \"…\", client_secret: \"…\"}}}}]`"
+        )
+    }
+
+    /// Where services send browsers back to, to the letter.
+    fn redirect_url(&self) -> String {
+        format!("{}/oauth/callback", self.0.public_base)
     }
 
     /// What hangs on a credential belongs to its server: an account of the same id at another one
@@ -192,11 +217,31 @@ pub(super) fn check_name(
     if taken.provider == provider && taken.kind == CredentialKind::Oauth {
         return Ok(());
     }
+    let kind = match taken.kind {
+        CredentialKind::Oauth => "an account",
+        CredentialKind::ApiKey => "a key",
+    };
     let message = format!(
-        "`{name}` is a credential of `{}` with a key already: take another name with --name",
+        "`{name}` is {kind} of `{}` already: take another name with --name",
         taken.provider
     );
     Err(wrong("name", message))
+}
+
+/// How a key is given.
+fn key_form(provider: &str, auth: &AuthFacts) -> String {
+    let required = auth
+        .credentials_schema
+        .iter()
+        .filter(|field| field.required);
+    let values: Vec<String> = required
+        .map(|field| format!("{}: \"…\"", field.name))
+        .collect();
+    format!(
+        "apply a key, as in `credentials: [{{name: my-{provider}, provider: {provider}, \
+         values: {{{}}}}}]`",
+        values.join(", ")
+    )
 }
 
 pub(super) fn redirect(connect: &Connect) -> Result<RedirectUrl, ConnectError> {

@@ -72,6 +72,31 @@ fn an_expression_gives_json() {
 }
 
 #[test]
+fn every_function_that_is_let_through_is_there() {
+    let samples = [
+        ("size", "size('abc') == 3"),
+        ("contains", "'abc'.contains('b')"),
+        ("startsWith", "'abc'.startsWith('a')"),
+        ("endsWith", "'abc'.endsWith('c')"),
+        ("string", "string(1) == '1'"),
+        ("int", "int('1') == 1"),
+        ("uint", "uint(1) == 1u"),
+        ("double", "double(1) == 1.0"),
+        ("bool", "bool('true')"),
+        ("type", "type(1) == int"),
+        ("dyn", "dyn(1) == 1"),
+        ("bytes", "bytes('x') == b'x'"),
+    ];
+    assert_eq!(
+        samples.map(|(name, _)| name),
+        crate::flows::check::FUNCTIONS
+    );
+    for (_, sample) in samples {
+        check(sample, json!(true));
+    }
+}
+
+#[test]
 fn a_wrong_expression_is_refused_with_its_place() {
     check_mistake(
         "args.",
@@ -88,7 +113,7 @@ fn a_wrong_expression_is_refused_with_its_place() {
     check_mistake(
         "args.a.matches('x')",
         expect![
-            "1:15: there is no function `matches` (there are: size, contains, startsWith, endsWith, string, int, uint, double, bool, type, dyn, max, min, bytes, has, all, exists, exists_one, map, filter)"
+            "1:15: there is no function `matches` (there are: size, contains, startsWith, endsWith, string, int, uint, double, bool, type, dyn, bytes, has, all, exists, exists_one, map, filter)"
         ],
     );
     check_mistake("Point{x: 1}", expect!["1:6: there is no type `Point`"]);

@@ -549,3 +549,19 @@ async fn what_a_service_repeats_of_a_token_is_kept_nowhere() {
     let reason = now.state_reason.expect("a reason");
     assert!(!reason.contains("canary"), "{reason}");
 }
+
+#[tokio::test]
+async fn who_has_no_client_yet_is_told_how_to_make_one_known() {
+    let fixture = Fixture::sqlite().await;
+    let gone = triggerd::model::Change::DeleteIntegration(fixture.integration.clone());
+    fixture.apply(gone).await;
+    let ordered = fixture.credentials.order(fixture.order("me")).await;
+    let told = ordered.expect_err("nothing to connect by").to_string();
+    for part in [
+        "https://hooks.example.org/oauth/callback",
+        "integrations: [{",
+        "base_url",
+    ] {
+        assert!(told.contains(part), "{part} is missing in {told}");
+    }
+}

@@ -181,6 +181,20 @@ async fn an_account_is_connected_from_the_command_line_and_nothing_secret_is_lef
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_connected_is_said_in_the_words_of_flags() {
+    let authority = Authority::start().await;
+    let host = host(&authority).await;
+    let refused = host.cli(&["connect", "acme", "--integration", "nope"]);
+    let told = text(&refused.stderr);
+    assert!(
+        told.contains("there is no integration `nope` of `acme`"),
+        "{told}"
+    );
+    assert!(told.contains("--integration shared"), "{told}");
+    assert!(!told.contains("(/integration)"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_at_the_service_is_what_the_command_ends_with() {
     let authority = Authority::start().await;
     let host = host(&authority).await;

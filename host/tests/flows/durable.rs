@@ -52,7 +52,7 @@ async fn a_killed_host_goes_on_at_the_step_where_it_was() {
     host.script("note.sh", NOTE);
     host.script(
         "hold.sh",
-        "echo two >>runs; until [ -e go ]; do sleep 0.05; done; echo 2",
+        "echo two >>runs; for i in $(seq 1200); do [ -e go ] && break; sleep 0.05; done; echo 2",
     );
     host.apply(DOCUMENT);
     let job = begin(&host, "f/t/three", &json!({})).await;

@@ -95,7 +95,7 @@ async fn the_example_with_early_return_and_error_handlers_runs() {
     host.script("fallback.sh", "cat");
     host.script(
         "file.sh",
-        "until [ -e go ]; do sleep 0.05; done; cat; [ ! -e bad ]",
+        "for i in $(seq 1200); do [ -e go ] && break; sleep 0.05; done; cat; [ ! -e bad ]",
     );
     host.script("alarm.sh", "cat");
     apply_example(&host, "early-return.yaml");

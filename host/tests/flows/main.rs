@@ -2,9 +2,13 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+#[allow(dead_code, reason = "each test file uses its own part of the harness")]
+#[path = "../harness/postgres.rs"]
+mod postgres_harness;
 
 mod durable;
 mod examples;
+mod hosts;
 mod refusals;
 mod stories;
 

@@ -32,7 +32,7 @@ async fn host() -> super::harness::Host {
     host.script("fail.sh", "echo 'no disk' >&2; exit 3");
     host.script(
         "wait.sh",
-        "until [ -e go ]; do sleep 0.05; done; echo '\"went\"'",
+        "for i in $(seq 1200); do [ -e go ] && break; sleep 0.05; done; echo '\"went\"'",
     );
     host.apply(DOCUMENT);
     host

@@ -143,3 +143,6 @@ done
 
 heading "A dispatch across the boundary, beside the same called directly"
 cargo bench --locked -q -p trigger-plugin-api --bench boundary
+
+heading "Subscriptions that are kept: memory of a million idle ones, finding what is due, renewals"
+cargo bench --locked -q -p triggerd --bench upkeep

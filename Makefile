@@ -52,6 +52,7 @@ unit:
 
 bench: deps-bench ## Speed and memory, each beside what it is compared to
 	./host/benches/run.sh
+	./host/benches/sockets.sh
 
 # What a command below needs and this machine lacks is installed with apt when root.
 .PHONY: deps-test deps-bench

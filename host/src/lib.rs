@@ -30,6 +30,7 @@ pub mod flows;
 pub mod jobs;
 pub mod runnables;
 pub mod schedules;
+pub mod sockets;
 pub mod subscriptions;
 pub mod sync;
 pub mod tokens;

@@ -150,6 +150,10 @@ pub struct Metrics {
     pub timers_fired: Counter,
     /// Renewals of credentials that a service was asked for, by outcome.
     pub credential_renewals: Counters<3>,
+    /// Connections that are open.
+    pub sockets_open: Gauge,
+    /// Messages that came over connections.
+    pub socket_messages: Counter,
     /// Calls of the API by the class of their status.
     pub api_calls: Counters<4>,
 }
@@ -209,6 +213,8 @@ impl Default for Metrics {
             ]),
             timers_fired: Counter::default(),
             credential_renewals: Counters::of(["renewed", "refused", "failed"]),
+            sockets_open: Gauge::default(),
+            socket_messages: Counter::default(),
             api_calls: Counters::of(["2xx", "3xx", "4xx", "5xx"]),
         }
     }
@@ -258,6 +264,13 @@ impl Metrics {
         let help = "Renewals of credentials that a service was asked for.";
         let renewals = &self.credential_renewals;
         page.counters("credential_renewals", "outcome", help, renewals);
+        page.gauge(
+            "sockets_open",
+            "Connections that are open.",
+            &self.sockets_open,
+        );
+        let help = "Messages that came over connections.";
+        page.counter("socket_messages", help, &self.socket_messages);
         page.counters("api_calls", "status", "Calls of the API.", &self.api_calls);
         page.0
     }

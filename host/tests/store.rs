@@ -25,6 +25,8 @@ mod running;
 mod schedules;
 #[path = "store/sealing.rs"]
 mod sealing;
+#[path = "store/sockets.rs"]
+mod sockets;
 #[path = "store/upkeep.rs"]
 mod upkeep;
 

@@ -65,6 +65,16 @@ pub trait Dispatch: Provider {
 
 /// Matches events with triggers. Pure, as [`Dispatch`] is.
 pub trait Event: Provider {
+    /// Is there something wrong with a trigger's parameters that the declaration cannot say? Called
+    /// when a trigger is saved and opened, after they were checked against the declaration.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` naming the parameter, what was found and what is allowed.
+    fn check_trigger(&self, trigger: &Trigger) -> Result<()> {
+        let _ = trigger;
+        Ok(())
+    }
+
     /// Does the event fire the trigger, and with which variables? Called for each pair of them,
     /// on a thread of the host's, within the manifest's `dispatch_timeout`; may be repeated.
     ///

@@ -6,8 +6,11 @@ use utoipa::ToSchema;
 
 use super::state::ApiState;
 use crate::id::{CredentialId, WorkspaceId};
-use crate::model::{Claimed, Registration, RegistrationState, Subscription, SubscriptionMode};
+use crate::model::{
+    Claimed, Poll, Registration, RegistrationState, Subscription, SubscriptionMode,
+};
 use crate::store::StoreError;
+use crate::units::show_duration;
 
 /// A subscription; its secrets are never shown.
 #[derive(Debug, Serialize, ToSchema)]
@@ -33,6 +36,10 @@ pub struct SubscriptionView {
     pub events: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyView>,
+    /// When it is pulled, where that is not left to its provider: every so often, or at the times of a
+    /// cron expression in a time zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll: Option<PollView>,
     pub properties: Map<String, Value>,
     pub has_secrets: bool,
     /// What is done next, and when.
@@ -59,6 +66,31 @@ pub struct SubscriptionView {
     pub last_error_at: Option<String>,
     pub created_at: String,
     pub updated_at: String,
+}
+
+/// When a subscription is pulled.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PollView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+}
+
+impl PollView {
+    fn of(poll: Poll) -> PollView {
+        let (every, cron, timezone) = match poll {
+            Poll::Every(every) => (Some(show_duration(every)), None, None),
+            Poll::At { cron, timezone } => (None, Some(cron), Some(timezone)),
+        };
+        PollView {
+            every,
+            cron,
+            timezone,
+        }
+    }
 }
 
 /// What a check does about what it finds.
@@ -147,6 +179,7 @@ pub async fn list_view(
         credential,
         parameters: row.parameters,
         events: row.terms.events,
+        poll: row.terms.poll.map(PollView::of),
         policy: is_managed.then(|| PolicyView {
             missing: policy.missing.to_string(),
             drift: policy.drift.to_string(),

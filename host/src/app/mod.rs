@@ -17,6 +17,7 @@ mod providers;
 mod retention;
 mod schedules;
 mod serve;
+mod sockets;
 mod sync;
 mod ticks;
 

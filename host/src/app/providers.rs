@@ -16,9 +16,10 @@ use crate::clock::{Clock, random};
 use crate::credentials::{CheckError, Checked, CredentialDraft, Credentials};
 use crate::documents::{
     Catalog, CatalogError, ConstructorTerms, CredentialTerms, Field, FieldMistake, Parameter,
-    ParameterKind, SubscriptionDraft,
+    ParameterKind, SocketTerms, SubscriptionDraft,
 };
 use crate::model::RunnableKind;
+use crate::plugins::facts::SocketFacts;
 use crate::plugins::registry::EnableError;
 use crate::plugins::{self, Found, LiveProvider, Registry};
 use crate::runnables::{RunnableSpec, Runner};
@@ -76,6 +77,14 @@ impl Catalog for RegistryProviders {
             needs_credential: auth.oauth.is_some() || !auth.credentials_schema.is_empty(),
             events: live.facts.events.clone(),
         }))
+    }
+
+    fn socket_terms(&self, provider: &str) -> SocketTerms {
+        match self.live(provider).map(|live| live.facts.socket.clone()) {
+            Ok(Some(SocketFacts { template: None })) => SocketTerms::Open,
+            Ok(Some(_)) => SocketTerms::Declared,
+            _ => SocketTerms::None,
+        }
     }
 
     fn credential_terms(&self, provider: &str) -> Result<CredentialTerms, CatalogError> {

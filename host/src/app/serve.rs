@@ -13,7 +13,7 @@ use super::egress::{LateCredentials, ProviderEgress};
 use super::peers::Peers;
 use super::providers::RegistryProviders;
 use super::ticks::{self, Parts};
-use super::{credentials, data_folder, executor, http, logging, sync};
+use super::{credentials, data_folder, executor, http, logging, sockets, sync};
 use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
@@ -136,7 +136,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         CredentialsParts {
             store: store.clone(),
             providers: Arc::new(registry.clone()),
-            outbound,
+            outbound: outbound.clone(),
             clock: clock.clone(),
             metrics: Arc::clone(&parts.metrics),
             owner: owner.clone(),
@@ -153,7 +153,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         store: store.clone(),
         runner: runner.clone(),
         clock: clock.clone(),
-        owner,
+        owner: owner.clone(),
         metrics: Arc::clone(&parts.metrics),
         wake: Arc::clone(&parts.jobs_wake),
         config: ExecutorConfig {
@@ -164,6 +164,9 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     executor::start(&executor, &parts.jobs_wake, &background)
         .await
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
+    let holder = sockets::start(&parts, &executor, &outbound, &owner, &background)
+        .await
+        .map_err(|error| StartError::of("connections cannot be taken back", error))?;
     let calls = open_calls(&parts, &config, &executor, &background);
     let subscriptions = sync::subscriptions(&parts, &engine, &credentials, &public);
     let router = router(
@@ -205,6 +208,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
             drain.as_secs()
         );
         stop.cancel();
+        holder.end().await;
         executor.drain(drain).await;
     };
     tokio::join!(

@@ -31,6 +31,12 @@ pub trait Catalog: Send + Sync {
         draft: &'a CredentialDraft,
     ) -> BoxFuture<'a, Result<Checked, CheckError>>;
 
+    /// Whether a provider speaks over a connection, and who says where that leads.
+    fn socket_terms(&self, provider: &str) -> SocketTerms {
+        let _ = provider;
+        SocketTerms::None
+    }
+
     /// What is wrong with running this here, such as a program outside the allowed folders; the
     /// field is named as in the stored form.
     fn check_runnable(&self, kind: RunnableKind, spec: &Value) -> Result<(), FieldMistake>;
@@ -92,6 +98,17 @@ pub enum ParameterKind {
     /// Nothing that may stand in a document beside what is shown.
     Secret,
     Whatever,
+}
+
+/// Who says where a provider's connections lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketTerms {
+    /// It has none.
+    None,
+    /// Its declaration.
+    Declared,
+    /// The operator.
+    Open,
 }
 
 /// One field of a subscription schema.

@@ -12,6 +12,7 @@
 //!   and the forms of names, headers and the like.
 //! - [`flow`]: a flow; [`handlers`]: who is told of jobs that are given up.
 //! - [`catalog`]: what is asked of the providers.
+//! - [`socket`]: where a subscription's connection leads.
 //! - [`schedules`]: schedules, from their words to what is wanted.
 //! - [`plan`], [`plan_integrations`], [`plan_accounts`], [`plan_subscriptions`], [`difference`]:
 //!   from what is stored to what is wanted.
@@ -33,8 +34,10 @@ pub mod plan;
 mod plan_accounts;
 mod plan_integrations;
 mod plan_subscriptions;
+mod poll;
 mod runnable;
 mod schedules;
+mod socket;
 mod subscription;
 mod wanted;
 mod words;
@@ -42,7 +45,7 @@ mod words;
 pub use accounts::{CredentialEntry, IntegrationEntry};
 pub use catalog::{
     Catalog, CatalogError, ConstructorTerms, CredentialTerms, Field, FieldMistake, Parameter,
-    ParameterKind, SubscriptionDraft,
+    ParameterKind, SocketTerms, SubscriptionDraft,
 };
 pub use document::{Document, RunnableEntry, TriggerEntry};
 pub use mistake::Mistake;

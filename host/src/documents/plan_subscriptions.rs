@@ -6,6 +6,7 @@ use super::difference::{Difference, compare, compare_maps, compare_secrets};
 use super::draft::Draft;
 use super::mistake::Mistake;
 use super::plan::{ObjectKind, Planner, sealed};
+use super::poll;
 use super::subscription::{SubscriptionEntry, pointer_of};
 use super::wanted::{self, WantedSubscription};
 use crate::id::{EndpointId, SubscriptionId};
@@ -202,6 +203,11 @@ fn compare_plain(
         &events(&to.events),
         differences,
     );
+    let (before, after) = (from.poll.as_ref(), to.poll.as_ref());
+    if before != after {
+        let (before, after) = (poll::shown(before), poll::shown(after));
+        compare("poll", &before, &after, differences);
+    }
     let (from, to) = (from.policy, to.policy);
     for (field, from, to) in [
         (

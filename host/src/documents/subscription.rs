@@ -5,8 +5,10 @@ use serde_json::{Map, Value};
 use super::document::note;
 use super::fields::{Fields, found};
 use super::mistake::Mistake;
+use super::poll;
+use super::socket::{self, SocketEntry};
 use super::words;
-use crate::model::{OnDrift, OnMissing, Policy};
+use crate::model::{OnDrift, OnMissing, Policy, Poll};
 use crate::yaml::pointer_join;
 
 /// A subscription as it is wanted.
@@ -19,6 +21,8 @@ pub struct SubscriptionEntry {
     /// Somebody registered the address by hand: the fields of the provider's subscription schema,
     /// some of them secret.
     pub manual: Option<Map<String, Value>>,
+    /// Where its connection leads, if its provider leaves that to the operator.
+    pub socket: Option<SocketEntry>,
     /// This host makes it at the service, and keeps it.
     pub managed: ManagedFields,
     /// None: as it is.
@@ -35,6 +39,8 @@ pub struct ManagedFields {
     /// None: what enabled triggers wait for.
     pub events: Option<Vec<String>>,
     pub policy: Option<Policy>,
+    /// None: pulled as its provider says.
+    pub poll: Option<Poll>,
 }
 
 impl ManagedFields {
@@ -45,6 +51,7 @@ impl ManagedFields {
             ("parameters", self.parameters.is_some()),
             ("events", self.events.is_some()),
             ("policy", self.policy.is_some()),
+            ("poll", self.poll.is_some()),
         ];
         let first = given.into_iter().find(|(_, is_given)| *is_given);
         first.map(|(name, _)| name)
@@ -81,7 +88,9 @@ pub(super) fn read(
         parameters: fields.map("parameters", mistakes).cloned(),
         events: read_events(&mut fields, mistakes),
         policy: read_policy(&mut fields, mistakes),
+        poll: poll::read(&mut fields, mistakes),
     };
+    let socket = socket::read(&mut fields, mistakes);
     let paused = fields.flag("paused", mistakes);
     if let (Some(_), Some(given)) = (&manual, managed.first_given()) {
         let message = format!(
@@ -96,6 +105,7 @@ pub(super) fn read(
         name: name?.to_owned(),
         provider: provider?.to_owned(),
         manual,
+        socket,
         managed,
         paused,
     })

@@ -10,6 +10,7 @@ use super::document::TriggerEntry;
 use super::draft::Draft;
 use super::mistake::Mistake;
 use super::parameters;
+use super::socket;
 use super::subscription::{SubscriptionEntry, expect_text, pointer_of};
 use crate::id::CredentialId;
 use crate::model::{SubscriptionMode, Terms};
@@ -66,7 +67,8 @@ pub(super) async fn read(
         draft.mistakes.push(mistake);
         return None;
     }
-    read_manual(entry, &fields, catalog, &mut draft.mistakes).await
+    let wanted = read_manual(entry, &fields, catalog, &mut draft.mistakes).await?;
+    socket::add(entry, catalog, wanted, &mut draft.mistakes)
 }
 
 async fn read_manual(
@@ -127,6 +129,7 @@ async fn read_managed(
             credential_id,
             events: entry.managed.events.clone(),
             policy: entry.managed.policy.unwrap_or_default(),
+            poll: entry.managed.poll.clone(),
         },
     };
     (draft.mistakes.len() == before).then_some(wanted)

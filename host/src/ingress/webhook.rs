@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Request as HttpRequest, Response, StatusCode, header
 use bytes::Bytes;
 use trigger_plugin_abi::codes;
 use trigger_plugin_abi::host::{CallError, Dispatched, Request};
+use trigger_plugin_api::messages::SOCKET_MESSAGE;
 
 use super::answer;
 use super::body::{self, BodyError, Reading};
@@ -25,6 +26,10 @@ impl Ingress {
         endpoint: &str,
         request: HttpRequest<Body>,
     ) -> Response<Body> {
+        // The host's own word for what came over a connection that it made itself.
+        if request.method() == SOCKET_MESSAGE {
+            return not_found();
+        }
         let live = match self.registry.find(provider) {
             Found::Live(live) => live,
             Found::Down => {
@@ -192,6 +197,7 @@ impl Ingress {
                     None => answer::kept(request_id.as_str()),
                 }
             }
+            Ok(Appended::Fenced) => answer::unavailable("the request could not be kept"),
             Err(error) => {
                 tracing::error!(
                     provider = &*live.name,

@@ -7,6 +7,7 @@ mod objects;
 mod registrations;
 mod requests;
 mod schedules;
+mod sockets;
 mod upkeep;
 
 mod calls;
@@ -35,7 +36,7 @@ pub use jobs::{
     Recovered, Replay,
 };
 pub use objects::{
-    Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Policy, Runnable,
+    Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Policy, Poll, Runnable,
     RunnableUpdate, RunnableVersion, SecretsUpdate, Subscription, SubscriptionUpdate, Terms, Token,
     Trigger, TriggerFilter, TriggerUpdate, Workspace,
 };
@@ -45,6 +46,7 @@ pub use requests::{Append, Appended, Delivery, NewRequest, Queue, Request, Reque
 pub use schedules::{
     DueSchedule, Firing, NewSchedule, NextTime, Run, Schedule, ScheduleUpdate, Skipped,
 };
+pub use sockets::{EventEnd, EventEnds, HeldSocket};
 pub use upkeep::{
     Claimed, Drift, End, NewTimer, Note, NotedAudit, Poke, Progress, Progressed, PulledBatch,
     SyncClaim, SyncPulledEvent, Upkeep,

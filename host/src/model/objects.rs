@@ -1,5 +1,7 @@
 //! What an operator makes: workspaces, tokens, subscriptions, runnables with their versions, triggers.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::calls::Runs;
@@ -91,6 +93,19 @@ pub struct Terms {
     /// The events to ask for; none: those that enabled triggers wait for.
     pub events: Option<Vec<String>>,
     pub policy: Policy,
+    /// None: as its provider says.
+    pub poll: Option<Poll>,
+}
+
+/// When a subscription is pulled, where that is not left to its provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Poll {
+    /// So long after the last time.
+    Every(Duration),
+    At {
+        cron: String,
+        timezone: String,
+    },
 }
 
 /// What a check does about what it finds.

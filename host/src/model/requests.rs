@@ -96,6 +96,8 @@ pub enum Appended {
     /// The delivery id was seen before: the request is kept with outcome `duplicate`, its events
     /// are not. Names the request that came first.
     Duplicate { request_id: RequestId },
+    /// Of a message: another host holds the connection by now. Nothing is kept.
+    Fenced,
 }
 
 /// Which requests are wanted; an absent field does not matter.

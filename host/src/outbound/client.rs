@@ -39,6 +39,8 @@ pub struct Outbound(Arc<Inner>);
 
 struct Inner {
     tls: rustls::ClientConfig,
+    /// Of connections that stay open: HTTP/1.1 alone.
+    socket_tls: Arc<rustls::ClientConfig>,
     proxy: Option<Url>,
     clients: Mutex<HashMap<Arc<[Cidr]>, reqwest::Client>>,
 }
@@ -46,8 +48,12 @@ struct Inner {
 impl Outbound {
     /// Reads the system's trusted roots (or those that `SSL_CERT_FILE` names).
     pub fn open(config: &OutboundConfig) -> Result<Outbound, SetupError> {
+        let tls = tls_config()?;
+        let mut socket_tls = tls.clone();
+        socket_tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let outbound = Outbound(Arc::new(Inner {
-            tls: tls_config()?,
+            tls,
+            socket_tls: Arc::new(socket_tls),
             proxy: config.proxy.clone(),
             clients: Mutex::new(HashMap::new()),
         }));
@@ -100,6 +106,14 @@ impl Outbound {
             body,
             truncated,
         })
+    }
+
+    pub(super) fn proxy(&self) -> Option<&Url> {
+        self.0.proxy.as_ref()
+    }
+
+    pub(super) fn socket_tls(&self) -> &Arc<rustls::ClientConfig> {
+        &self.0.socket_tls
     }
 
     /// The client for a set of opened ranges: a connection that was opened under one set of rules

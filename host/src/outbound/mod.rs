@@ -4,7 +4,7 @@
 //! - [`policy`]: what one caller may reach.
 //! - [`resolver`]: names to addresses; one forbidden address refuses the name.
 //! - [`message`]: the request, the response, and what can go wrong.
-//! - [`client`]: [`Outbound`], which sends.
+//! - [`client`]: [`Outbound`], which sends; [`socket`]: connections that stay open.
 //! - [`api_client`]: apart from all that, the command line's own way to its server.
 //!
 //! Promises: http and https only, no user info, no redirects, no proxy unless configured; what is
@@ -19,8 +19,10 @@ pub mod policy;
 mod client;
 mod message;
 mod resolver;
+mod socket;
 
 pub use address::{Cidr, Class};
 pub use client::{Outbound, OutboundConfig, SetupError};
 pub use message::{BodyLimit, OutboundError, OutboundRequest, OutboundResponse};
 pub use policy::{HostPort, Policy, Refusal};
+pub use socket::{Frame, Socket, SocketError, SocketRequest, header_value, is_of_handshake};

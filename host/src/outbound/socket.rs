@@ -67,6 +67,16 @@ pub enum SocketError {
     Broken(String),
 }
 
+impl SocketError {
+    /// With its causes.
+    pub fn chain(&self) -> String {
+        match self {
+            SocketError::Outbound(error) => error.chain(),
+            other => other.to_string(),
+        }
+    }
+}
+
 trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
@@ -253,7 +263,9 @@ async fn through(proxy: &Url, target: &Url, port: u16) -> Result<TcpStream, Sock
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         if answer.len() > PROXY_HEAD_MAX {
-            return Err(SocketError::Protocol("the proxy's answer is too long".to_owned()));
+            return Err(SocketError::Protocol(
+                "the proxy's answer is too long".to_owned(),
+            ));
         }
         answer.push(stream.read_u8().await.map_err(broken)?);
     }
@@ -301,7 +313,10 @@ fn said(frame: Option<&CloseFrame>) -> String {
 pub fn is_of_handshake(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.starts_with("sec-websocket-") && name != "sec-websocket-protocol"
-        || matches!(name.as_str(), "host" | "upgrade" | "connection" | "content-length" | "transfer-encoding")
+        || matches!(
+            name.as_str(),
+            "host" | "upgrade" | "connection" | "content-length" | "transfer-encoding"
+        )
 }
 
 /// A header of the handshake.

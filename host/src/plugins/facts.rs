@@ -27,6 +27,26 @@ pub struct Facts {
     pub constructor_parameters: Option<Vec<Field>>,
     /// How subscriptions are kept alive.
     pub sync: SyncFacts,
+    /// The host connects to the service, and messages come over that.
+    pub socket: Option<SocketFacts>,
+    /// Ranges that the manifest opens beyond public addresses.
+    pub allow: Vec<String>,
+}
+
+/// What a declaration says of its connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketFacts {
+    /// What is said of a connection, over the subscription's fields; none: the operator says it.
+    pub template: Option<serde_json::Value>,
+}
+
+impl SocketFacts {
+    fn of(native: &serde_json::Map<String, serde_json::Value>) -> Option<SocketFacts> {
+        let transport = native.get("transport")?;
+        (transport.get("kind")? == "websocket").then(|| SocketFacts {
+            template: transport.get("socket").cloned(),
+        })
+    }
 }
 
 impl Facts {
@@ -67,6 +87,8 @@ impl Facts {
                 .as_ref()
                 .map(|constructor| constructor.parameters.clone()),
             sync: SyncFacts::of(&declaration.native),
+            socket: SocketFacts::of(&declaration.native),
+            allow: Vec::new(),
         }
     }
 }

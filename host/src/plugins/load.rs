@@ -145,6 +145,11 @@ impl Loader {
         };
         let facts = Facts {
             auth: Arc::new(AuthFacts::of(described, manifest, expand_text)?),
+            allow: manifest
+                .permissions
+                .as_ref()
+                .map(|permissions| permissions.allow.clone())
+                .unwrap_or_default(),
             ..Facts::of(described)
         };
         drop(library);

@@ -10,6 +10,7 @@ use super::body::Stored;
 use super::connection::Connection;
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
+use super::sockets;
 use super::sql::{FromRow, Row, Statement};
 use super::waiting::{Kind, waited_for};
 use super::writer::{Write, Written};
@@ -26,7 +27,18 @@ const UNMATCHED: &str = "no trigger waits for this event";
 impl Store {
     /// Keeps a request and its events; resolves after the commit is synced. Repeating it is harmless.
     pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
-        let packed = Box::new(PackedAppend::pack(append).await);
+        self.append_packed(PackedAppend::pack(append).await).await
+    }
+
+    /// The same for a message of a connection, unless its host does not hold it any more.
+    pub async fn append_message(&self, append: Append, fence: i64) -> Result<Appended, StoreError> {
+        let mut packed = PackedAppend::pack(append).await;
+        packed.fence = Some(fence);
+        self.append_packed(packed).await
+    }
+
+    async fn append_packed(&self, packed: PackedAppend) -> Result<Appended, StoreError> {
+        let packed = Box::new(packed);
         match self
             .writer
             .write("append a request", Write::Append(packed))
@@ -46,6 +58,8 @@ pub(super) struct PackedAppend {
     events: Vec<(NewEvent, Stored)>,
     queue: Queue,
     wake: bool,
+    /// Of the connection that it came over.
+    fence: Option<i64>,
 }
 
 impl PackedAppend {
@@ -70,6 +84,7 @@ impl PackedAppend {
             events: packed,
             queue,
             wake,
+            fence: None,
         }
     }
 
@@ -110,6 +125,37 @@ impl PackedAppend {
 
 /// Inserts the rows; one answer for each append, in their order.
 pub(super) async fn insert(
+    connection: &mut impl Connection,
+    backend: Backend,
+    appends: &[&PackedAppend],
+    now: Millis,
+) -> Result<Vec<Appended>, StoreError> {
+    let wanted = appends
+        .iter()
+        .filter_map(|append| Some((&append.request.subscription_id, append.fence?)));
+    let held = sockets::still_held(connection, backend, wanted.collect()).await?;
+    let is_fenced = |append: &&PackedAppend| {
+        let id = append.request.subscription_id.as_str();
+        let is_held = |fence| held.iter().any(|one| one.0 == id && one.1 == fence);
+        append.fence.is_some_and(|fence| !is_held(fence))
+    };
+    let others: Vec<&PackedAppend> = appends
+        .iter()
+        .copied()
+        .filter(|append| !is_fenced(append))
+        .collect();
+    let appended = insert_all(connection, backend, &others, now).await?;
+    let mut appended = appended.into_iter();
+    let answers = appends.iter().map(|append| match is_fenced(append) {
+        true => Appended::Fenced,
+        false => appended
+            .next()
+            .expect("invariant: there is one answer for each append"),
+    });
+    Ok(answers.collect())
+}
+
+async fn insert_all(
     connection: &mut impl Connection,
     backend: Backend,
     appends: &[&PackedAppend],
@@ -283,7 +329,7 @@ fn push_request(insert: &mut Statement, append: &PackedAppend, appended: &Append
             insert.push(append.body.encoding);
         }
         // The first one holds the body.
-        Appended::Duplicate { .. } => {
+        Appended::Duplicate { .. } | Appended::Fenced => {
             insert.push(None::<Vec<u8>>);
             insert.push(Stored::NOTHING.encoding);
         }
@@ -292,11 +338,11 @@ fn push_request(insert: &mut Statement, append: &PackedAppend, appended: &Append
     insert.push(request.received_at);
     match appended {
         Appended::Stored { .. } => insert.push(request.outcome),
-        Appended::Duplicate { .. } => insert.push(RequestOutcome::Duplicate),
+        Appended::Duplicate { .. } | Appended::Fenced => insert.push(RequestOutcome::Duplicate),
     }
     insert.push(request.status);
     match appended {
-        Appended::Stored { .. } => insert.push(&request.reason),
+        Appended::Stored { .. } | Appended::Fenced => insert.push(&request.reason),
         Appended::Duplicate { request_id } => {
             insert.push(format!("this delivery came before, as {request_id}"));
         }
@@ -309,7 +355,7 @@ fn push_request(insert: &mut Statement, append: &PackedAppend, appended: &Append
     );
     insert.push(match appended {
         Appended::Stored { .. } => i64::try_from(append.events.len()).unwrap_or(i64::MAX),
-        Appended::Duplicate { .. } => 0,
+        Appended::Duplicate { .. } | Appended::Fenced => 0,
     });
 }
 

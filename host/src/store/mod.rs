@@ -37,9 +37,11 @@ mod waiting;
 mod attempts;
 mod requests;
 
+mod polls;
 mod progress;
 mod pulled;
 mod registrations;
+mod sockets;
 mod subscription_state;
 mod timers;
 mod upkeep;

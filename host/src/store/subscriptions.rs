@@ -5,7 +5,7 @@ use super::connection::Connection;
 use super::keys::subscription_place;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
-use super::{Store, StoreError};
+use super::{Store, StoreError, polls};
 use crate::id::{EndpointId, SubscriptionId, WorkspaceId};
 use crate::model::{
     ChangedKind, NewSubscription, Page, PageQuery, Policy, SecretsUpdate, Subscription,
@@ -18,7 +18,7 @@ macro_rules! subscription_columns {
         "id, workspace_id, name, provider, endpoint, mode, parameters, properties, \
          case when secrets is null then 0 else 1 end as has_secrets, state, state_reason, \
          state_since, credential_id, events, on_missing, on_drift, is_deleting, revision, \
-         created_at, updated_at"
+         created_at, updated_at, poll_every, poll_cron, poll_timezone"
     };
 }
 pub(super) use subscription_columns;
@@ -183,6 +183,7 @@ impl FromRow for Subscription {
                     missing: row.parsed("on_missing")?,
                     drift: row.parsed("on_drift")?,
                 },
+                poll: polls::read(row)?,
             },
             is_deleting: row.flag("is_deleting")?,
             revision: row.int("revision")?,
@@ -236,7 +237,10 @@ impl Edit<'_> {
                 "there is a subscription `{}` already",
                 new.name
             ))),
-            _ => Ok(ChangedKind::Created),
+            _ => {
+                self.set_poll(&new.id, new.terms.poll.as_ref()).await?;
+                Ok(ChangedKind::Created)
+            }
         }
     }
 
@@ -280,6 +284,8 @@ impl Edit<'_> {
                 update.id
             )));
         }
+        let poll = update.terms.poll.as_ref();
+        self.set_poll(&update.id, poll).await?;
         self.poke_subscription(&update.id).await?;
         Ok(ChangedKind::Updated)
     }
@@ -393,7 +399,8 @@ pub(super) async fn remove_subscription(
     connection: &mut impl Connection,
     id: &SubscriptionId,
 ) -> Result<(), StoreError> {
-    const PARTS: [&str; 4] = [
+    const PARTS: [&str; 5] = [
+        "delete from sockets where subscription_id = $1",
         "delete from timers where subscription_id = $1",
         "delete from subscription_state where subscription_id = $1",
         "delete from registrations where subscription_id = $1",

@@ -12,7 +12,8 @@ use super::run::{Run, StepError};
 use super::{kept_state, times};
 use crate::clock::{Millis, random_fraction};
 use crate::id::{EventId, RequestId};
-use crate::model::{NewTimer, PulledBatch, SyncPulledEvent};
+use crate::model::{NewTimer, Poll, PulledBatch, SyncPulledEvent};
+use crate::timetable::Timetable;
 
 /// More pages are read when the others had their turn.
 const PAGES_MAX: u32 = 20;
@@ -121,7 +122,32 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// What an operator says of the next pull holds also where it was said a moment ago.
+    pub(super) fn mind_the_poll(&mut self) {
+        let Some(next) = self.next_poll().filter(|_| self.view().live().is_some()) else {
+            return;
+        };
+        if self.upkeep.pull_at.is_none_or(|at| at > next) {
+            self.upkeep.pull_at = Some(next);
+        }
+    }
+
+    fn next_poll(&self) -> Option<Millis> {
+        match self.subscription.terms.poll.as_ref()? {
+            Poll::Every(every) => Some(times::next(self.now(), *every, random_fraction())),
+            Poll::At { cron, timezone } => {
+                let timetable = Timetable::parse(cron, timezone).ok()?;
+                timetable.next_after(self.now())
+            }
+        }
+    }
+
     fn schedule_pull(&mut self, next_in: Option<Duration>) {
+        if let Some(next) = self.next_poll() {
+            let asked = next_in.map(|next_in| self.now().plus(next_in));
+            self.upkeep.pull_at = Some(asked.map_or(next, |asked| asked.min(next)));
+            return;
+        }
         let every = self.service.facts().pull.and_then(|pull| pull.every);
         let next_in = next_in.map(|next_in| next_in.max(PAUSE_MIN));
         let wait = match (next_in, every) {

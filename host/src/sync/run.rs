@@ -123,6 +123,7 @@ impl<'e> Run<'e> {
             is_removed: false,
         };
         run.mind_the_clock();
+        run.mind_the_poll();
         Ok(run)
     }
 

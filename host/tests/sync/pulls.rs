@@ -18,6 +18,7 @@ on_both! {
     a_service_that_asks_for_a_hundred_years_is_asked_again_tomorrow
     a_lost_cursor_is_read_anew_and_said
     a_throttled_pull_waits_as_long_as_it_was_asked_to
+    a_subscription_is_pulled_when_its_operator_says
     a_timer_fires_to_the_second_and_not_if_it_was_withdrawn
 }
 
@@ -68,6 +69,54 @@ async fn changes(fixture: &Fixture) -> BTreeSet<String> {
 
 fn names(count: usize) -> BTreeSet<String> {
     (0..count).map(|number| format!("c{number}")).collect()
+}
+
+async fn a_subscription_is_pulled_when_its_operator_says(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let (engine, id) = active(&fixture, &world).await;
+    let set = async |poll: Poll| {
+        let row = read_row(&fixture, &id).await.subscription;
+        let update = SubscriptionUpdate {
+            id: id.clone(),
+            revision: row.revision,
+            parameters: row.parameters,
+            properties: row.properties,
+            secrets: SecretsUpdate::Keep,
+            terms: Terms {
+                poll: Some(poll),
+                ..row.terms
+            },
+        };
+        fixture
+            .apply(vec![Change::UpdateSubscription(update)])
+            .await;
+        work(&engine).await;
+    };
+    set(Poll::Every(std::time::Duration::from_secs(60))).await;
+    assert_eq!(world.count("pull"), 1, "not at once");
+    for pulls in 2..=4 {
+        fixture.advance(67);
+        work(&engine).await;
+        assert_eq!(world.count("pull"), pulls);
+    }
+    // At the full minutes; the clock of the tests starts at 20 s past one.
+    set(Poll::At {
+        cron: "0 * * * * *".to_owned(),
+        timezone: "UTC".to_owned(),
+    })
+    .await;
+    let due = read_row(&fixture, &id)
+        .await
+        .upkeep
+        .pull_at
+        .expect("a time");
+    assert_eq!(
+        (due.0 % 60_000, due.since(fixture.now()).as_secs() < 60),
+        (0, true)
+    );
+    fixture.clock.set(due);
+    work(&engine).await;
+    assert_eq!(world.count("pull"), 5);
 }
 
 async fn a_hint_is_followed_by_the_changes_themselves(fixture: Fixture) {

@@ -60,7 +60,9 @@ impl<E: Export> Plugin for ExportedPlugin<E> {
 
     fn open_trigger(&self, event: &str, parameters: &str) -> Result<Trigger, CallError> {
         let parameters = read("parameters", parameters)?;
-        Ok(self.provider.declared().open_trigger(event, parameters)?)
+        let trigger = self.provider.declared().open_trigger(event, parameters)?;
+        self.provider.check_trigger(&trigger)?;
+        Ok(trigger)
     }
 
     fn dispatch(

@@ -17,7 +17,7 @@ pub use dispatch::{DispatchedEvent, EventDispatch, Payload, Reply};
 pub use event::{EventCall, Outcome, Trigger, Variables};
 pub use pull::{PullRequest, Pulled, PulledEvent, TimedEvent};
 pub(crate) use request::base64_bytes;
-pub use request::{Headers, OwnedRequest, Request};
+pub use request::{Headers, OwnedRequest, Request, SOCKET_MESSAGE};
 pub use subscription::{Subscription, SubscriptionSpec};
 
 /// A JSON object, its keys in the order in which they were written.

@@ -7,6 +7,10 @@ use trigger_plugin_abi::plugin::WireHeader;
 
 use crate::{Error, Result};
 
+/// The method of a message that came over a connection which the host itself made (`transport`). No
+/// request from outside has it: the host refuses it there.
+pub const SOCKET_MESSAGE: &str = "MESSAGE";
+
 /// A request, borrowed from the host for the length of one call.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
@@ -23,6 +27,14 @@ pub struct Request<'a> {
     /// The host's clock when the request arrived, in milliseconds since 1970. Time for a
     /// signature's tolerance is read from here: a provider has no clock of its own.
     pub received_at_ms: i64,
+}
+
+impl Request<'_> {
+    /// Whether it came over a connection that the host made.
+    #[must_use]
+    pub fn is_socket_message(&self) -> bool {
+        self.method == SOCKET_MESSAGE
+    }
 }
 
 /// The headers of a request. Names are compared without regard to case.

@@ -63,6 +63,11 @@ impl Dispatcher<'_> {
     }
 
     pub fn verify(&self) -> Result<()> {
+        // The host made the connection that it came over, so that it knows who sent it.
+        let transport = self.declared.declaration().native.get("transport");
+        if transport.is_some() && self.request.is_socket_message() {
+            return Ok(());
+        }
         let evidence = Evidence {
             rule: self.rules().verify.as_ref(),
             proof: &self.subscription.rules().proof,

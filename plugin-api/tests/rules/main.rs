@@ -9,4 +9,5 @@ mod dispatch;
 mod filters;
 mod parameters;
 mod samples;
+mod transport;
 mod verification;

@@ -11,7 +11,7 @@ use crate::rules::vocabulary::{
     BodyRule, DELIVERY_WINDOW_MS, DeliveryIdRule, EventName, FormRule, ProviderRules, UnknownEvents,
 };
 
-const FOR_THE_HOST: [&str; 9] = [
+const FOR_THE_HOST: [&str; 10] = [
     "base_url",
     "oauth",
     "attach",
@@ -21,6 +21,7 @@ const FOR_THE_HOST: [&str; 9] = [
     "learn",
     "pull",
     "check",
+    "transport",
 ];
 
 pub(crate) fn read_provider_rules(section: Section<'_>) -> ProviderRules {

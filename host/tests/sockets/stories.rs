@@ -1,0 +1,207 @@
+//! What works.
+
+use serde_json::json;
+
+use crate::server::{Order, Server, until};
+use crate::{arguments, document, messages, options, scripts, start};
+
+#[tokio::test]
+async fn messages_become_jobs_and_what_is_said_first_is_said() {
+    let server = Server::start().await;
+    let host = start(options(None)).await;
+    scripts(&host);
+    let socket = format!(
+        "{{url: '{}/feed?key=canary-77', headers: {{X-Client: triggerd}}, \
+         secret_headers: {{Authorization: Bearer canary-88}}, \
+         initial_messages: [{{message: {{op: subscribe, to: [1, null]}}}}, {{message: plain}}, \
+         {{runnable: f/t/hello}}], \
+         heartbeat: {{message: 'beat {{{{state}}}}', every: 1s, state: s}}, allow: [127.0.0.0/8]}}",
+        server.url
+    );
+    host.apply(&document(&socket));
+    let connection = server.connection(1).await;
+    assert_eq!(connection.target, "/feed?key=canary-77");
+    assert_eq!(connection.header("x-client"), Some("triggerd"));
+    assert_eq!(connection.header("authorization"), Some("Bearer canary-88"));
+    until("what is said first", || {
+        (connection.received().len() >= 3).then_some(())
+    })
+    .await;
+    let first = [
+        "{\"op\":\"subscribe\",\"to\":[1,null]}",
+        "plain",
+        "hello from a runnable",
+    ];
+    assert_eq!(connection.received()[..3], first);
+
+    connection.say(r#"{"s": 41, "x": "a"}"#);
+    connection.say("no JSON");
+    connection.tell(Order::Binary(vec![0, 159, 146, 150]));
+    host.until("three jobs", async || {
+        (messages(&host).await.len() == 3).then_some(())
+    })
+    .await;
+    let all = arguments(&host).await;
+    let trigger_of = |message: &str| {
+        let found = all.iter().find(|one| one["msg"] == message);
+        found.unwrap_or_else(|| panic!("{message}: {all:?}"))["trigger"].clone()
+    };
+    let url = format!("{}/feed", server.url);
+    let of_text = json!({"kind": "websocket", "websocket": {"url": url}});
+    assert_eq!(trigger_of(r#"{"s": 41, "x": "a"}"#), of_text);
+    assert_eq!(trigger_of("no JSON"), of_text);
+    let of_bytes = trigger_of("AJ+Slg==");
+    assert_eq!(of_bytes["websocket"]["encoding"], "base64");
+    until("a heartbeat with the state", || {
+        connection
+            .received()
+            .contains(&"beat 41".to_owned())
+            .then_some(())
+    })
+    .await;
+
+    let requests = host.items("requests").await;
+    assert_eq!(requests.len(), 3, "each message stands in the log");
+    assert!(requests.iter().all(|one| one["outcome"] == "accepted"));
+    let shown = host.cli_ok(&["subscriptions", "show", "feed", "--json"]);
+    assert!(
+        !shown.contains("canary-88") && !host.log().contains("canary"),
+        "{shown}"
+    );
+    for list in ["requests", "events", "jobs"] {
+        let shown = serde_json::to_string(&host.items(list).await).expect("JSON");
+        assert!(!shown.contains("canary"), "{list}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn only_messages_that_a_trigger_wants_fire_it() {
+    let server = Server::start().await;
+    let host = start(options(None)).await;
+    scripts(&host);
+    let socket = format!("{{url: '{}', allow: [127.0.0.0/8]}}", server.url);
+    let wanted = "runnable: f/t/echo, parameters: {filters: {all_of: [{key: type, value: trade}], \
+                  none_of: [{path: /data/symbol, value: TEST}]}}}";
+    let document = document(&socket).replace("runnable: f/t/echo}", wanted);
+    host.apply(&document);
+    let connection = server.connection(1).await;
+    for text in [
+        r#"{"type":"quote"}"#,
+        r#"{"type":"trade","data":{"symbol":"TEST"}}"#,
+        "no JSON",
+        r#"{"type":"trade","data":{"symbol":"A"}}"#,
+    ] {
+        connection.say(text);
+    }
+    host.until("four events", async || {
+        let events = host.items("events").await;
+        let done = events
+            .iter()
+            .filter(|one| one["state"] == "handled")
+            .count();
+        (done == 4).then_some(())
+    })
+    .await;
+    let fired = messages(&host).await;
+    assert_eq!(fired, [r#"{"type":"trade","data":{"symbol":"A"}}"#]);
+
+    let path = host.path("wrong.yaml");
+    std::fs::write(&path, document.replace("key: type,", "kee: type,")).expect("a file");
+    let refused = host.cli(&["apply", "-f", path.to_str().expect("a path")]);
+    let said = crate::harness::text(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("filters"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn results_go_back_if_asked_for_and_the_address_may_come_from_a_runnable() {
+    let server = Server::start().await;
+    let host = start(options(None)).await;
+    scripts(&host);
+    host.script(
+        "hello.sh",
+        &format!("printf '\"{}/from-a-runnable\"'", server.url),
+    );
+    host.script(
+        "echo.sh",
+        "case $(cat) in *null*) printf null;; *fail*) echo no >&2; exit 1;; *) printf '{\"ok\":true}';; esac",
+    );
+    let socket =
+        "{url: {runnable: f/t/hello}, reply: {results: true, errors: true}, allow: [127.0.0.0/8]}";
+    let document = document(socket).replace(
+        "{path: f/t/echo, command: {argv: [./echo.sh]}}",
+        "{path: f/t/echo, command: {argv: [./echo.sh]}, retry: {attempts_max: 1}}",
+    );
+    host.apply(&document);
+    let connection = server.connection(1).await;
+    assert_eq!(connection.target, "/from-a-runnable");
+    for text in ["null", "please", "fail"] {
+        connection.say(text);
+    }
+    until("a result and an error", || {
+        (connection.received().len() == 2).then_some(())
+    })
+    .await;
+    let received = connection.received();
+    assert!(
+        received.contains(&r#"{"ok":true}"#.to_owned()),
+        "{received:?}"
+    );
+    assert!(
+        received.iter().any(|one| one.starts_with(r#"{"error":"#)),
+        "{received:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_paused_subscription_is_not_connected_and_a_changed_one_anew() {
+    let server = Server::start().await;
+    let host = start(options(None)).await;
+    scripts(&host);
+    let socket = format!("{{url: '{}/one', allow: [127.0.0.0/8]}}", server.url);
+    host.apply(&document(&socket));
+    server.connection(1).await;
+    host.cli_ok(&["subscriptions", "pause", "feed"]);
+    until("its end", || server.open().is_empty().then_some(())).await;
+    host.cli_ok(&["subscriptions", "resume", "feed"]);
+    server.connection(2).await;
+    host.apply(&document(&socket.replace("/one", "/two")));
+    assert_eq!(server.connection(3).await.target, "/two");
+    until("the end of the one before", || {
+        (server.open().len() == 1).then_some(())
+    })
+    .await;
+    let nothing = host.path("nothing.yaml");
+    std::fs::write(&nothing, "workspace: default\n").expect("a file");
+    host.cli_ok(&["apply", "--prune", "-f", nothing.to_str().expect("a path")]);
+    until("the last end", || server.open().is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_stands_wrong_in_a_socket_is_told_with_its_place() {
+    let host = start(options(None)).await;
+    let wrong = "{url: 'https://x.example', headers: {Host: x, Sec-WebSocket-Key: y}, idle: soon, \
+                 initial_messages: [7, {message: 1, x: 2}, {runnable: no-path}], more: 1, \
+                 heartbeat: {message: x, every: 10ms}, allow: [x], message_max: 1GiB}";
+    let path = host.path("wrong.yaml");
+    std::fs::write(&path, document(wrong)).expect("a file");
+    let refused = host.cli(&["apply", "-f", path.to_str().expect("a path"), "--json"]);
+    let said = crate::harness::text(&refused.stderr) + &crate::harness::text(&refused.stdout);
+    for part in [
+        "`url`",
+        "`Host`",
+        "`Sec-WebSocket-Key`",
+        "`idle`",
+        "message: …",
+        "`x`",
+        "`runnable`",
+        "`more`",
+        "`every`",
+        "`allow`",
+        "`message_max`",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}

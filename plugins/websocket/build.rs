@@ -1,0 +1,5 @@
+//! Packs provider.yaml and events/ for embedding.
+
+fn main() {
+    trigger_plugin_build::declare();
+}

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Speed and memory of the release build, each figure beside its target and what it is compared to.
 #
-#   run.sh [PART…]        ingest boundary start memory sizes calls sockets; without a part all of them in turn
+#   run.sh [PART…]        ingest boundary start memory sizes calls sockets upkeep; without a part all of them in turn
 #
 # ROUNDS (5) and SECONDS_EACH (5) set how long each ingest comparison takes. BENCH_DIR says where
 # the database lies while it is measured: the sync of that disk is part of the figure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-parts=(ingest boundary start memory sizes calls sockets)
+parts=(ingest boundary start memory sizes calls sockets upkeep)
 chosen=("${@:-${parts[@]}}")
 for part in "${chosen[@]}"; do
   [[ " ${parts[*]} " == *" $part "* ]] || { echo "no part \"$part\"; there is: ${parts[*]}" >&2; exit 2; }
@@ -175,6 +175,10 @@ measure_sizes() {
 measure_sockets() {
   heading "Connections to one server on loopback: memory of each, messages a second"
   cargo bench --locked -q -p triggerd --bench sockets
+}
+
+measure_upkeep() {
+  cargo bench --locked -q -p triggerd --bench upkeep
 }
 
 # What `make build` makes, and apart from it what only measures.

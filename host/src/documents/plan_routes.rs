@@ -75,7 +75,6 @@ impl Planner<'_> {
                     name: entry.name.clone(),
                     provider: provider.clone(),
                     manual: Some(manual.clone()),
-                    socket: None,
                     managed: ManagedFields::default(),
                     paused: None,
                 };

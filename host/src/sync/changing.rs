@@ -6,6 +6,7 @@ use trigger_plugin_abi::host::CallError;
 use trigger_plugin_api::messages::{CreatedSubscription, SubscriptionChange};
 
 use super::calls::said;
+use super::making::check_size;
 use super::run::{Cut, Run, StepError};
 use crate::model::{Credential, Registration};
 
@@ -91,6 +92,9 @@ impl Run<'_> {
             events: self.wanted.events.clone(),
             endpoint_url: self.wanted.endpoint_url.clone(),
         };
-        self.calls().ask("update", &change).await
+        self.calls()
+            .ask("update", &change)
+            .await
+            .and_then(check_size)
     }
 }

@@ -11,7 +11,13 @@ use super::times;
 use crate::clock::random_fraction;
 use crate::model::{
     Drift, OnDrift, OnMissing, Registration, RegistrationAnswer, RegistrationChange,
+    RegistrationState,
 };
+
+/// More differences are not shown, nor longer ones as they are.
+const DRIFT_MAX: usize = 50;
+const FIELD_LEN_MAX: usize = 300;
+const VALUE_LEN_MAX: usize = 4 << 10;
 
 impl Run<'_> {
     pub(super) async fn check(&mut self) -> Result<(), StepError> {
@@ -65,7 +71,11 @@ impl Run<'_> {
                 self.audit("subscription.missing", json!({ "registration": live.id }));
                 self.upkeep.drift.clear();
                 self.upkeep.renew_at = None;
-                self.change(RegistrationChange::Delete(live.id));
+                // Ended all the same: who does not see it may be wrong about it.
+                self.change(RegistrationChange::State {
+                    id: live.id,
+                    state: RegistrationState::Lost,
+                });
             }
             OnMissing::Report => {
                 self.note(format!("the service does not know it any more{why}"));
@@ -146,17 +156,24 @@ impl Run<'_> {
 /// Field by field; findings stand in where a plugin names no fields.
 fn drift_of(report: &CheckReport) -> Vec<Drift> {
     if report.drift.is_empty() {
-        let findings = report.findings.iter().map(|finding| Drift {
-            field: finding.clone(),
+        let findings = report.findings.iter().take(DRIFT_MAX).map(|finding| Drift {
+            field: finding.chars().take(FIELD_LEN_MAX).collect(),
             ours: Value::Null,
             theirs: Value::Null,
         });
         return findings.collect();
     }
-    let fields = report.drift.iter().map(|one| Drift {
-        field: one.field.clone(),
-        ours: one.ours.clone(),
-        theirs: one.theirs.clone(),
+    let fields = report.drift.iter().take(DRIFT_MAX).map(|one| Drift {
+        field: one.field.chars().take(FIELD_LEN_MAX).collect(),
+        ours: shown(&one.ours),
+        theirs: shown(&one.theirs),
     });
     fields.collect()
+}
+
+fn shown(value: &Value) -> Value {
+    match value.to_string().len() {
+        size if size > VALUE_LEN_MAX => Value::from(format!("a value of {size} bytes")),
+        _ => value.clone(),
+    }
 }

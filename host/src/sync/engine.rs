@@ -26,6 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const CLOCK_SLACK_MS: i64 = 5 * 60_000;
 /// A subscription whose provider is not there is looked at this often.
 const NOT_LOADED: Duration = Duration::from_secs(60);
+/// A run that waited for its place for more than such a part of its lease asks whether it has it yet.
+const LONG_WAIT: u32 = 4;
 /// Who wants a subscription that is worked on waits so often, so long.
 const BUSY_LOOKS: u32 = 100;
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
@@ -316,10 +318,12 @@ impl Inner {
 
     async fn run(&self, claimed: Claimed, lane: &Entered) {
         let id = claimed.subscription.id.clone();
+        let claimed_at = self.clock.now();
         let Some(_place) = lane.place().await else {
             return;
         };
-        match self.work(claimed, lane).await {
+        let has_waited = self.clock.now().since(claimed_at) > self.config.lease / LONG_WAIT;
+        match self.work(claimed, lane, has_waited).await {
             Ok(()) => {}
             Err(Cut::LeaseLost) => {
                 tracing::warn!(subscription = %id, "another host took the subscription over");
@@ -331,11 +335,15 @@ impl Inner {
         }
     }
 
-    async fn work(&self, claimed: Claimed, lane: &Entered) -> Result<(), Cut> {
+    async fn work(&self, claimed: Claimed, lane: &Entered, has_waited: bool) -> Result<(), Cut> {
         let Some(service) = self.services.find(&claimed.subscription.provider) else {
             return self.put_off(claimed).await;
         };
-        Run::load(self, lane, claimed, service).await?.work().await
+        let mut run = Run::load(self, lane, claimed, service).await?;
+        if has_waited {
+            run.hold_lease().await?;
+        }
+        run.work().await
     }
 
     /// Its provider is not loaded now.

@@ -19,6 +19,11 @@ const RECONNECT_RETRY: Duration = Duration::from_secs(6 * 3600);
 /// A throttled lane stands still so long if the service does not say.
 const THROTTLED: Duration = Duration::from_secs(30);
 
+/// A service that asks for more time than this is asked again all the same.
+const WAIT_MAX_MS: u64 = 24 * 3_600_000;
+/// In characters; services may answer with whole pages.
+const ERROR_LEN_MAX: usize = 600;
+
 impl Run<'_> {
     /// Whether it says that the service is well again. To clear away what a failed making may have
     /// left does not: making would be tried again and again without a pause.
@@ -49,7 +54,8 @@ impl Run<'_> {
     pub(super) async fn failed(&mut self, action: SyncAction, error: &CallError) {
         let word = codes::name(error.code);
         self.engine.metrics.sync_failures.increment(word);
-        let told = said(error);
+        let told = brief(&said(error));
+        let wait = error.retry_after_ms.map(|ms| ms.min(WAIT_MAX_MS));
         tracing::warn!(
             subscription = %self.subscription.id,
             provider = self.subscription.provider,
@@ -66,11 +72,10 @@ impl Run<'_> {
             | codes::UNSUPPORTED
             | codes::NOT_FOUND
             | codes::UNAUTHENTICATED => self.refused(action, now),
-            codes::RATE_LIMITED => self.throttled(error.retry_after_ms, now).await,
+            codes::RATE_LIMITED => self.throttled(wait, now).await,
             _ => {
                 self.upkeep.tries += 1;
                 let tries = self.upkeep.tries;
-                let wait = error.retry_after_ms;
                 self.upkeep.retry_action = None;
                 self.upkeep.retry_at = Some(times::retry_at(now, tries, wait, random_fraction()));
             }
@@ -80,7 +85,7 @@ impl Run<'_> {
     /// Nothing more is tried until the credential is good again, which pokes us.
     pub(super) fn wait_for_reconnect(&mut self, reason: String) {
         let now = self.now();
-        self.upkeep.last_error = Some(reason);
+        self.upkeep.last_error = Some(brief(&reason));
         self.upkeep.last_error_at = Some(now);
         self.upkeep.retry_action = Some(SyncAction::Reconnect);
         self.upkeep.retry_at = Some(times::next(now, RECONNECT_RETRY, random_fraction()));
@@ -127,5 +132,13 @@ impl Run<'_> {
         let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         self.upkeep.retry_action = None;
         self.upkeep.retry_at = Some(times::retry_at(now, 1, Some(wait), random_fraction()));
+    }
+}
+
+/// What a service said, as long as a reader has patience.
+fn brief(text: &str) -> String {
+    match text.char_indices().nth(ERROR_LEN_MAX) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
     }
 }

@@ -10,7 +10,8 @@ use trigger_plugin_abi::host::CallError;
 use trigger_plugin_api::messages::{CreatedSubscription, NewSubscription};
 
 use super::calls::said;
-use super::run::{Run, StepError, texts};
+use super::next::Wanted;
+use super::run::{Cut, Run, StepError, texts};
 use super::service::AccountRefusal;
 use super::times;
 use crate::clock::{random, random_fraction};
@@ -23,6 +24,8 @@ use crate::secret::Secret;
 
 /// As many random bytes as a secret has.
 const SECRET_LEN: usize = 32;
+/// More is not kept of what a service says of a registration, in bytes as JSON.
+const ANSWER_MAX: usize = 64 << 10;
 
 impl Run<'_> {
     /// Makes one at the service, beside the one that lives, if one does. Row and secrets are
@@ -49,7 +52,8 @@ impl Run<'_> {
             key: id.to_string(),
             secrets,
         };
-        let created: CreatedSubscription = match calls.ask("create", &new).await {
+        let created = calls.ask("create", &new).await;
+        let created = match created.and_then(check_size) {
             Ok(created) => created,
             Err(error) => {
                 // Whatever went wrong may have gone wrong after it was made.
@@ -79,7 +83,28 @@ impl Run<'_> {
         if is_first {
             self.audit("subscription.made", json!({ "registration": id }));
         }
-        Ok(())
+        self.keep_made(&id).await
+    }
+
+    /// Who lost the lease while the service was asked ends what only he knows of.
+    async fn keep_made(&mut self, id: &RegistrationId) -> Result<(), StepError> {
+        let made = self.registrations.iter().find(|one| one.id == *id).cloned();
+        let kept = self.flush().await;
+        if let (Err(Cut::LeaseLost), Some(made)) = (&kept, made) {
+            let ended: Result<(), CallError> =
+                self.calls().ask("delete", &self.existing(&made)).await;
+            if let Err(error) = ended
+                && error.code != codes::NOT_FOUND
+            {
+                let subscription = &self.subscription.id;
+                tracing::warn!(
+                    %subscription,
+                    "what was made too late could not be ended at the service: {}",
+                    said(&error)
+                );
+            }
+        }
+        Ok(kept?)
     }
 
     /// Renews the lease of the one that lives.
@@ -97,7 +122,7 @@ impl Run<'_> {
                 if self.has_ended(&live) {
                     self.pull_what_was_missed();
                 }
-                self.keep_answer(&live.id, answer);
+                self.keep_renewed(&live, check_size(answer)?);
                 self.schedule_renewal();
                 Ok(())
             }
@@ -217,8 +242,23 @@ impl Run<'_> {
         is_final && (registration.state == RegistrationState::Lost || is_over)
     }
 
-    /// What the service answered about one of them; what it leaves out stays.
+    /// What the service answered about one that is now as it is wanted; what it leaves out stays.
     pub(super) fn keep_answer(&mut self, id: &RegistrationId, answer: CreatedSubscription) {
+        let wanted = self.wanted.clone();
+        self.keep_answer_as(id, answer, wanted);
+    }
+
+    /// What it answered about one that is otherwise as it was.
+    fn keep_renewed(&mut self, live: &Registration, answer: CreatedSubscription) {
+        let held = Wanted {
+            parameters: live.parameters.clone(),
+            events: live.events.clone(),
+            endpoint_url: live.endpoint_url.clone(),
+        };
+        self.keep_answer_as(&live.id, answer, held);
+    }
+
+    fn keep_answer_as(&mut self, id: &RegistrationId, answer: CreatedSubscription, now_is: Wanted) {
         let now = self.now();
         let Some(held) = self.registrations.iter().find(|one| one.id == *id) else {
             return;
@@ -237,9 +277,9 @@ impl Run<'_> {
                 true => held.external_id.clone(),
                 false => answer.external_id,
             },
-            endpoint_url: self.wanted.endpoint_url.clone(),
-            parameters: self.wanted.parameters.clone(),
-            events: self.wanted.events.clone(),
+            endpoint_url: now_is.endpoint_url,
+            parameters: now_is.parameters,
+            events: now_is.events,
             properties: match answer.properties.is_empty() {
                 true => held.properties.clone(),
                 false => answer.properties,
@@ -294,4 +334,14 @@ impl Run<'_> {
 
 fn sealed(secrets: &BTreeMap<String, String>) -> Secret<String> {
     Secret::new(json!(secrets).to_string())
+}
+
+/// What is too large to be kept is refused as a whole.
+pub(super) fn check_size(answer: CreatedSubscription) -> Result<CreatedSubscription, CallError> {
+    let size = json!(answer).to_string().len();
+    if size <= ANSWER_MAX {
+        return Ok(answer);
+    }
+    let message = format!("found an answer of {size} bytes, expected at most {ANSWER_MAX}");
+    Err(CallError::new(codes::INTERNAL, message))
 }

@@ -17,6 +17,10 @@ use crate::timetable::Timetable;
 
 /// More pages are read when the others had their turn.
 const PAGES_MAX: u32 = 20;
+/// In bytes.
+const CURSOR_MAX: usize = 64 << 10;
+/// A plugin that wants to pull again sooner waits so long.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
 
 impl Run<'_> {
     pub(super) async fn pull(&mut self) -> Result<(), StepError> {
@@ -46,7 +50,11 @@ impl Run<'_> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let (more, next_in) = (pulled.more, pulled.next_in_ms);
+            let next_in = pulled.next_in_ms;
+            // More of nothing, from where it was: it would be asked for ever.
+            let stands_still =
+                pulled.events.is_empty() && request.cursor.as_ref() == Some(&pulled.cursor);
+            let more = pulled.more && !stands_still;
             self.keep_pulled(pulled)?;
             if !more {
                 self.schedule_pull(next_in.map(Duration::from_millis));
@@ -80,6 +88,13 @@ impl Run<'_> {
     }
 
     fn keep_pulled(&mut self, pulled: Pulled) -> Result<(), CallError> {
+        if pulled.cursor.len() > CURSOR_MAX {
+            let message = format!(
+                "found a cursor of {} bytes, expected at most {CURSOR_MAX}",
+                pulled.cursor.len()
+            );
+            return Err(CallError::new(codes::INTERNAL, message));
+        }
         for (key, value) in &pulled.state {
             kept_state::check(key, value.as_ref())?;
         }
@@ -134,6 +149,7 @@ impl Run<'_> {
             return;
         }
         let every = self.service.facts().pull.and_then(|pull| pull.every);
+        let next_in = next_in.map(|next_in| next_in.max(PAUSE_MIN));
         let wait = match (next_in, every) {
             (Some(next_in), Some(every)) => Some(next_in.min(every)),
             (one, other) => one.or(other),

@@ -335,6 +335,12 @@ impl<'e> Run<'e> {
         self.pending.is_due = true;
     }
 
+    /// Lengthens the lease, if it is still ours.
+    pub(super) async fn hold_lease(&mut self) -> Result<(), Cut> {
+        self.pending.is_due = true;
+        self.flush().await
+    }
+
     /// Commits what steps left behind, if there is something.
     pub(super) async fn flush(&mut self) -> Result<(), Cut> {
         if !self.pending.is_due {

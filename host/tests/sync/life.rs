@@ -12,6 +12,7 @@ on_both! {
     other_parameters_are_given_to_the_service
     the_events_that_triggers_wait_for_are_asked_for
     a_making_that_failed_after_it_was_made_is_undone_and_done_again
+    what_a_host_makes_too_late_is_ended_by_it
     a_refused_making_says_why_and_is_not_repeated_all_the_time
     a_service_that_is_down_is_left_in_peace_and_found_again
     what_is_deleted_is_ended_at_the_service_first
@@ -260,4 +261,24 @@ async fn a_paused_subscription_is_kept_alive_and_catches_up(fixture: Fixture) {
         .await;
     assert_eq!(events.expect("read").items.len(), 1);
     assert_eq!(state(&fixture, &id).await.0, SubscriptionState::Active);
+}
+
+/// A host stands still between its commit and its call, for longer than its lease.
+async fn what_a_host_makes_too_late_is_ended_by_it(fixture: Fixture) {
+    let world = World::new(&fixture, hooks());
+    let id = subscribe(&fixture, "a", json!({})).await;
+    let (go_on, held) = tokio::sync::oneshot::channel();
+    *world.held.lock().expect("no panic") = Some(held);
+    let late = engine(&world);
+    late.tick().await.expect("a tick");
+    while world.held.lock().expect("no panic").is_some() {
+        tokio::task::yield_now().await;
+    }
+    fixture.advance(700);
+    work(&engine(&world)).await;
+    assert_one_and_the_same(&fixture, &world, &id).await;
+    go_on.send(()).expect("it waits");
+    late.settled().await;
+    assert_eq!(world.count("create"), 2);
+    assert_one_and_the_same(&fixture, &world, &id).await;
 }

@@ -14,6 +14,8 @@ on_both! {
     a_hint_is_followed_by_the_changes_themselves
     a_hint_that_comes_during_a_pull_is_followed_by_another
     every_page_is_read
+    a_service_that_promises_more_of_nothing_is_not_asked_for_ever
+    a_service_that_asks_for_a_hundred_years_is_asked_again_tomorrow
     a_lost_cursor_is_read_anew_and_said
     a_throttled_pull_waits_as_long_as_it_was_asked_to
     a_subscription_is_pulled_when_its_operator_says
@@ -279,4 +281,37 @@ async fn a_timer_fires_to_the_second_and_not_if_it_was_withdrawn(fixture: Fixtur
     let events = started().await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].received_at.0, at);
+}
+
+async fn a_service_that_promises_more_of_nothing_is_not_asked_for_ever(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let (engine, id) = active(&fixture, &world).await;
+    world.lock().promises_more = true;
+    let asked = world.count("pull");
+    world.happens("a change");
+    hint(&fixture, &id).await;
+    work(&engine).await;
+    assert!(
+        world.count("pull") - asked <= 2,
+        "{:?}",
+        world.lock().journal
+    );
+    assert_eq!(changes(&fixture).await.len(), 1);
+}
+
+async fn a_service_that_asks_for_a_hundred_years_is_asked_again_tomorrow(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let (engine, id) = active(&fixture, &world).await;
+    let error = trigger_plugin_abi::host::CallError {
+        retry_after_ms: Some(u64::MAX),
+        ..trigger_plugin_abi::host::CallError::new(codes::RATE_LIMITED, "slow down")
+    };
+    world.lock().faults.push_back(("pull", When::Before, error));
+    hint(&fixture, &id).await;
+    work(&engine).await;
+    let due = read_row(&fixture, &id).await.upkeep.due_at.expect("a time");
+    assert!(
+        due > fixture.later(23 * 3600) && due < fixture.later(27 * 3600),
+        "{due}"
+    );
 }

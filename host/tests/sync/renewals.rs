@@ -17,6 +17,7 @@ on_both! {
     a_host_that_was_down_for_three_lifetimes_catches_up
     a_clock_that_jumped_a_day_renews_each_once
     a_service_that_knows_no_renewal_gets_a_new_one
+    a_change_that_was_refused_is_not_forgotten_by_a_renewal
 }
 
 async fn a_new_channel_lives_before_the_old_one_is_ended(fixture: Fixture) {
@@ -216,5 +217,38 @@ async fn a_service_that_knows_no_renewal_gets_a_new_one(fixture: Fixture) {
     assert!(
         notes[0].text.contains("does not know it any more"),
         "{notes:?}"
+    );
+}
+
+async fn a_change_that_was_refused_is_not_forgotten_by_a_renewal(fixture: Fixture) {
+    let mut facts = channels();
+    let lease = facts.lease.as_mut().expect("a lease");
+    lease.renew = Renewal::Refresh;
+    // It is renewed while the change waits to be tried again.
+    lease.lifetime = HOUR;
+    lease.renew_before = HOUR / 2;
+    let world = World::new(&fixture, facts);
+    let engine = engine(&world);
+    let id = subscribe(&fixture, "a", json!({ "repository": "one" })).await;
+    work(&engine).await;
+    world.fails("update", When::Before, codes::INVALID_INPUT);
+    change_parameters(&fixture, &id, json!({ "repository": "two" })).await;
+    work(&engine).await;
+    fixture.advance(31 * 60);
+    work(&engine).await;
+    assert_eq!(world.count("refresh"), 1);
+    let held = fixture.store.registrations(&id).await.expect("read");
+    assert_eq!(
+        held[0].parameters["repository"], "one",
+        "as the service has it"
+    );
+    fixture.advance(29 * 60);
+    work(&engine).await;
+    fixture.advance(10 * 60);
+    work(&engine).await;
+    assert_eq!(world.hooks()[0].parameters["repository"], "two");
+    assert_eq!(
+        state(&fixture, &id).await,
+        (SubscriptionState::Active, String::new())
     );
 }

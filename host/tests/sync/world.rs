@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use trigger_plugin_abi::codes;
 use trigger_plugin_abi::host::CallError;
 use trigger_plugin_api::messages::{
@@ -70,6 +70,8 @@ pub struct State {
     /// So many calls are answered, then one is throttled.
     pub throttle_every: Option<usize>,
     pub adopts: bool,
+    /// Pulls always promise more.
+    pub promises_more: bool,
     /// It answers nothing but errors.
     pub is_down: bool,
     /// Nobody sees the hooks of another.
@@ -91,6 +93,8 @@ pub struct World {
     pub refused_alone: Arc<Mutex<Vec<CredentialId>>>,
     /// Who takes all of it makes every call wait.
     pub gate: Arc<Semaphore>,
+    /// The next making waits for it.
+    pub held: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
 }
 
 impl World {
@@ -107,6 +111,7 @@ impl World {
             refused: Arc::default(),
             refused_alone: Arc::default(),
             gate: Arc::new(Semaphore::new(GATE as usize)),
+            held: Arc::default(),
         }
     }
 
@@ -169,6 +174,13 @@ impl Service for World {
                 self.expect_making(&arguments).await;
             }
             drop(self.gate.acquire().await);
+            let held = match operation {
+                "create" => self.held.lock().expect("no panic").take(),
+                _ => None,
+            };
+            if let Some(held) = held {
+                let _ = held.await;
+            }
             // A host may be cut off before the service was reached, and after it did it.
             tokio::task::yield_now().await;
             let answer = {
@@ -413,7 +425,7 @@ impl State {
         Ok(json!(Pulled {
             events: events.collect(),
             cursor: until.to_string(),
-            more: until < self.changes.len(),
+            more: until < self.changes.len() || self.promises_more,
             timers: timers.collect(),
             ..Pulled::default()
         }))

@@ -254,6 +254,7 @@ async fn find_due(store: &Store) {
 }
 
 async fn renew(store: &Store, renewals: usize) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");

@@ -17,8 +17,8 @@ alter table jobs add column retry text;
 alter table jobs add column pins text;
 -- Of a flow: rises with each step that ended, so that none is missed while it is planned.
 alter table jobs add column pokes bigint not null default 0;
--- Of a flow: its result answers who waits for it, though it goes on.
-alter table jobs add column answered_at bigint;
+-- Of a flow: what answers who waits for it, before its end: JSON.
+alter table jobs add column answer bytea;
 alter table jobs add constraint jobs_step_check check ((flow_id is null) = (step is null));
 -- One step of a flow is one job, however often the flow is planned.
 create unique index jobs_step on jobs (flow_id, step) where flow_id is not null;

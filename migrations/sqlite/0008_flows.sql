@@ -39,8 +39,8 @@ create table jobs_with_steps (
     pins             text,
     -- Of a flow: rises with each step that ended, so that none is missed while it is planned.
     pokes            bigint not null default 0,
-    -- Of a flow: its result answers who waits for it, though it goes on.
-    answered_at      bigint,
+    -- Of a flow: what answers who waits for it, before its end: JSON.
+    answer           blob,
     check ((state = 'running') = (lease_owner is not null)),
     check ((flow_id is null) = (step is null))
 );

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::flows::{End, Facts, FlowSpec, Plan, StepFact, StepStart, on_own_stack, plan};
@@ -47,6 +48,10 @@ pub(super) async fn advance(
             Err(error) => return Ok(failed(error)),
         },
     };
+    if let Some(answer) = &state.answer {
+        // Another host may have committed it, and who waits for it waits here.
+        tell(host, claimed, answer);
+    }
     let plan = if state.results_size > RESULTS_MAX {
         too_large(&state)
     } else {
@@ -57,7 +62,7 @@ pub(super) async fn advance(
             None => return Ok(failed("the flow's expressions could not be evaluated")),
         }
     };
-    let answer = plan.answer.filter(|_| !state.is_answered);
+    let answer = plan.answer.filter(|_| state.answer.is_none());
     // Who waits is answered before the flow ends with another result.
     let (pokes, end) = match (&answer, plan.end) {
         (Some(_), Some(_)) => (AT_ONCE, None),
@@ -91,14 +96,19 @@ pub(super) async fn advance(
         return Ok(Went::On);
     }
     host.metrics.jobs.add("flow", made);
-    if let Some(result) = answer {
-        host.ends.tell(&job.id, || Ended {
-            state: JobState::Done,
-            result: Some(result),
-            error: None,
-        });
+    if let Some(answer) = &answer {
+        tell(host, claimed, answer);
     }
     Ok(Went::On)
+}
+
+/// Answers who waits for a flow that goes on.
+fn tell(host: &Inner, claimed: &ClaimedJob, answer: &Bytes) {
+    host.ends.tell(&claimed.job.id, || Ended {
+        state: JobState::Done,
+        result: Some(answer.clone()),
+        error: None,
+    });
 }
 
 /// The versions that the steps of a flow run from now on, or why it cannot begin.

@@ -39,8 +39,8 @@ pub struct FlowState {
     pub pokes: i64,
     /// None: it has not begun.
     pub pins: Option<Pins>,
-    /// Who waits for it was answered.
-    pub is_answered: bool,
+    /// JSON that answered who waits for it.
+    pub answer: Option<Bytes>,
     /// How many flows it is in.
     pub depth: u32,
     /// The bytes of all results of its steps.

@@ -8,6 +8,7 @@
 //!     └──────────────────┴──────────── a step ends ───────────┘
 //! ```
 
+use bytes::Bytes;
 use sqlx::AnyConnection;
 
 use super::body::Stored;
@@ -43,7 +44,7 @@ impl Store {
         // Before the steps: one that ends between the two pokes it once more.
         let head: Option<HeadRow> = Statement::new(
             "read a flow",
-            "select pokes, pins, answered_at from jobs where id = $1",
+            "select pokes, pins, answer from jobs where id = $1",
         )
         .bind(job)
         .one(&mut connection)
@@ -74,7 +75,7 @@ impl Store {
         Ok(Some(FlowState {
             pokes: head.pokes,
             pins: head.pins,
-            is_answered: head.is_answered,
+            answer: head.answer,
             depth,
             results_size,
             steps,
@@ -169,7 +170,7 @@ impl PackedAdvance {
             .iter()
             .map(|(_, stored)| stored.len() + 512)
             .sum();
-        steps + self.advance.answer.as_ref().map_or(0, bytes::Bytes::len)
+        steps + self.advance.answer.as_ref().map_or(0, Bytes::len)
     }
 }
 
@@ -192,14 +193,12 @@ pub(super) async fn advance(
         "let a flow wait",
         "update jobs set state = case when pokes = $1 then 'waiting' else 'ready' end, \
          due_at = $2, lease_owner = null, lease_expires_at = null, attempts_made = 0, pins = $3, \
-         result = coalesce($4, result), answered_at = coalesce(answered_at, $5) \
-         where id = $6 and fence = $7 and state = 'running'",
+         answer = coalesce(answer, $4) where id = $5 and fence = $6 and state = 'running'",
     )
     .bind(advance.pokes)
     .bind(advance.at)
     .bind(pins)
     .bind(&advance.answer)
-    .bind(advance.answer.as_ref().map(|_| advance.at))
     .bind(&advance.job_id)
     .bind(advance.fence)
     .run(connection)
@@ -330,7 +329,7 @@ pub(super) async fn cancel_flows_of(
 struct HeadRow {
     pokes: i64,
     pins: Option<Pins>,
-    is_answered: bool,
+    answer: Option<Bytes>,
 }
 
 impl FromRow for HeadRow {
@@ -339,7 +338,7 @@ impl FromRow for HeadRow {
         Ok(HeadRow {
             pokes: row.int("pokes")?,
             pins: pins.map(|pins| read("pins", &pins)).transpose()?,
-            is_answered: row.millis_opt("answered_at")?.is_some(),
+            answer: row.bytes_opt("answer")?.map(Bytes::from),
         })
     }
 }

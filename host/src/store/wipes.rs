@@ -20,10 +20,11 @@ pub struct EndedJob {
 }
 
 static SELECT_ENDED: ManyRows = ManyRows::new(
-    "select id, case when state in ('ready', 'running', 'waiting') then 'done' else state end as state, \
-     result, error from jobs where id in (",
+    "select id, case when answer is null then state else 'done' end as state, \
+     coalesce(answer, result) as result, case when answer is null then error end as error \
+     from jobs where id in (",
     "?",
-    ") and (state in ('done', 'dead', 'cancelled') or answered_at is not null)",
+    ") and (state in ('done', 'dead', 'cancelled') or answer is not null)",
 );
 
 static SELECT_UNFINISHED: ManyRows = ManyRows::new(
@@ -33,7 +34,8 @@ static SELECT_UNFINISHED: ManyRows = ManyRows::new(
 );
 
 impl Store {
-    /// Those of these jobs that ended, and flows that answer before their end.
+    /// Those of these jobs that ended, and flows that answer before their end: with that answer, also
+    /// when they ended meanwhile.
     pub async fn ended_jobs(&self, jobs: &[JobId]) -> Result<Vec<EndedJob>, StoreError> {
         let mut connection = self.database.read().await?;
         let mut ended = Vec::new();
@@ -103,8 +105,8 @@ impl Store {
         }
         for text in [
             concat!(
-                "update jobs set arguments = null, encoding = 'plain', result = null, error = null \
-                 where id in (",
+                "update jobs set arguments = null, encoding = 'plain', result = null, answer = null, \
+                 error = null where id in (",
                 with_steps!(),
                 ")"
             ),

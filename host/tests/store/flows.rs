@@ -311,12 +311,19 @@ async fn a_flow_answers_before_its_end(fixture: Fixture) {
         (JobState::Done, Some(&b"\"early\""[..]))
     );
     assert_eq!(state_of(&fixture, &begun.id).await, JobState::Waiting);
-    assert!(state(&fixture, &begun.id).await.is_answered);
+    let answer = state(&fixture, &begun.id).await.answer;
+    assert_eq!(answer.as_deref(), Some(&b"\"early\""[..]));
     let step = claim_one(&fixture, &begun.step).await;
     end(&fixture, &step, Next::Done).await;
     let flow = claim_one(&fixture, &begun.flow).await;
     end(&fixture, &flow, Next::Dead).await;
-    assert_eq!(ended().await.remove(0).state, JobState::Dead);
+    assert_eq!(state_of(&fixture, &begun.id).await, JobState::Dead);
+    // Who looks only now is answered like everyone before.
+    let late = ended().await.remove(0);
+    assert_eq!(
+        (late.state, late.result, late.error),
+        (early.state, early.result, None)
+    );
 }
 
 async fn results_that_are_too_large_are_left_out(fixture: Fixture) {

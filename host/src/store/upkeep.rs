@@ -12,7 +12,7 @@ use super::sql::{FromRow, Row, Statement, Time};
 use super::subscriptions::subscription_columns;
 use super::{Store, StoreError};
 use crate::clock::Millis;
-use crate::id::{CredentialId, HostId, SubscriptionId, WorkspaceId};
+use crate::id::{HostId, SubscriptionId, WorkspaceId};
 use crate::model::{Claimed, Page, PageQuery, Poke, Subscription, SyncClaim, Upkeep};
 
 /// More are not passed over by the database; the host sees to them after the claim.
@@ -215,16 +215,6 @@ impl Store {
         .await
     }
 
-    /// A credential is good again: whatever waited for it is due. Returns how many there are.
-    pub async fn poke_subscriptions_of_credential(
-        &self,
-        credential: &CredentialId,
-        now: Millis,
-    ) -> Result<u64, StoreError> {
-        let mut connection = self.database.writer().await?;
-        poke_of_credential(&mut connection, credential, now).await
-    }
-
     /// Everything of a provider that was pulled before is pulled again. Returns how many there are.
     pub async fn pull_subscriptions_of_provider(
         &self,
@@ -281,10 +271,10 @@ impl Store {
     }
 }
 
-/// The same within a commit.
+/// A credential became good, or no good: whatever hangs on it is due as of this commit.
 pub(super) async fn poke_of_credential(
     connection: &mut impl Connection,
-    credential: &CredentialId,
+    credential: &str,
     now: Millis,
 ) -> Result<u64, StoreError> {
     Statement::new(

@@ -8,3 +8,4 @@ mod world;
 mod connecting;
 mod kills;
 mod life;
+mod operator;

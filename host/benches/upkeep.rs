@@ -159,10 +159,12 @@ struct Made {
 
 impl Made {
     fn numbered(number: usize, now: Millis) -> Made {
+        // Ids that rise with their times, as in life, are written at the end of each index.
+        let now = Millis(now.0 - 10_000_000 + i64::try_from(number).expect("a count"));
         let endpoint = EndpointId::generate(now).to_string();
         Made {
             id: SubscriptionId::generate(now).to_string(),
-            name: format!("s{number}"),
+            name: format!("s{number:07}"),
             endpoint_url: format!("{ADDRESS}/webhooks/acme/{endpoint}"),
             endpoint,
             parameters: json!({ "repository": format!("o/r{number}") }).to_string(),

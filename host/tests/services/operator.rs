@@ -108,6 +108,7 @@ async fn orphans_are_found_and_ended_and_nothing_else_is() {
     let world = one_hook().await;
     let ours = world.host.endpoint("pushes").await;
     let (address, _) = ours.rsplit_once('/').expect("a path");
+    let before = hooks(&world).len();
     let orphan = format!("{address}/ep_00000000000000000000000000");
     let foreign = "https://other.example/webhooks/github/ep_00000000000000000000000000";
     for url in [orphan.as_str(), foreign] {
@@ -119,7 +120,7 @@ async fn orphans_are_found_and_ended_and_nothing_else_is() {
     let items = found["items"].as_array().expect("a list");
     assert_eq!(items.len(), 1, "{found}");
     assert_eq!(items[0]["endpoint_url"], orphan);
-    assert_eq!(hooks(&world).len(), 3, "looking ends nothing");
+    assert_eq!(hooks(&world).len(), before + 2, "looking ends nothing");
 
     let asked = [
         "subscriptions",
@@ -135,7 +136,7 @@ async fn orphans_are_found_and_ended_and_nothing_else_is() {
         .iter()
         .map(|hook| hook["url"].clone())
         .collect();
-    assert_eq!(left.len(), 2, "{left:?}");
+    assert_eq!(left.len(), before + 1, "{left:?}");
     assert!(
         left.contains(&json!(ours)) && left.contains(&json!(foreign)),
         "{left:?}"
@@ -163,19 +164,19 @@ async fn a_refused_end_keeps_the_subscription_and_force_lets_go_of_it() {
     let told = refusal(&world, &["subscriptions", "delete", "pushes"]);
     assert!(told.contains("is kept"), "{told}");
     let kept = world.host.get(&path_of("pushes")).await;
-    assert_eq!(kept["state"], "degraded", "{kept}");
+    assert_eq!(kept["state"], "deleting", "{kept}");
     let reason = kept["state_reason"].as_str().unwrap_or_default();
     assert!(
         reason.contains("cannot be ended at the service"),
         "{reason}"
     );
-    assert_eq!(hooks(&world).len(), 1);
+    let before = hooks(&world).len();
 
     world
         .host
         .cli_ok(&["subscriptions", "delete", "pushes", "--force"]);
     assert!(world.host.items("subscriptions").await.is_empty());
-    assert_eq!(hooks(&world).len(), 1, "it is left there");
+    assert_eq!(hooks(&world).len(), before, "it is left there");
     world.github.heal();
     let repository = "repository=octocat/hello-world";
     let asked = [
@@ -188,7 +189,7 @@ async fn a_refused_end_keeps_the_subscription_and_force_lets_go_of_it() {
     ];
     let ended = world.host.cli_ok(&asked);
     assert!(ended.contains("deleted"), "{ended}");
-    assert!(hooks(&world).is_empty());
+    assert_eq!(hooks(&world).len(), before - 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

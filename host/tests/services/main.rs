@@ -5,6 +5,7 @@
 mod harness;
 mod world;
 
+mod callbacks;
 mod connecting;
 mod kills;
 mod life;

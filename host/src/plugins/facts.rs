@@ -77,10 +77,7 @@ impl Facts {
             .native
             .get("permissions")
             .and_then(|permissions| permissions.get("network"));
-        let places = network
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let places = network.and_then(Value::as_array).into_iter().flatten();
         Facts {
             secret_fields: secrets.map(|(name, _)| (*name).to_owned()).collect(),
             subscription_schema: declaration.subscription_schema.clone(),

@@ -424,26 +424,26 @@ async fn every_refusal_says_what_was_wrong_and_with_which_field() {
     let own = token(&host, &["--for", "f/t/echo"]);
     let flow = token(&host, &["--for", "f/t/echo", "--flow"]);
     let none = Some("nonsense".to_owned());
-    let admin = Some(host.token.clone());
     let path = "run/p/f/t/echo";
     let large = vec![b' '; 70_000];
-    let rows: [(&str, Option<String>, &[u8], u16, &str); 11] = [
-        (path, None, b"{}", 401, "token"),
-        (path, none, b"{}", 401, "token"),
-        (path, Some(read), b"{}", 403, "token"),
-        ("run/p/f/t/fail", Some(own.clone()), b"{}", 403, "token"),
-        ("run/f/f/t/echo", Some(own), b"{}", 403, "token"),
-        (path, Some(flow), b"{}", 403, "token"),
-        ("run/p/f/t/none", admin.clone(), b"{}", 404, "path"),
-        ("run/f/f/t/echo", admin.clone(), b"{}", 422, "path"),
-        (path, admin.clone(), &large, 413, "body"),
-        (path, admin.clone(), b"{", 400, "body"),
-        ("run_wait_result/p/f/t/wait", admin, b"{}", 409, "path"),
-    ];
-    for (path, token, body, status, field) in rows {
-        let answer = Call::post(&host, path).token(token).body(body).send().await;
-        says(&answer, (status, field));
-    }
+    let refused = async |path: &str, token: Option<String>, body: &[u8], told: (u16, &str)| {
+        let call = Call::post(&host, path).token(token).body(body);
+        says(&call.send().await, told);
+    };
+    refused(path, None, b"{}", (401, "token")).await;
+    refused(path, none, b"{}", (401, "token")).await;
+    refused(path, Some(read), b"{}", (403, "token")).await;
+    let for_echo = || Some(own.clone());
+    refused("run/p/f/t/fail", for_echo(), b"{}", (403, "token")).await;
+    refused("run/f/f/t/echo", for_echo(), b"{}", (403, "token")).await;
+    refused(path, Some(flow), b"{}", (403, "token")).await;
+    let admin = || Some(host.token.clone());
+    refused("run/p/f/t/none", admin(), b"{}", (404, "path")).await;
+    refused("run/f/f/t/echo", admin(), b"{}", (422, "path")).await;
+    refused(path, admin(), &large, (413, "body")).await;
+    refused(path, admin(), b"{", (400, "body")).await;
+    let disabled = "run_wait_result/p/f/t/wait";
+    refused(disabled, admin(), b"{}", (409, "path")).await;
     let mut other = Call::post(&host, path);
     other.method = reqwest::Method::PUT;
     says(&other.send().await, (405, "method"));

@@ -150,7 +150,7 @@ impl Store {
 
 /// The beginning that all ids made at `at` or later sort after: the time in ten letters, as in
 /// [`crate::id`].
-fn floor(prefix: &str, at: Millis) -> String {
+pub(super) fn floor(prefix: &str, at: Millis) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let time = at.0.max(0).unsigned_abs() & 0xffff_ffff_ffff;
     let letters = (0..10)

@@ -15,7 +15,9 @@ use super::state::{ApiState, Changed};
 use super::subscription_view::state_word;
 use crate::documents::difference::Difference;
 use crate::documents::plan::{Action, ObjectKind};
-use crate::documents::{Document, LaterDeletion, Mistake, Plan, PlanError, PlannedObject, Planner};
+use crate::documents::{
+    Document, LaterDeletion, Mistake, Plan, PlanError, PlannedObject, Planner, without_query,
+};
 use crate::id::SubscriptionId;
 use crate::model::Workspace;
 
@@ -46,6 +48,8 @@ pub struct ApplyParams {
 pub struct Applied {
     pub workspace: String,
     pub dry_run: bool,
+    /// Of the workspace itself, where the document speaks of them: `webhook`, `on_error`.
+    pub settings: Vec<AppliedObject>,
     pub integrations: Vec<AppliedObject>,
     pub credentials: Vec<AppliedObject>,
     pub runnables: Vec<AppliedObject>,
@@ -68,11 +72,15 @@ pub struct AppliedObject {
     /// Why it is in this state, or why it is still there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_reason: Option<String>,
-    /// Of a subscription: what to register at the service. Of a route: where it answers.
+    /// Of a subscription: what to register at the service. Of a route: where it answers. Of a webhook:
+    /// where it leads, without its query.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint_url: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
+    /// Of a webhook: what is signed with, this once: it was made here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
 }
 
 /// Applies a document: creates, changes, leaves, and with `prune` deletes.
@@ -240,6 +248,7 @@ async fn show(
     let mut applied = Applied {
         workspace: workspace.name.clone(),
         dry_run,
+        settings: Vec::new(),
         integrations: Vec::new(),
         credentials: Vec::new(),
         runnables: Vec::new(),
@@ -251,6 +260,7 @@ async fn show(
     for object in plan.objects {
         let shown = state_of(state, workspace, &object).await?;
         let list = match object.kind {
+            ObjectKind::Setting => &mut applied.settings,
             ObjectKind::Integration => &mut applied.integrations,
             ObjectKind::Credential => &mut applied.credentials,
             ObjectKind::Runnable => &mut applied.runnables,
@@ -267,7 +277,13 @@ async fn show(
             state_reason: object.kept_because.or(shown.reason),
             endpoint_url: shown.endpoint_url,
             differences: object.differences,
+            secret: None,
         });
+    }
+    let made = plan.signing_secret.filter(|_| !dry_run);
+    let mut settings = applied.settings.iter_mut();
+    if let Some(webhook) = settings.find(|one| one.name == "webhook") {
+        webhook.secret = made.map(|made| made.expose().clone());
     }
     Ok(applied)
 }
@@ -310,7 +326,15 @@ async fn state_of(
             })
         }
         _ if is_deleted => None,
-        ObjectKind::Integration => None,
+        ObjectKind::Setting if name == "webhook" => {
+            let found = store.workspace_hook(id).await?;
+            found.map(|found| Shown {
+                endpoint_url: Some(without_query(&found.url)),
+                state: None,
+                reason: found.failure,
+            })
+        }
+        ObjectKind::Setting | ObjectKind::Integration => None,
         ObjectKind::Credential => {
             let found = store.credential_by_name(id, name).await?;
             found.map(|found| Shown::state(found.state.to_string(), found.state_reason))

@@ -3,21 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::ToSchema;
 
 use super::access::{Admin, InWorkspace, Read};
-use super::audit::Deed;
 use super::body::JsonBody;
 use super::problem::Problem;
 use super::state::{ApiState, Changed};
 use super::subscriptions::time;
-use crate::clock::random;
 use crate::documents::{self, Mistake};
-use crate::model::{AuditEntry, HookOrder, WorkspaceHook};
+use crate::model::{Change, ChangedKind, HookOrder, WorkspaceHook};
 use crate::reference;
 use crate::secret::Secret;
 
@@ -56,7 +51,7 @@ pub struct HookWish {
 
 fn view(hook: WorkspaceHook) -> HookView {
     HookView {
-        url: shown(&hook.url),
+        url: documents::without_query(&hook.url),
         allow: hook.allow,
         waiting: hook.waiting,
         told_at: hook.told_at.map(time),
@@ -64,14 +59,6 @@ fn view(hook: WorkspaceHook) -> HookView {
         created_at: time(hook.created_at),
         updated_at: time(hook.updated_at),
         secret: None,
-    }
-}
-
-/// An address may carry a secret in its query.
-fn shown(url: &str) -> String {
-    match url.split_once('?') {
-        Some((address, _)) => format!("{address}?[masked]"),
-        None => url.to_owned(),
     }
 }
 
@@ -106,7 +93,7 @@ pub async fn put_hook(
         (Some(secret), _) => (Secret::new(secret), None),
         (None, Some(held)) => (held.secret, None),
         (None, None) => {
-            let secret = new_secret();
+            let secret = documents::new_signing_secret();
             (Secret::new(secret.clone()), Some(secret))
         }
     };
@@ -115,8 +102,8 @@ pub async fn put_hook(
         secret,
         allow: wish.allow,
     };
-    let audit = entry(&state, &place, "webhook.set");
-    store.set_workspace_hook(workspace, &order, audit).await?;
+    let change = Change::SetWorkspaceHook(order);
+    store.apply(&place.actor(), vec![change]).await?;
     state.announce(Changed::Objects(workspace.clone()));
     let hook = store.workspace_hook(workspace).await?;
     Ok(Json(HookView {
@@ -132,12 +119,10 @@ pub async fn delete_hook(
     State(state): State<ApiState>,
     place: InWorkspace<Admin>,
 ) -> Result<StatusCode, Problem> {
-    let audit = entry(&state, &place, "webhook.remove");
     let store = state.store();
-    match store
-        .remove_workspace_hook(&place.workspace.id, audit)
-        .await?
-    {
+    let change = Change::RemoveWorkspaceHook;
+    let removed = store.apply(&place.actor(), vec![change]).await?;
+    match removed.iter().any(|one| one.kind == ChangedKind::Deleted) {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(none()),
     }
@@ -166,20 +151,4 @@ fn check(wish: &HookWish) -> Result<(), Problem> {
         true => Ok(()),
         false => Err(Problem::invalid(mistakes)),
     }
-}
-
-fn new_secret() -> String {
-    let mut bytes = [0; 32];
-    random(&mut bytes);
-    format!("whsec_{}", STANDARD.encode(bytes))
-}
-
-fn entry(state: &ApiState, place: &InWorkspace<Admin>, action: &str) -> AuditEntry {
-    let deed = Deed {
-        workspace_id: Some(&place.workspace.id),
-        action,
-        object: place.workspace.id.as_str(),
-        detail: json!({}),
-    };
-    deed.of(&place.caller, state)
 }

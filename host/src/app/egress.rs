@@ -42,7 +42,8 @@ impl ProviderEgress {
     /// Limited to what the provider may reach. A place that cannot be read allows nothing.
     pub fn new(outbound: Outbound, credentials: LateCredentials, reach: &Reach) -> ProviderEgress {
         let allow = reach.allow.iter().filter_map(|range| range.parse().ok());
-        let hosts = reach.hosts.iter().filter_map(|place| host_port(place));
+        let hosts = reach.hosts.iter();
+        let hosts = hosts.filter_map(|place| HostPort::of_place(place));
         ProviderEgress(Arc::new(Inner {
             outbound,
             allow: allow.collect(),
@@ -50,14 +51,6 @@ impl ProviderEgress {
             reaches_base_url: reach.hosts.iter().any(|place| place == BASE_URL),
             credentials,
         }))
-    }
-}
-
-/// `host:port`, or an absolute URL whose host and port count.
-fn host_port(place: &str) -> Option<HostPort> {
-    match Url::parse(place) {
-        Ok(url) if url.has_host() => HostPort::of_url(&url),
-        _ => place.parse().ok(),
     }
 }
 

@@ -11,7 +11,8 @@ use super::table::{Cell, Table, one_line};
 use crate::documents::Mistake;
 use crate::outbound::api_client::ApiError;
 
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 8] = [
+    ("workspace", "settings"),
     ("integration", "integrations"),
     ("credential", "credentials"),
     ("runnable", "runnables"),
@@ -102,6 +103,11 @@ fn print(applied: &Value) {
     }
     for (kind, object) in &objects {
         print_differences(kind, object);
+        if let Some(secret) = object["secret"].as_str() {
+            print_line(format_args!(
+                "\nthe webhook's signing secret, shown this once: {secret}"
+            ));
+        }
     }
     let count = |action: &str| {
         objects

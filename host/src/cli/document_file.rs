@@ -3,7 +3,8 @@
 //!
 //! References (`${NAME}`, `file:PATH`) are followed here, by who applies, and only where a secret
 //! belongs: the fields under `manual`, `values` and `client`, a runnable's `secret`, `secret_headers`,
-//! `login` and `secret_env`, the secrets of a route's `auth`.
+//! `login` and `secret_env`, a socket's `secret_headers`, the secrets of a route's `auth` and that of
+//! the workspace's `webhook`.
 //! `file:` paths start at the document's folder.
 
 use std::io::Read as _;
@@ -154,6 +155,8 @@ fn is_secret_place(path: &[String]) -> bool {
         ["subscriptions", "*", "manual", _]
             | ["credentials", "*", "values", _]
             | ["integrations", "*", "client", "client_id" | "client_secret"]
+            | ["subscriptions", "*", "socket", "secret_headers", _]
+            | ["webhook", "secret"]
             | ["routes", "*", "auth", "secret" | "previous_secret"]
             | ["routes", "*", "auth", "secrets" | "manual", _]
             | ["routes", "*", "auth", "basic", "password"]

@@ -10,7 +10,8 @@ use super::mistake::Mistake;
 use super::route::{self, RouteEntry};
 use super::schedules::{self, ScheduleEntry};
 use super::subscription::SubscriptionEntry;
-use super::{runnable, subscription, words};
+use super::workspace::HookEntry;
+use super::{runnable, subscription, words, workspace};
 use crate::model::RunnableKind;
 
 /// Everything that a document names.
@@ -20,6 +21,8 @@ pub struct Document {
     pub workspace: Option<String>,
     /// Who is told of the workspace's jobs that are given up, by path; absent: as it was.
     pub on_error: Option<Option<String>>,
+    /// Who is told of every change in the workspace; the inner none: nobody.
+    pub webhook: Option<Option<HookEntry>>,
     pub integrations: Vec<IntegrationEntry>,
     pub credentials: Vec<CredentialEntry>,
     /// Whether it has these lists: one that does not prunes nothing of their kind.
@@ -89,14 +92,16 @@ impl Document {
 
 fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Document> {
     let mut fields = Fields::open(value, "", mistakes)?;
-    let workspace = fields.text_if_any("workspace", mistakes);
-    if let Some(text) = workspace {
+    let named = fields.text_if_any("workspace", mistakes);
+    if let Some(text) = named {
         note(words::name(text), &fields, "workspace", mistakes);
     }
     let on_error = runnable::read_handler(&mut fields, mistakes);
+    let webhook = workspace::read(&mut fields, mistakes);
     let mut document = Document {
-        workspace: workspace.map(str::to_owned),
+        workspace: named.map(str::to_owned),
         on_error,
+        webhook,
         ..Document::default()
     };
     document.speaks_of = SpeaksOf {

@@ -280,6 +280,7 @@ impl<'a> Draft<'a> {
             changes,
             later,
             objects: self.plan.objects,
+            signing_secret: self.plan.signing_secret,
         }
     }
 }

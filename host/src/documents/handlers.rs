@@ -7,7 +7,7 @@ use super::difference::Difference;
 use super::draft::Draft;
 use super::flow;
 use super::mistake::Mistake;
-use super::plan::{Action, ObjectKind, Planner};
+use super::plan::{Action, ObjectKind, PlannedObject, Planner};
 use crate::id::RunnableId;
 use crate::model::{Change, ErrorHandler, HandlerChange, HandlerScope};
 use crate::store::StoreError;
@@ -36,7 +36,11 @@ impl Planner<'_> {
             let before = held
                 .iter()
                 .find(|held| held.scope == one.scope && held.object_id == one.object_id);
-            if before.map(|held| &held.runnable_id) != runnable_id.as_ref() {
+            let is_other = before.map(|held| &held.runnable_id) != runnable_id.as_ref();
+            if one.scope == HandlerScope::Workspace {
+                draft.note_setting(&one, before, is_other);
+            }
+            if is_other {
                 draft.note_handler(&one, before);
                 draft
                     .plan
@@ -124,19 +128,44 @@ impl Draft<'_> {
         found.map(Some)
     }
 
-    fn note_handler(&mut self, wanted: &Wanted, before: Option<&ErrorHandler>) {
-        let path_of = |id: &RunnableId| {
-            let mut stored = self.stored.runnables.values();
-            stored
-                .find(|runnable| runnable.id == *id)
-                .map(|runnable| Value::from(runnable.path.as_str()))
-        };
-        let difference = Difference {
+    fn difference_of(&self, wanted: &Wanted, before: Option<&ErrorHandler>) -> Difference {
+        let path_of = |id: &RunnableId| Some(self.path_of(id)).filter(|path| !path.is_null());
+        Difference {
             field: "on_error".to_owned(),
             from: before.and_then(|held| path_of(&held.runnable_id)),
             to: wanted.path.as_deref().map(Value::from),
             secret: false,
+        }
+    }
+
+    /// Who is told of all jobs of the workspace stands in what is told as an object of its own.
+    fn note_setting(&mut self, wanted: &Wanted, before: Option<&ErrorHandler>, is_other: bool) {
+        let action = match (before, &wanted.path) {
+            (None, None) => return,
+            _ if !is_other => Action::Unchanged,
+            (None, Some(_)) => Action::Created,
+            (Some(_), None) => Action::Deleted,
+            (Some(_), Some(_)) => Action::Updated,
         };
+        let differences = match is_other {
+            true => vec![self.difference_of(wanted, before)],
+            false => Vec::new(),
+        };
+        self.plan.objects.push(PlannedObject {
+            kind: ObjectKind::Setting,
+            name: "on_error".to_owned(),
+            id: wanted.object_id.clone(),
+            action,
+            differences,
+            kept_because: None,
+        });
+    }
+
+    fn note_handler(&mut self, wanted: &Wanted, before: Option<&ErrorHandler>) {
+        if wanted.scope == HandlerScope::Workspace {
+            return;
+        }
+        let difference = self.difference_of(wanted, before);
         let mut objects = self.plan.objects.iter_mut();
         let Some(object) = objects.find(|object| object.id == wanted.object_id) else {
             return;

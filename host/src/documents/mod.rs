@@ -15,6 +15,7 @@
 //! - [`socket`]: where a subscription's connection leads.
 //! - [`schedules`]: schedules, from their words to what is wanted.
 //! - [`route`], [`route_auth`]: what a route may say, and who may call it.
+//! - [`workspace`]: who is told of every change in it.
 //! - [`plan`], [`plan_integrations`], [`plan_accounts`], [`plan_subscriptions`], [`plan_routes`],
 //!   [`difference`]: from what is stored to what is wanted.
 //!
@@ -46,6 +47,7 @@ mod socket;
 mod subscription;
 mod wanted;
 mod words;
+mod workspace;
 
 pub use accounts::{CredentialEntry, IntegrationEntry};
 pub use catalog::{
@@ -58,3 +60,4 @@ pub use plan::{LaterDeletion, Plan, PlanError, PlannedObject, Planner};
 pub use schedules::ScheduleEntry;
 pub use subscription::{ManagedFields, SubscriptionEntry};
 pub use words::{name as workspace_name_form, network, signing_secret, target};
+pub use workspace::{HookEntry, new_signing_secret, without_query};

@@ -27,6 +27,8 @@ pub enum ObjectKind {
     Trigger,
     Schedule,
     Route,
+    /// Of the workspace itself: `webhook`, `on_error`.
+    Setting,
 }
 
 /// What becomes of an object.
@@ -58,6 +60,8 @@ pub struct Plan {
     /// What can be deleted when the subscriptions that use it have ended at their services.
     pub later: Vec<LaterDeletion>,
     pub objects: Vec<PlannedObject>,
+    /// Made for the workspace's webhook: to be shown once.
+    pub signing_secret: Option<Secret<String>>,
 }
 
 /// An account that goes when its last subscription is gone.
@@ -95,6 +99,7 @@ impl Planner<'_> {
             stored,
             ..Draft::new(document)
         };
+        self.plan_webhook(&mut draft).await?;
         for entry in &document.integrations {
             self.plan_integration(entry, &mut draft).await?;
         }

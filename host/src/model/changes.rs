@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::credentials::{CredentialUpdate, IntegrationUpdate, NewCredential, NewIntegration};
 use super::flows::HandlerChange;
+use super::notices::HookOrder;
 use super::objects::{
     NewRunnable, NewSubscription, NewTrigger, RunnableUpdate, SubscriptionUpdate, TriggerUpdate,
 };
@@ -64,6 +65,11 @@ pub enum Change {
     UpdateTrigger(TriggerUpdate),
     DeleteTrigger(TriggerId),
     SetErrorHandler(HandlerChange),
+    /// Names who is told of the changes in the workspace, those that follow included. What still waits
+    /// goes to the new one.
+    SetWorkspaceHook(HookOrder),
+    /// Nobody is told any more; what was not told yet is let go.
+    RemoveWorkspaceHook,
     CreateSchedule(NewSchedule),
     UpdateSchedule(ScheduleUpdate),
     /// Pauses it, or takes it up again at its next time.
@@ -74,7 +80,7 @@ pub enum Change {
     },
     /// The jobs it made stay.
     DeleteSchedule(ScheduleId),
-    /// A conflict if a request fits another route too.
+    /// A conflict if a request fits another route too, when all changes are made.
     CreateRoute(NewRoute),
     UpdateRoute(RouteUpdate),
     DeleteRoute(RouteId),

@@ -113,6 +113,15 @@ impl HostPort {
         let port = url.port_or_known_default()?;
         Some(HostPort { host, port })
     }
+
+    /// A place as a declaration or a manifest names it: `host:port`, or an absolute URL whose host
+    /// and port count; `ws` and `wss` have the ports of http and https.
+    pub fn of_place(place: &str) -> Option<HostPort> {
+        match Url::parse(place) {
+            Ok(url) if url.has_host() => HostPort::of_url(&url),
+            _ => place.parse().ok(),
+        }
+    }
 }
 
 impl FromStr for HostPort {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use trigger_plugin_api::declaration::{Declaration, Field, FieldKind};
 use trigger_plugin_api::rules::source::Source;
 use trigger_plugin_api::rules::vocabulary::{ChallengeProof, Scheme};
 
 use super::auth::AuthFacts;
+use super::services::Reach;
 use super::sync_facts::SyncFacts;
 
 /// Facts of one declaration.
@@ -32,19 +34,32 @@ pub struct Facts {
     pub sync: SyncFacts,
     /// The host connects to the service, and messages come over that.
     pub socket: Option<SocketFacts>,
-    /// Ranges that the manifest opens beyond public addresses.
-    pub allow: Vec<String>,
+    /// What may be reached, as the manifest narrows and opens it.
+    pub reach: Reach,
+    /// What the manifest sets.
+    pub config: Config,
+}
+
+/// The manifest's config. Some of it may be secret: it is not shown.
+#[derive(Clone, Default)]
+pub struct Config(pub Map<String, Value>);
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[config]")
+    }
 }
 
 /// What a declaration says of its connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketFacts {
-    /// What is said of a connection, over the subscription's fields; none: the operator says it.
-    pub template: Option<serde_json::Value>,
+    /// What is said of a connection, over the subscription's fields and the manifest's config; none:
+    /// the operator says it.
+    pub template: Option<Value>,
 }
 
 impl SocketFacts {
-    fn of(native: &serde_json::Map<String, serde_json::Value>) -> Option<SocketFacts> {
+    fn of(native: &Map<String, Value>) -> Option<SocketFacts> {
         let transport = native.get("transport")?;
         (transport.get("kind")? == "websocket").then(|| SocketFacts {
             template: transport.get("socket").cloned(),
@@ -83,10 +98,7 @@ impl Facts {
             .native
             .get("permissions")
             .and_then(|permissions| permissions.get("network"));
-        let places = network
-            .and_then(serde_json::Value::as_array)
-            .into_iter()
-            .flatten();
+        let places = network.and_then(Value::as_array).into_iter().flatten();
         Facts {
             secret_fields: secrets.map(|(name, _)| (*name).to_owned()).collect(),
             subscription_schema: declaration.subscription_schema.clone(),
@@ -107,7 +119,8 @@ impl Facts {
                 .map(|constructor| constructor.parameters.clone()),
             sync: SyncFacts::of(&declaration.native),
             socket: SocketFacts::of(&declaration.native),
-            allow: Vec::new(),
+            reach: Reach::default(),
+            config: Config::default(),
         }
     }
 }

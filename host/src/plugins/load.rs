@@ -12,7 +12,7 @@ use tracing::level_filters::LevelFilter;
 use trigger_plugin_abi::host::{Level, Library};
 
 use super::auth::AuthFacts;
-use super::facts::Facts;
+use super::facts::{Config, Facts};
 use super::library_file::{DeclarationFile, Digest, LibraryFile};
 use super::live::{LiveProvider, Parts, ResolvedLimits};
 use super::manifest::Manifest;
@@ -145,21 +145,20 @@ impl Loader {
         };
         let facts = Facts {
             auth: Arc::new(AuthFacts::of(described, manifest, expand_text)?),
-            allow: manifest
-                .permissions
-                .as_ref()
-                .map(|permissions| permissions.allow.clone())
-                .unwrap_or_default(),
+            config: Config(config_of(manifest)?),
             ..Facts::of(described)
         };
+        let facts = Facts {
+            reach: reach(&facts, manifest),
+            ..facts
+        };
         drop(library);
-        let reach = reach(&facts, manifest);
         let scopes = Arc::new(Scopes::default());
         let services = Services::new(
             &manifest.provider,
             self.clock.clone(),
             &self.offered,
-            &reach,
+            &facts.reach,
             Arc::clone(&scopes),
         );
         let opened = Library::open(&copy).map_err(|error| LoadError::Open(error.to_string()))?;
@@ -214,15 +213,18 @@ pub fn fingerprint(library: Digest, declaration: Option<Digest>, manifest: &Mani
 }
 
 fn setup(manifest: &Manifest, declaration: Option<&DeclarationFile>) -> Result<String, LoadError> {
-    let mut config = serde_json::Map::new();
-    for (key, value) in &manifest.config {
-        config.insert(key.clone(), expand(key, value)?);
-    }
-    let mut setup = serde_json::json!({ "config": config });
+    let mut setup = serde_json::json!({ "config": config_of(manifest)? });
     if let Some(file) = declaration {
         setup["declaration"] = serde_json::json!({ "provider.yaml": file.text });
     }
     Ok(setup.to_string())
+}
+
+fn config_of(manifest: &Manifest) -> Result<serde_json::Map<String, serde_json::Value>, LoadError> {
+    let config = manifest.config.iter();
+    config
+        .map(|(key, value)| Ok((key.clone(), expand(key, value)?)))
+        .collect()
 }
 
 fn expand(key: &str, value: &serde_json::Value) -> Result<serde_json::Value, LoadError> {
@@ -264,7 +266,7 @@ fn reach(facts: &Facts, manifest: &Manifest) -> Reach {
                 .and_then(|rest| rest.strip_suffix('}'));
             let configured = name
                 .filter(|name| *name != "base_url")
-                .and_then(|name| manifest.config.get(name))
+                .and_then(|name| facts.config.0.get(name))
                 .and_then(|v| v.as_str());
             configured.map_or_else(|| place.clone(), str::to_owned)
         })

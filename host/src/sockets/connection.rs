@@ -15,7 +15,7 @@ use super::serving::{End, Serving};
 use super::spec::{Opening, SECRET_HEADER, SocketSpec, Source, as_sent};
 use crate::clock::random_fraction;
 use crate::model::{HeldSocket, Subscription, SubscriptionState};
-use crate::outbound::{Cidr, Frame, Policy, Socket, SocketRequest, header_value};
+use crate::outbound::{Cidr, Frame, HostPort, Policy, Socket, SocketRequest, header_value};
 use crate::plugins::LiveProvider;
 
 /// From the resolution of the name to the end of the handshake.
@@ -135,7 +135,8 @@ impl Connection {
         let secrets: Map<String, Value> = secrets
             .and_then(|secrets| serde_json::from_str(secrets.expose()).ok())
             .unwrap_or_default();
-        let mut fields = subscription.properties.clone();
+        let mut fields = self.live.facts.config.0.clone();
+        fields.extend(subscription.properties.clone());
         fields.extend(secrets.clone());
         let declared = self.live.facts.socket.as_ref();
         let declared = declared.and_then(|socket| socket.template.as_ref());
@@ -165,17 +166,7 @@ impl Connection {
     }
 
     async fn open(&self, prepared: &Prepared, url: Url) -> Result<Socket, String> {
-        let allow: Result<Vec<Cidr>, _> = prepared
-            .spec
-            .allow
-            .iter()
-            .chain(&self.live.facts.allow)
-            .map(|range| range.parse())
-            .collect();
-        let policy = Policy {
-            allow: allow.map_err(|_| "`allow` holds what is no network")?,
-            hosts: None,
-        };
+        let policy = self.policy(&prepared.spec)?;
         let mut headers = HeaderMap::new();
         for (name, value) in &prepared.spec.headers {
             let name = HeaderName::from_bytes(name.as_bytes());
@@ -197,6 +188,31 @@ impl Connection {
             .open_socket(&policy, request)
             .await;
         opened.map_err(|error| error.chain())
+    }
+
+    /// What the connection may reach. Where it leads is the operator's to say, or the provider's: then
+    /// it is bound to what that declares and the manifest leaves of it, as its requests are, and opens
+    /// no ranges by itself.
+    fn policy(&self, spec: &SocketSpec) -> Result<Policy, String> {
+        let facts = &self.live.facts;
+        let is_declared = facts
+            .socket
+            .as_ref()
+            .is_some_and(|socket| socket.template.is_some());
+        let (said, hosts) = match is_declared {
+            false => (&spec.allow[..], None),
+            true => {
+                let places = facts.reach.hosts.iter();
+                let hosts = places.filter_map(|place| HostPort::of_place(place));
+                (&[][..], Some(hosts.collect()))
+            }
+        };
+        let ranges = said.iter().chain(&facts.reach.allow);
+        let allow: Result<Vec<Cidr>, _> = ranges.map(|range| range.parse()).collect();
+        Ok(Policy {
+            allow: allow.map_err(|_| "`allow` holds what is no network")?,
+            hosts,
+        })
     }
 
     async fn url(&self, prepared: &Prepared) -> Result<Url, String> {

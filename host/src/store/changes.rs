@@ -8,7 +8,7 @@ use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError, notices};
 use crate::clock::Millis;
-use crate::id::{AuditId, WorkspaceId};
+use crate::id::{AuditId, RouteId, WorkspaceId};
 use crate::model::{Actor, AuditEntry, Change, Changed, ChangedKind, Page, PageQuery};
 use crate::seal::KeyRing;
 use crate::secret::Secret;
@@ -27,11 +27,13 @@ impl Store {
             keys: &self.keys,
             actor,
             now: self.clock.now(),
+            routes: Vec::new(),
         };
         let mut changed = Vec::with_capacity(changes.len());
         for change in &changes {
             changed.push(edit.make(change).await?);
         }
+        edit.check_routes().await?;
         transaction.commit().await?;
         Ok(changed)
     }
@@ -71,11 +73,13 @@ pub(super) struct Edit<'a> {
     pub(super) keys: &'a KeyRing,
     pub(super) actor: &'a Actor,
     pub(super) now: Millis,
+    /// Those that were made or changed: what they answer is compared when all changes are made.
+    pub(super) routes: Vec<RouteId>,
 }
 
 impl Edit<'_> {
     async fn make(&mut self, change: &Change) -> Result<Changed, StoreError> {
-        let described = Described::of(change);
+        let described = Described::of(change, &self.actor.workspace_id);
         // Afterwards it may be gone.
         let name = notices::name_of(self.connection, &described.object).await?;
         let kind = match change {
@@ -105,6 +109,8 @@ impl Edit<'_> {
             Change::UpdateTrigger(update) => self.update_trigger(update).await,
             Change::DeleteTrigger(id) => self.delete_trigger(id).await,
             Change::SetErrorHandler(change) => self.set_error_handler(change).await,
+            Change::SetWorkspaceHook(order) => self.set_workspace_hook(order).await,
+            Change::RemoveWorkspaceHook => self.remove_workspace_hook().await,
             Change::CreateSchedule(new) => self.create_schedule(new).await,
             Change::UpdateSchedule(update) => self.update_schedule(update).await,
             Change::SwitchSchedule { id, paused, next } => {
@@ -198,7 +204,7 @@ struct Described {
 }
 
 impl Described {
-    fn of(change: &Change) -> Described {
+    fn of(change: &Change, workspace: &WorkspaceId) -> Described {
         let (action, object, detail) = match change {
             Change::CreateIntegration(new) => (
                 "integration.create",
@@ -269,6 +275,8 @@ impl Described {
                 change.object_id.as_str(),
                 json!({"scope": change.scope, "runnable": change.runnable_id}),
             ),
+            Change::SetWorkspaceHook(_) => ("webhook.set", workspace.as_str(), json!({})),
+            Change::RemoveWorkspaceHook => ("webhook.remove", workspace.as_str(), json!({})),
             Change::CreateSchedule(new) => (
                 "schedule.create",
                 new.id.as_str(),

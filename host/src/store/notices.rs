@@ -3,13 +3,14 @@
 
 use serde_json::{Value, json};
 
+use super::changes::Edit;
 use super::connection::Connection;
 use super::keys::hook_place;
 use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{NoticeId, WorkspaceId};
-use crate::model::{AuditEntry, HookOrder, Notice, WorkspaceHook};
+use crate::model::{AuditEntry, ChangedKind, HookOrder, Notice, WorkspaceHook};
 use crate::secret::Secret;
 
 /// Of which kinds of objects the changes are told.
@@ -45,73 +46,6 @@ impl Store {
         .one(&mut connection)
         .await?;
         row.map(|row| self.open_hook(row)).transpose()
-    }
-
-    /// Names who is told, in place of who was. What still waits goes to the new one.
-    pub async fn set_workspace_hook(
-        &self,
-        workspace: &WorkspaceId,
-        order: &HookOrder,
-        audit: AuditEntry,
-    ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let place = hook_place(workspace.as_str());
-        let mut transaction = self.database.write().await?;
-        Statement::new(
-            "set a workspace's webhook",
-            "insert into workspace_hooks (workspace_id, url, secret, allow, created_at, \
-             updated_at) values ($1, $2, $3, $4, $5, $6) on conflict (workspace_id) do update set \
-             url = excluded.url, secret = excluded.secret, allow = excluded.allow, \
-             failure = null, updated_at = excluded.updated_at",
-        )
-        .bind(workspace)
-        .bind(&order.url)
-        .bind(self.keys.seal(&place, order.secret.expose().as_bytes()))
-        .bind(json!(order.allow).to_string())
-        .bind(now)
-        .bind(now)
-        .run(&mut transaction)
-        .await?;
-        // Those that waited for the one before are tried at once.
-        Statement::new(
-            "hurry notices",
-            "update workspace_notices set due_at = $1, tries = 0, lease_until = 0 \
-             where workspace_id = $2",
-        )
-        .bind(now)
-        .bind(workspace)
-        .run(&mut transaction)
-        .await?;
-        super::changes::insert_entry(&mut transaction, &audit).await?;
-        transaction.commit().await
-    }
-
-    /// Nobody is told any more; what was not told yet is let go. Tells whether somebody was.
-    pub async fn remove_workspace_hook(
-        &self,
-        workspace: &WorkspaceId,
-        audit: AuditEntry,
-    ) -> Result<bool, StoreError> {
-        let mut transaction = self.database.write().await?;
-        let removed = Statement::new(
-            "remove a workspace's webhook",
-            "delete from workspace_hooks where workspace_id = $1",
-        )
-        .bind(workspace)
-        .run(&mut transaction)
-        .await?;
-        Statement::new(
-            "let notices go",
-            "delete from workspace_notices where workspace_id = $1",
-        )
-        .bind(workspace)
-        .run(&mut transaction)
-        .await?;
-        if removed > 0 {
-            super::changes::insert_entry(&mut transaction, &audit).await?;
-        }
-        transaction.commit().await?;
-        Ok(removed > 0)
     }
 
     /// The oldest notice of each workspace that is due, held until `lease_until` so that no other
@@ -199,6 +133,64 @@ impl Store {
         let place = hook_place(row.hook.workspace_id.as_str());
         let secret = self.open_envelope("open the secret of a webhook", &place, &row.envelope)?;
         Ok(WorkspaceHook { secret, ..row.hook })
+    }
+}
+
+impl Edit<'_> {
+    pub(super) async fn set_workspace_hook(
+        &mut self,
+        order: &HookOrder,
+    ) -> Result<ChangedKind, StoreError> {
+        let workspace = &self.actor.workspace_id;
+        let place = hook_place(workspace.as_str());
+        Statement::new(
+            "set a workspace's webhook",
+            "insert into workspace_hooks (workspace_id, url, secret, allow, created_at, \
+             updated_at) values ($1, $2, $3, $4, $5, $6) on conflict (workspace_id) do update set \
+             url = excluded.url, secret = excluded.secret, allow = excluded.allow, \
+             failure = null, updated_at = excluded.updated_at",
+        )
+        .bind(workspace)
+        .bind(&order.url)
+        .bind(self.seal(&place, Some(&order.secret)))
+        .bind(json!(order.allow).to_string())
+        .bind(self.now)
+        .bind(self.now)
+        .run(self.connection)
+        .await?;
+        // Those that waited for the one before are tried at once.
+        Statement::new(
+            "hurry notices",
+            "update workspace_notices set due_at = $1, tries = 0, lease_until = 0 \
+             where workspace_id = $2",
+        )
+        .bind(self.now)
+        .bind(workspace)
+        .run(self.connection)
+        .await?;
+        Ok(ChangedKind::Updated)
+    }
+
+    pub(super) async fn remove_workspace_hook(&mut self) -> Result<ChangedKind, StoreError> {
+        let workspace = &self.actor.workspace_id;
+        let removed = Statement::new(
+            "remove a workspace's webhook",
+            "delete from workspace_hooks where workspace_id = $1",
+        )
+        .bind(workspace)
+        .run(self.connection)
+        .await?;
+        Statement::new(
+            "let notices go",
+            "delete from workspace_notices where workspace_id = $1",
+        )
+        .bind(workspace)
+        .run(self.connection)
+        .await?;
+        Ok(match removed {
+            0 => ChangedKind::Unchanged,
+            _ => ChangedKind::Deleted,
+        })
     }
 }
 

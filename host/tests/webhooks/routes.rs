@@ -561,6 +561,40 @@ async fn routes_that_take_the_same_requests_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn routes_of_one_document_may_swap_their_paths() {
+    let database = Cluster::shared().database().await;
+    for variables in [vec![], vec![("TRIGGERD_DATABASE", database.as_str())]] {
+        let host = host_with(&variables).await;
+        let says = |name: &str, path: &str| json!({"name": name, "path": path, "auth": "none", "answer": {"body": name}});
+        let pair = |a: &str, b: &str| document(&[says("a", a), says("b", b)]);
+        host.apply(&pair("/hooks/one", "/hooks/two/{x}"));
+        let swapped = host.apply(&pair("/hooks/two/{x}", "/hooks/one"));
+        for route in swapped["routes"].as_array().expect("routes") {
+            assert_eq!(route["action"], "updated", "{swapped}");
+        }
+        for (path, answer) in [("/hooks/one", "b"), ("/hooks/two/7", "a")] {
+            assert_eq!(post(&host, path).send().await.text, answer);
+        }
+        // In a ring, one path freed by a route that goes elsewhere, and one that is new.
+        host.apply(&document(&[
+            says("a", "/hooks/one"),
+            says("b", "/hooks/three"),
+            says("c", "/hooks/two/{x}"),
+        ]));
+        for (path, answer) in [
+            ("/hooks/one", "a"),
+            ("/hooks/two/7", "c"),
+            ("/hooks/three", "b"),
+        ] {
+            assert_eq!(post(&host, path).send().await.text, answer);
+        }
+        let said = refusal(&host, &pair("/hooks/three", "/hooks/three"));
+        assert!(said.contains("overlaps with the route `a`"), "{said}");
+        assert_eq!(post(&host, "/hooks/one").send().await.text, "a");
+    }
+}
+
+#[tokio::test]
 async fn two_who_save_at_once_cannot_take_the_same_path() {
     let database = Cluster::shared().database().await;
     for variables in [vec![], vec![("TRIGGERD_DATABASE", database.as_str())]] {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::harness::Host;
 use super::postgres_harness::Cluster;
-use super::{Call, host_with, start};
+use super::{Answer, Call, host_with, start, token};
 
 /// One call and what it must be answered.
 struct Row {
@@ -387,21 +387,88 @@ async fn each_sentence_holds_on_postgres() {
 #[tokio::test]
 async fn headers_of_a_result_are_sent_and_a_page_of_it_is_boxed_in() {
     let host = start().await;
-    let body = r#"{"windmill_headers":{"X-A":"b","x-n":7},"windmill_content_type":"text/html","result":"<script>"}"#;
-    let answer = Call::post(&host, "run_wait_result/p/f/t/echo")
-        .body(body)
-        .send()
-        .await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.text.as_str()),
-        (200, "<script>")
-    );
-    for (name, value) in [
-        ("x-a", "b"),
-        ("x-n", "7"),
-        ("content-security-policy", "sandbox"),
-        ("x-content-type-options", "nosniff"),
+    for body in [
+        r#"{"windmill_headers":{"X-A":"b","x-n":7},"windmill_content_type":"text/html","result":"<script>"}"#,
+        r#"{"response":{"headers":{"X-A":"b","x-n":7},"content_type":"text/html"},"result":"<script>"}"#,
     ] {
-        assert_eq!(answer.headers[name], value);
+        let call = Call::post(&host, "run_wait_result/p/f/t/echo").body(body);
+        let answer = call.send().await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.text.as_str()),
+            (200, "<script>")
+        );
+        for (name, value) in [
+            ("x-a", "b"),
+            ("x-n", "7"),
+            ("content-security-policy", "sandbox"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(answer.headers[name], value, "{body}");
+        }
     }
+}
+
+#[tokio::test]
+async fn every_refusal_says_what_was_wrong_and_with_which_field() {
+    let host = host_with(&[("TRIGGERD_LIMITS_BODY_MAX", "64KiB")]).await;
+    let disabled = host
+        .request(
+            reqwest::Method::POST,
+            "/api/v1/workspaces/default/runnables/f%2Ft%2Fwait/state",
+        )
+        .header("content-type", "application/json")
+        .body("{\"state\":\"disabled\"}")
+        .send();
+    assert_eq!(disabled.await.expect("an answer").status(), 200);
+    let read = token(&host, &["reads", "--scope", "read"]);
+    let own = token(&host, &["--for", "f/t/echo"]);
+    let flow = token(&host, &["--for", "f/t/echo", "--flow"]);
+    let none = Some("nonsense".to_owned());
+    let path = "run/p/f/t/echo";
+    let large = vec![b' '; 70_000];
+    let refused = async |path: &str, token: Option<String>, body: &[u8], told: (u16, &str)| {
+        let call = Call::post(&host, path).token(token).body(body);
+        says(&call.send().await, told);
+    };
+    refused(path, None, b"{}", (401, "token")).await;
+    refused(path, none, b"{}", (401, "token")).await;
+    refused(path, Some(read), b"{}", (403, "token")).await;
+    let for_echo = || Some(own.clone());
+    refused("run/p/f/t/fail", for_echo(), b"{}", (403, "token")).await;
+    refused("run/f/f/t/echo", for_echo(), b"{}", (403, "token")).await;
+    refused(path, Some(flow), b"{}", (403, "token")).await;
+    let admin = || Some(host.token.clone());
+    refused("run/p/f/t/none", admin(), b"{}", (404, "path")).await;
+    refused("run/f/f/t/echo", admin(), b"{}", (422, "path")).await;
+    refused(path, admin(), &large, (413, "body")).await;
+    refused(path, admin(), b"{", (400, "body")).await;
+    let disabled = "run_wait_result/p/f/t/wait";
+    refused(disabled, admin(), b"{}", (409, "path")).await;
+    let mut other = Call::post(&host, path);
+    other.method = reqwest::Method::PUT;
+    says(&other.send().await, (405, "method"));
+    let elsewhere = Call {
+        path: "/api/w/nowhere/jobs/run/p/f/t/echo".to_owned(),
+        ..Call::post(&host, path)
+    };
+    says(&elsewhere.send().await, (404, "workspace"));
+    let job = Call {
+        path: "/api/w/default/jobs_u/get/job_none".to_owned(),
+        ..Call::get(&host, path)
+    };
+    says(&job.send().await, (404, "id"));
+    let route = Call {
+        path: "/hooks/none".to_owned(),
+        ..Call::post(&host, path)
+    };
+    says(&route.send().await, (401, "authorization"));
+}
+
+fn says(answer: &Answer, (status, field): (u16, &str)) {
+    assert_eq!(answer.status.as_u16(), status, "{answer:?}");
+    assert_eq!(answer.kind, PROBLEM, "{answer:?}");
+    let told = answer.json();
+    assert_eq!(told["field"], field, "{answer:?}");
+    assert_eq!(told["status"], status, "{answer:?}");
+    assert!(told["detail"].as_str().is_some_and(|text| !text.is_empty()));
 }

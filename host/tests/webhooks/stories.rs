@@ -90,6 +90,13 @@ async fn a_fixed_version_is_run_by_its_hash() {
         let path = format!("run/h/{named}");
         assert_eq!(Call::post(&host, &path).send().await.status, 201);
     }
+    let echo = items.iter().find(|item| item["path"] == "f/t/echo");
+    let hash = &echo.expect("the runnable")["version"]["hash"];
+    let hash = hash.as_str().expect("a hash");
+    let path = format!("run_wait_result/h/{hash}?payload=eyJhIjoxfQ");
+    let own = token(&host, &["--for", "f/t/echo"]);
+    let got = Call::get(&host, &path).token(own).send().await;
+    assert_eq!(got.json(), json!({"a":1}));
     let latest = Call::post(&host, "run_wait_result/p/f/t/first")
         .send()
         .await;

@@ -129,7 +129,9 @@ impl Calls {
         if how == How::Sync && runnable.state == RunnableState::Disabled {
             let reason = runnable.state_reason.as_deref().unwrap_or("by an operator");
             let detail = format!("the runnable is disabled ({reason}), so its jobs wait");
-            return Err(Refusal::of(StatusCode::CONFLICT, detail).cut_off());
+            return Err(Refusal::of(StatusCode::CONFLICT, detail)
+                .at("path")
+                .cut_off());
         }
         Ok(policy)
     }

@@ -78,6 +78,11 @@ impl Calls {
     }
 }
 
+/// 403: the caller is known, and may not.
+pub(super) fn forbidden(detail: impl Into<String>) -> Refusal {
+    Refusal::of(StatusCode::FORBIDDEN, detail).at("token")
+}
+
 pub(super) fn no_workspace(name: &str) -> Refusal {
     let detail = format!("there is no workspace `{name}`");
     Refusal::of(StatusCode::NOT_FOUND, detail)
@@ -102,11 +107,11 @@ fn choose(
                 "this token runs `{}` as a {} and nothing else",
                 runs.path, runs.kind
             );
-            return Err(Refusal::of(StatusCode::FORBIDDEN, detail).cut_off());
+            return Err(forbidden(detail).cut_off());
         }
     } else if !caller.may(Scope::Run) {
         let detail = "this needs a token with scope `run`";
-        return Err(Refusal::of(StatusCode::FORBIDDEN, detail).cut_off());
+        return Err(forbidden(detail).cut_off());
     }
     let (Callee::Path(named) | Callee::Version(named)) = address.callee;
     let several = found.len() > 1;

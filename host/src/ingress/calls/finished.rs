@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use super::caller::{no_workspace, token_of};
+use super::caller::{forbidden, no_workspace, token_of};
 use super::refusal::Refusal;
 use super::reply;
 use super::routes::Calls;
@@ -101,7 +101,7 @@ impl Calls {
         let may_see = caller.may(Scope::Read) || caller.may(Scope::Run);
         if !may_see && caller.runs.is_none() {
             let detail = "this needs a token with scope `read` or `run`";
-            return Err(Refusal::of(StatusCode::FORBIDDEN, detail));
+            return Err(forbidden(detail));
         }
         let missing = || {
             let detail = format!("there is no job `{named}` in this workspace");

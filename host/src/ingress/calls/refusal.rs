@@ -53,7 +53,9 @@ impl Refusal {
     /// 401: the same whatever the path names.
     pub(super) fn unauthenticated() -> Refusal {
         let detail = "send a good token as `Authorization: Bearer …` or `?token=…`";
-        let mut refusal = Refusal::of(StatusCode::UNAUTHORIZED, detail).cut_off();
+        let mut refusal = Refusal::of(StatusCode::UNAUTHORIZED, detail)
+            .at("token")
+            .cut_off();
         let scheme = HeaderValue::from_static("Bearer");
         refusal.headers.push((header::WWW_AUTHENTICATE, scheme));
         refusal
@@ -62,7 +64,7 @@ impl Refusal {
     /// 401 under `/hooks/`: the same whether there is no such route or its proof does not hold.
     pub(super) fn stranger() -> Refusal {
         let detail = "there is no such route, or what proves who calls is missing or wrong";
-        let mut refusal = Refusal::of(StatusCode::UNAUTHORIZED, detail);
+        let mut refusal = Refusal::of(StatusCode::UNAUTHORIZED, detail).at("authorization");
         for scheme in ["Bearer", "Basic realm=\"hooks\", charset=\"UTF-8\""] {
             let scheme = HeaderValue::from_static(scheme);
             refusal.headers.push((header::WWW_AUTHENTICATE, scheme));

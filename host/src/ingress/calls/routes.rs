@@ -248,6 +248,7 @@ handlers! {
 fn not_allowed() -> Response<Body> {
     let detail = "this path does not take this method";
     Refusal::of(StatusCode::METHOD_NOT_ALLOWED, detail)
+        .at("method")
         .cut_off()
         .into_response()
 }
@@ -374,7 +375,7 @@ impl Calls {
         for job in &made.jobs {
             if self.parts.store.job_arguments(job).await?.is_none() {
                 let detail = "this call was answered before, and its result was deleted after use";
-                let mut refusal = Refusal::of(StatusCode::GONE, detail);
+                let mut refusal = Refusal::of(StatusCode::GONE, detail).at("idempotency-key");
                 refusal.job = Some(job.to_string());
                 return Err(refusal);
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -193,10 +193,7 @@ async fn token(calls: &Calls, route: &Route, arrived: &Arrived<'_>) -> Result<Pr
     let caller = caller.map_err(|error| Denied::Told(error.into()))?;
     let caller = caller.filter(|caller| caller.reaches(&route.workspace_id));
     let caller = caller.ok_or_else(|| stranger("its token is none of this workspace"))?;
-    let refused = |detail: &str| {
-        let refusal = Refusal::of(StatusCode::FORBIDDEN, detail);
-        Err(Denied::Told(refusal))
-    };
+    let refused = |detail: &str| Err(Denied::Told(caller::forbidden(detail)));
     match &caller.runs {
         None if !caller.may(Scope::Run) => {
             return refused("this needs a token with scope `run`, or one for its runnable");
@@ -266,7 +263,7 @@ fn by_rules(
     };
     let read = rules.dispatch(address, &request).map_err(|error| {
         if error.code == ErrorCode::InvalidInput {
-            return Denied::Told(Refusal::of(StatusCode::BAD_REQUEST, error.message));
+            return Denied::Told(Refusal::unreadable("body", error.message));
         }
         Denied::Stranger(error.message)
     })?;
@@ -320,7 +317,7 @@ impl Verifier {
             codes::UNAUTHENTICATED => Denied::Stranger(error.message),
             codes::INVALID_INPUT | codes::UNSUPPORTED => {
                 let detail = "the request cannot be read";
-                Denied::Told(Refusal::of(StatusCode::BAD_REQUEST, detail))
+                Denied::Told(Refusal::unreadable("body", detail))
             }
             _ => unavailable(),
         })?;

@@ -19,7 +19,10 @@ impl Store {
         self.trim(
             "trim requests",
             "delete from requests where id in (select r.id from requests r where r.id < $1 \
-             and not exists (select 1 from events e where e.request_id = r.id) \
+             and not exists (select 1 from events e \
+             where e.id > 'evt_' || substr(r.id, 5, 10) \
+             and e.id <= 'evt_' || substr(r.id, 5, 10) || 'zzzzzzzzzzzzzzzz' \
+             and e.request_id = r.id) \
              order by r.id limit $2)",
             floor(RequestId::PREFIX, before),
             limit,
@@ -81,19 +84,6 @@ impl Store {
         .await
     }
 
-    /// Delivery ids whose window is over.
-    pub async fn trim_deliveries(&self, now: Millis, limit: u32) -> Result<u64, StoreError> {
-        self.trim(
-            "trim delivery ids",
-            "delete from deliveries where (subscription_id, delivery_id) in \
-             (select subscription_id, delivery_id from deliveries where expires_at <= $1 \
-             order by expires_at limit $2)",
-            now,
-            limit,
-        )
-        .await
-    }
-
     /// Audit entries before.
     pub async fn trim_audit(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         self.trim(
@@ -150,7 +140,7 @@ impl Store {
 
 /// The beginning that all ids made at `at` or later sort after: the time in ten letters, as in
 /// [`crate::id`].
-fn floor(prefix: &str, at: Millis) -> String {
+pub(super) fn floor(prefix: &str, at: Millis) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let time = at.0.max(0).unsigned_abs() & 0xffff_ffff_ffff;
     let letters = (0..10)

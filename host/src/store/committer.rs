@@ -140,14 +140,9 @@ impl Committer {
     fn answer(&self, group: &mut Vec<Waiting>, (written, turn): Committed) {
         let bytes = group.iter().map(|each| each.write.size()).sum::<usize>() as u64;
         let answers: Vec<(Waiting, Written)> = group.drain(..).zip(written).collect();
-        let (database, growth, clock) = (
-            self.database.clone(),
-            self.growth.clone(),
-            self.clock.clone(),
-        );
+        let (database, clock) = (self.database.clone(), self.clock.clone());
         let then = move |synced: std::io::Result<()>| match synced {
             Ok(()) => {
-                growth.grew(bytes);
                 database.health.wrote(bytes, clock.now());
                 for (each, written) in answers {
                     each.answer(Ok(written));
@@ -180,7 +175,12 @@ impl Committer {
             self.database.check_log()?;
             direct.begin()?;
             let written = self.write_all(&mut *direct, group, joining).await;
-            return direct.end(written);
+            let committed = direct.end(written)?;
+            match direct.log_pages() {
+                Ok(pages) => self.growth.is_at(pages),
+                Err(error) => tracing::warn!(%error, "the log may grow until the next commit"),
+            }
+            return Ok(committed);
         }
         match self.commit_once(group, joining).await {
             Err(error) if error.is_unavailable() => self.commit_once(group, None).await,

@@ -61,6 +61,15 @@ impl Direct {
         ended
     }
 
+    /// How many pages the log has, also those that are carried over.
+    pub(super) fn log_pages(&mut self) -> Result<i64, StoreError> {
+        let pages = self
+            .connection
+            .prepare_cached("pragma wal_checkpoint(noop)")
+            .and_then(|mut prepared| prepared.query_row([], |row| row.get(1)));
+        pages.map_err(|error| StoreError::of_direct("read the length of the log", error))
+    }
+
     /// Undoes what was begun, if anything was.
     pub(super) fn abandon(&mut self) -> Result<(), StoreError> {
         match self.connection.is_autocommit() {

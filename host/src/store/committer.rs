@@ -139,8 +139,14 @@ impl Committer {
     /// Tells everybody of a group what became of their writes, as soon as those are synced.
     fn answer(&self, group: &mut Vec<Waiting>, (written, turn): Committed) {
         let bytes = group.iter().map(|each| each.write.size()).sum::<usize>() as u64;
-        let answers: Vec<(Waiting, Written)> = group.drain(..).zip(written).collect();
+        let mut answers: Vec<(Waiting, Written)> = group.drain(..).zip(written).collect();
+        for (each, written) in &mut answers {
+            if let (Write::Call(call), Written::Call(called)) = (&mut each.write, written) {
+                call.tell_begun(called);
+            }
+        }
         let (database, clock) = (self.database.clone(), self.clock.clone());
+        let is_alone = answers.len() == 1;
         let then = move |synced: std::io::Result<()>| match synced {
             Ok(()) => {
                 database.health.wrote(bytes, clock.now());
@@ -159,6 +165,7 @@ impl Committer {
             }
         };
         match (&self.log, turn) {
+            (Some(log), Some(turn)) if is_alone => log.sync_here(turn, then),
             (Some(log), Some(turn)) => log.sync(turn, then),
             _ => then(Ok(())),
         }

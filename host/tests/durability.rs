@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use harness::{Delivery, Host, Options, SECRET, push};
 use serde_json::Value;
+use triggerd::kill_points::{Step, VARIABLE};
 
 const DOCUMENT: &str = "
 workspace: default
@@ -325,4 +326,50 @@ async fn a_host_whose_log_takes_nothing_more_goes_on() {
     let kept = delivery.send(&endpoint, SECRET).await;
     assert_eq!(kept.expect("an answer").status(), 200);
     host.item("jobs", |job| job["state"] == "done").await;
+}
+
+/// The end falls at each labelled step between a request and the end of its job. Whatever its sender
+/// heard, it sends again as services do, and one job is done.
+#[tokio::test]
+async fn a_kill_at_any_step_loses_nothing_and_doubles_nothing() {
+    for step in Step::ALL {
+        let mut host = Host::start_with(Options {
+            variables: vec![(VARIABLE.to_owned(), format!("{step:?}"))],
+            ..Options::default()
+        })
+        .await;
+        host.script("note.sh", "echo $TRIGGERD_JOB_ID >>ledger");
+        host.apply(DOCUMENT);
+        let endpoint = host.endpoint("repo").await;
+        let body = push("main");
+        let delivery = Delivery {
+            event: "push",
+            id: "d-1",
+            body: &body,
+        };
+        let answer = delivery.send(&endpoint, SECRET).await;
+        let was_answered = answer.is_ok_and(|answer| answer.status() == 200);
+        let comes_after = matches!(step, Step::Matched | Step::Attempted | Step::Marked);
+        assert!(comes_after || !was_answered, "{step:?}: answered too early");
+        host.ended_by_itself();
+        host.forget_variables();
+        host.resume().await;
+        if !was_answered {
+            let endpoint = host.with_own_address(&endpoint);
+            let again = delivery.send(&endpoint, SECRET).await.expect("an answer");
+            assert_eq!(again.status(), 200, "{step:?}");
+        }
+        let job = host.item("jobs", |job| job["state"] == "done").await;
+        assert_eq!(host.items("jobs").await.len(), 1, "{step:?}");
+        assert_eq!(host.items("events").await.len(), 1, "{step:?}");
+        let ledger = std::fs::read_to_string(host.path("commands/ledger")).expect("it ran");
+        let runs: Vec<&str> = ledger.lines().collect();
+        assert!(
+            runs.iter().all(|run| *run == job["id"]),
+            "{step:?}: {runs:?}"
+        );
+        let ran_before = matches!(step, Step::Attempted | Step::Marked);
+        assert_eq!(runs.len(), 1 + usize::from(ran_before), "{step:?}");
+        assert_eq!(integrity_of(&host).await, "ok", "{step:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 mod harness;
 
-use harness::{Delivery, Host, SECRET, push, text};
+use harness::{Delivery, Host, Options, SECRET, push, text};
 use serde_json::{Value, json};
 
 const DOCUMENT: &str = "
@@ -16,7 +16,20 @@ triggers:
 ";
 
 async fn host_with(document: &str) -> (Host, String) {
-    let host = Host::start().await;
+    // A proxy is used if it is configured, and never because the environment names one.
+    let proxies = [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "all_proxy",
+    ];
+    let nobody = |name: &str| (name.to_owned(), "http://127.0.0.1:9".to_owned());
+    let host = Host::start_with(Options {
+        variables: proxies.map(nobody).into(),
+        ..Options::default()
+    })
+    .await;
     host.script("echo.sh", "cat");
     host.apply(document);
     let endpoint = host.endpoint("repo").await;

@@ -9,6 +9,12 @@ use std::process::Command;
 
 use harness::{Delivery, Host, Options, SECRET, place, provider_library, push, target, text};
 use serde_json::{Value, json};
+use triggerd::clock::Clock;
+use triggerd::plugins::load::Loader;
+use triggerd::plugins::manifest::Manifest;
+use triggerd::plugins::probe::Prober;
+use triggerd::plugins::services::{Answer, Egress, NoState, Offered};
+use triggerd::plugins::{CallScope, LibraryFile};
 
 const DOCUMENT: &str = "
 workspace: default
@@ -98,14 +104,72 @@ async fn a_dropped_library_is_discovered_enabled_and_serves_without_a_restart() 
 }
 
 #[tokio::test]
+async fn where_it_is_so_set_a_dropped_library_serves_by_itself_pinned() {
+    let host = Host::start_with(Options {
+        no_plugins: true,
+        variables: vec![("TRIGGERD_AUTO_ENABLE".to_owned(), "true".to_owned())],
+        ..Options::default()
+    })
+    .await;
+    place(
+        &provider_library(),
+        &host.path("plugins/libprovider_github.so"),
+    );
+    let row = provider_where(&host, "github", |row| row["state"] == "loaded").await;
+    let manifest = std::fs::read_to_string(host.path("manifests/github.yaml")).expect("a manifest");
+    let digest = row["sha256"].as_str().expect("a digest");
+    assert!(manifest.contains(digest), "{manifest}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_whose_call_does_not_come_back_is_named_while_it_lasts() {
+    let host = Host::start().await;
+    place(
+        &target().join("libfixture_plugin.so"),
+        &host.path("plugins/fixture.so"),
+    );
+    std::fs::write(
+        host.path("manifests/fixture.yaml"),
+        "provider: fixture\nlibrary: fixture.so\nlimits: {dispatch_timeout: 100ms}\n",
+    )
+    .expect("a manifest");
+    provider_where(&host, "fixture", |row| row["state"] == "loaded").await;
+    host.apply(&format!(
+        "{DOCUMENT}- {{name: odd, provider: fixture, manual: {{}}}}\n"
+    ));
+    let release = host.path("release");
+    let endpoint = format!("{}?until={}", host.endpoint("odd").await, release.display());
+    let asked = tokio::spawn(host.client().post(endpoint).send());
+    let name = "does not come back";
+    host.until("the name of the provider in the log", async || {
+        let log = host.log();
+        log.lines()
+            .any(|line| line.contains(name) && line.contains("fixture"))
+            .then_some(())
+    })
+    .await;
+    std::fs::write(&release, "").expect("released");
+    asked.await.expect("it ended").expect("an answer");
+}
+
+#[tokio::test]
 async fn a_replaced_library_is_swapped_and_a_spoilt_one_leaves_it_serving() {
     let host = Host::start().await;
     host.apply(DOCUMENT);
     let first = provider(&host, "github").await.expect("the provider");
+    assert_eq!(host.metric("triggerd_plugin_leaked_bytes").await, 0.0);
     let library = host.path("plugins/libprovider_github.so");
     place(&another_build(host.folder.path()), &library);
     let second = provider_where(&host, "github", |row| row["loads"] == 2).await;
     assert_ne!(first["sha256"], second["sha256"]);
+    // What was replaced stays in memory, and that is told.
+    let size = std::fs::metadata(provider_library())
+        .expect("the library")
+        .len();
+    assert_eq!(
+        host.metric("triggerd_plugin_leaked_bytes").await,
+        size as f64
+    );
     assert_eq!(push_status(&host, "d-1").await, 200);
 
     let whole = std::fs::read(&library).expect("the library");
@@ -203,6 +267,69 @@ async fn what_an_operator_did_not_place_is_refused_with_what_to_do() {
     );
 }
 
+/// Sends nothing.
+struct Nowhere;
+
+impl Egress for Nowhere {
+    fn send(&self, _: Option<std::sync::Arc<CallScope>>, _: Vec<u8>) -> Answer {
+        unreachable!("nothing is sent while a library is loaded")
+    }
+}
+
+#[tokio::test]
+async fn a_library_that_is_swapped_after_its_check_is_loaded_as_it_was_checked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (plugins, cache) = (folder.path().join("plugins"), folder.path().join("cache"));
+    std::fs::create_dir(&plugins).expect("a folder");
+    let library = plugins.join("fixture.so");
+    place(&target().join("libfixture_plugin.so"), &library);
+    let offered = Offered {
+        egress: std::sync::Arc::new(|_| Box::new(Nowhere)),
+        state: std::sync::Arc::new(NoState),
+    };
+    let prober = Prober::program(env!("CARGO_BIN_EXE_triggerd"));
+    let loader = Loader::open(&cache, prober, Clock::system(), offered, 1 << 20).expect("a loader");
+    let checked = LibraryFile::read(&plugins, "fixture.so").expect("a good library");
+    let digest = checked.digest;
+
+    let marker = folder.path().join("ran");
+    let runs = format!(
+        "#include <stdio.h>\n__attribute__((constructor)) static void run(void) {{ fopen(\"{}\", \"w\"); }}",
+        marker.display()
+    );
+    place(&c_library(folder.path(), "evil.so", &runs), &library);
+    let manifest = Manifest::pinned("fixture", "fixture.so", &digest.to_string());
+    let live = loader.load(checked, None, &manifest).await.expect("loaded");
+    assert_eq!(live.digest, digest);
+    assert!(!marker.exists(), "what took its place never ran");
+    let mode = std::fs::metadata(&cache)
+        .expect("the copies")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700, "nobody else reaches the copies");
+}
+
+#[tokio::test]
+async fn a_folder_that_anybody_could_replace_is_warned_of() {
+    let host = Host::start_with(Options {
+        no_plugins: true,
+        ..Options::default()
+    })
+    .await;
+    let library = host.path("plugins/libprovider_github.so");
+    // Where only the owner of a name may change it, as in /tmp, it is safe.
+    for (mode, is_warned) in [(0o707, true), (0o1707, false)] {
+        let mode = PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(host.folder.path(), mode).expect("a mode");
+        place(&provider_library(), &library);
+        provider_where(&host, "github", |row| {
+            let said = row["warnings"].to_string().contains("chmod o-w");
+            row["state"] == "discovered" && said == is_warned
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn libraries_that_are_none_harm_nobody() {
     let host = Host::start().await;
@@ -230,32 +357,47 @@ async fn libraries_that_are_none_harm_nobody() {
     assert_eq!(push_status(&host, "d-1").await, 200);
 }
 
-#[tokio::test]
-async fn a_library_that_ends_its_process_while_it_is_loaded_takes_only_the_probe_along() {
-    let host = Host::start().await;
-    host.apply(DOCUMENT);
-    // A genuine library that needs another one, whose constructor ends the process.
-    let needed = c_library(
-        host.folder.path(),
-        "libneeded.so",
-        "#include <stdlib.h>\n__attribute__((constructor)) static void run(void) { exit(7); }",
-    );
-    let dying = host.path("dying.so");
+/// A genuine library that needs another one with this constructor, enabled.
+fn place_with_constructor(host: &Host, source: &str) {
+    let source = format!("__attribute__((constructor)) static void run(void) {{ {source} }}");
+    let source = format!("#include <stdlib.h>\n#include <unistd.h>\n{source}");
+    let needed = c_library(host.folder.path(), "libneeded.so", &source);
+    let odd = host.path("odd.so");
     let patched = Command::new("patchelf")
         .args(["--add-needed", needed.to_str().expect("a path"), "--output"])
-        .arg(&dying)
+        .arg(&odd)
         .arg(target().join("libfixture_plugin.so"))
         .status();
     assert!(patched.expect("patchelf runs").success());
-    place(&dying, &host.path("plugins/dying.so"));
+    place(&odd, &host.path("plugins/odd.so"));
     std::fs::write(
         host.path("manifests/fixture.yaml"),
-        "provider: fixture\nlibrary: dying.so\n",
+        "provider: fixture\nlibrary: odd.so\n",
     )
     .expect("a manifest");
-    let row = provider_where(&host, "fixture", |row| row["state"] == "refused").await;
-    assert_eq!(row["problem"], "crashed", "{row}");
+}
+
+#[tokio::test]
+async fn a_library_that_ends_its_process_while_it_is_loaded_takes_only_the_probe_along() {
+    for source in ["exit(7);", "*(volatile int *)8 = 1;", "_exit(71);"] {
+        let host = Host::start().await;
+        host.apply(DOCUMENT);
+        place_with_constructor(&host, source);
+        let row = provider_where(&host, "fixture", |row| row["state"] == "refused").await;
+        assert_eq!(row["problem"], "crashed", "{source}: {row}");
+        assert_eq!(push_status(&host, "d-1").await, 200, "{source}");
+    }
+}
+
+#[tokio::test]
+async fn a_library_whose_loading_does_not_end_is_given_up_and_the_others_serve() {
+    let host = Host::start().await;
+    host.apply(DOCUMENT);
+    place_with_constructor(&host, "for (;;) pause();");
     assert_eq!(push_status(&host, "d-1").await, 200);
+    let row = provider_where(&host, "fixture", |row| row["state"] == "refused").await;
+    assert_eq!(row["problem"], "hung", "{row}");
+    assert_eq!(push_status(&host, "d-2").await, 200);
 }
 
 #[tokio::test]
@@ -343,6 +485,54 @@ triggers:
     let job = host.item("jobs", |job| job["state"] == "done").await;
     assert_eq!(job["result"], json!({"order": 7}));
     assert_eq!(host.items("jobs").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_in_the_query_of_a_challenge_is_logged_by_nobody() {
+    let host = Host::start().await;
+    place(
+        &target().join("libprovider_declared.so"),
+        &host.path("plugins/libprovider_declared.so"),
+    );
+    let declaration = "
+identity: {name: acme, author: test, label: Acme, description: Orders}
+subscription_schema:
+- {name: webhook_secret, type: secret-input, required: true, label: Secret}
+- {name: verify_token, type: secret-input, required: true, label: Token}
+extra:
+  native:
+    verify: {scheme: hmac-sha256, header: X-Acme-Signature}
+    event: {json: /type}
+    challenge:
+      method: get
+      when: {query: hub.mode, value: subscribe}
+      token: {query: hub.verify_token, secret: verify_token}
+      answer: {query: hub.challenge}
+";
+    std::fs::write(host.path("plugins/acme.provider.yaml"), declaration).expect("a declaration");
+    provider_where(&host, "acme", |row| row["state"] == "discovered").await;
+    host.cli_ok(&["provider", "enable", "acme"]);
+    host.apply(
+        "
+workspace: default
+subscriptions:
+- {name: shop, provider: acme, manual: {webhook_secret: s3cret-s3cret, verify_token: canary-5d21}}
+",
+    );
+    let endpoint = host.endpoint("shop").await;
+    for (token, status) in [("canary-5d21", 200), ("canary-5d21-almost", 401)] {
+        let query = format!("hub.mode=subscribe&hub%2Everify_token={token}&hub.challenge=115");
+        let asked = host.client().get(format!("{endpoint}?{query}")).send();
+        assert_eq!(asked.await.expect("an answer").status(), status);
+    }
+    host.until("both requests in the log", async || {
+        let rows = host.items("requests").await;
+        let shown = Value::from(rows.clone()).to_string();
+        assert!(!shown.contains("canary"), "{shown}");
+        (rows.len() == 2 && shown.contains("hub.challenge=115")).then_some(())
+    })
+    .await;
+    assert!(!host.log().contains("canary"));
 }
 
 #[tokio::test]

@@ -38,3 +38,5 @@ mod postgres;
 mod schema;
 #[path = "store/sqlite.rs"]
 mod sqlite;
+#[path = "store/upgrade.rs"]
+mod upgrade;

@@ -8,6 +8,7 @@ const LEVELS: &[&[&str]] = &[
     &[
         "clock",
         "id",
+        "kill_points",
         "secret",
         "seal",
         "backoff",
@@ -341,4 +342,25 @@ fn the_top_level_holds_what_was_agreed_and_nothing_else() {
         .filter(|name| !name.starts_with('.') && !agreed.contains(&name.as_str()))
         .collect();
     assert_eq!(strangers, Vec::<String>::new());
+}
+
+/// A promise whose test is gone would be one that nobody keeps.
+#[test]
+fn every_test_that_is_named_as_a_proof_is_there() {
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/README.md");
+    let table = std::fs::read_to_string(table).expect("the table of proofs");
+    let mut named = 0;
+    for part in table.split('`').skip(1).step_by(2) {
+        let Some((file, test)) = part.split_once(".rs::") else {
+            continue;
+        };
+        let source = std::fs::read_to_string(root().join(format!("{file}.rs")));
+        let source = source.unwrap_or_else(|error| panic!("{file}.rs: {error}"));
+        // Suites over both databases name their tests in a list.
+        let is_there =
+            source.contains(&format!("fn {test}(")) || source.contains(&format!("    {test}\n"));
+        assert!(is_there, "{file}.rs has no test {test}");
+        named += 1;
+    }
+    assert!(named > 80, "{named}");
 }

@@ -1,4 +1,4 @@
-//! Who changed what.
+//! Who changed what: read here, and written down for what is no change of a document's object.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,7 +12,9 @@ use super::page::{Listed, PageParams};
 use super::problem::Problem;
 use super::state::ApiState;
 use super::subscriptions::time;
+use crate::id::{AuditId, WorkspaceId};
 use crate::model::AuditEntry;
+use crate::tokens::Caller;
 
 /// An entry of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
@@ -65,4 +67,38 @@ pub async fn list_audit(
 ) -> Result<Json<Listed<AuditView>>, Problem> {
     let found = state.store().list_audit(None, &page.query()?).await?;
     Ok(Json(Listed::of(found, view)))
+}
+
+/// What somebody did.
+pub struct Deed<'a> {
+    /// None: it concerns the whole instance.
+    pub workspace_id: Option<&'a WorkspaceId>,
+    /// `token.revoke` and the like.
+    pub action: &'a str,
+    /// The id of what it was done to.
+    pub object: &'a str,
+    /// Never holds a secret.
+    pub detail: Value,
+}
+
+impl Deed<'_> {
+    /// The entry that says who did it, and when.
+    pub fn of(self, caller: &Caller, state: &ApiState) -> AuditEntry {
+        let at = state.clock().now();
+        AuditEntry {
+            id: AuditId::generate(at),
+            workspace_id: self.workspace_id.cloned(),
+            token_id: Some(caller.token_id.clone()),
+            action: self.action.to_owned(),
+            object: self.object.to_owned(),
+            detail: self.detail,
+            at,
+        }
+    }
+}
+
+/// Notes what the caller has done.
+pub async fn note(state: &ApiState, caller: &Caller, deed: Deed<'_>) -> Result<(), Problem> {
+    let entry = deed.of(caller, state);
+    Ok(state.store().insert_audit(entry).await?)
 }

@@ -5,10 +5,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::{InWorkspace, Named, Read, Run};
+use super::audit::{Deed, note};
 use super::body::{JsonBody, QueryOf};
 use super::events::shown;
 use super::names::{Names, find_runnable, find_trigger, id};
@@ -293,6 +294,9 @@ pub async fn start_job(
     store.insert_job(job).await?;
     state.metrics().jobs.increment(JobCause::Test.as_str());
     state.announce(Changed::Jobs);
+    let detail = json!({ "runnable": body.runnable });
+    let deed = deed(&place, "job.start", &job_id, detail);
+    note(&state, &place.caller, deed).await?;
     let row = find(&state, &place.workspace, job_id.as_str()).await?;
     let mut names = Names::new(store, workspace);
     Ok((StatusCode::CREATED, Json(view(&mut names, row).await?)))
@@ -320,6 +324,9 @@ pub async fn replay_job(
         .await?;
     state.metrics().jobs.increment(JobCause::Replay.as_str());
     state.announce(Changed::Jobs);
+    let detail = json!({ "origin": origin.id });
+    let deed = deed(&place, "job.replay", &row.id, detail);
+    note(&state, &place.caller, deed).await?;
     let mut names = Names::new(state.store(), &place.workspace.id);
     Ok((StatusCode::CREATED, Json(view(&mut names, row).await?)))
 }
@@ -343,8 +350,24 @@ pub async fn cancel_job(
         state.metrics().jobs_ended.increment(row.state.as_str());
         state.announce(Changed::Cancelled(cancelled));
     }
+    let deed = deed(&place, "job.cancel", &row.id, json!({}));
+    note(&state, &place.caller, deed).await?;
     let mut names = Names::new(state.store(), &place.workspace.id);
     Ok(Json(view(&mut names, row).await?))
+}
+
+fn deed<'a>(
+    place: &'a InWorkspace<Run>,
+    action: &'a str,
+    job: &'a JobId,
+    detail: Value,
+) -> Deed<'a> {
+    Deed {
+        workspace_id: Some(&place.workspace.id),
+        action,
+        object: job.as_str(),
+        detail,
+    }
 }
 
 async fn version_now(

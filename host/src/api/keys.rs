@@ -7,10 +7,9 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::access::InstanceAdmin;
+use super::audit::{Deed, note};
 use super::problem::Problem;
 use super::state::ApiState;
-use crate::id::AuditId;
-use crate::model::AuditEntry;
 
 /// What a rotation did.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,17 +30,13 @@ pub async fn rotate_keys(
     admin: InstanceAdmin,
 ) -> Result<Json<RotationView>, Problem> {
     let rotation = state.store().rotate_keys().await?;
-    let at = state.clock().now();
-    let entry = AuditEntry {
-        id: AuditId::generate(at),
+    let deed = Deed {
         workspace_id: None,
-        token_id: Some(admin.caller.token_id),
-        action: "keys.rotate".to_owned(),
-        object: rotation.key_id.clone(),
+        action: "keys.rotate",
+        object: &rotation.key_id,
         detail: json!({ "resealed": rotation.resealed }),
-        at,
     };
-    state.store().insert_audit(entry).await?;
+    note(&state, &admin.caller, deed).await?;
     Ok(Json(RotationView {
         key_id: rotation.key_id,
         resealed: rotation.resealed,

@@ -7,13 +7,12 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::{Apply, InWorkspace, Read};
+use super::audit::{Deed, note};
 use super::body::QueryOf;
 use super::page::Listed;
 use super::problem::Problem;
 use super::state::ApiState;
 use super::subscription_actions::{credential, json_object};
-use crate::id::AuditId;
-use crate::model::AuditEntry;
 use crate::subscriptions::{Orphan, OrphanSearch};
 
 /// Where to look.
@@ -96,7 +95,15 @@ pub async fn delete_orphans(
         let mut item = view(orphan);
         item.deleted = Some(ended.is_ok());
         match ended {
-            Ok(()) => audit(&state, &place, &search.provider, &item).await?,
+            Ok(()) => {
+                let deed = Deed {
+                    workspace_id: Some(&place.workspace.id),
+                    action: "orphan.delete",
+                    object: &item.external_id,
+                    detail: json!({ "provider": search.provider, "endpoint_url": item.endpoint_url }),
+                };
+                note(&state, &place.caller, deed).await?;
+            }
             Err(error) => item.error = Some(error.to_string()),
         }
         items.push(item);
@@ -115,23 +122,4 @@ async fn search<S>(
         parameters: json_object("parameters", params.parameters.as_deref())?,
         provider: params.provider,
     })
-}
-
-async fn audit(
-    state: &ApiState,
-    place: &InWorkspace<Apply>,
-    provider: &str,
-    item: &OrphanView,
-) -> Result<(), Problem> {
-    let at = state.clock().now();
-    let entry = AuditEntry {
-        id: AuditId::generate(at),
-        workspace_id: Some(place.workspace.id.clone()),
-        token_id: Some(place.caller.token_id.clone()),
-        action: "orphan.delete".to_owned(),
-        object: item.external_id.clone(),
-        detail: json!({ "provider": provider, "endpoint_url": item.endpoint_url }),
-        at,
-    };
-    Ok(state.store().insert_audit(entry).await?)
 }

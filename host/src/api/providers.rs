@@ -8,12 +8,12 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::access::{Holder, InstanceAdmin, Named, Read};
+use super::audit::{self, Deed};
 use super::page::Listed;
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::documents::{Catalog, CatalogError, SubscriptionDraft};
-use crate::id::{AuditId, SubscriptionId};
-use crate::model::AuditEntry;
+use crate::id::SubscriptionId;
 
 /// The provider registry, as far as the API concerns it.
 pub trait Providers: Catalog + Send + Sync + 'static {
@@ -190,15 +190,11 @@ async fn note(
     action: &str,
     row: &ProviderRow,
 ) -> Result<(), Problem> {
-    let at = state.clock().now();
-    let entry = AuditEntry {
-        id: AuditId::generate(at),
+    let deed = Deed {
         workspace_id: None,
-        token_id: Some(admin.caller.token_id.clone()),
-        action: action.to_owned(),
-        object: row.name.clone(),
+        action,
+        object: &row.name,
         detail: json!({ "sha256": row.sha256 }),
-        at,
     };
-    Ok(state.store().insert_audit(entry).await?)
+    audit::note(state, &admin.caller, deed).await
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::access::{Admin, Holder, Named};
+use super::audit::{self, Deed};
 use super::body::JsonBody;
 use super::names::id;
 use super::page::Listed;
@@ -17,8 +18,8 @@ use super::problem::Problem;
 use super::state::ApiState;
 use super::subscriptions::time;
 use crate::documents::Mistake;
-use crate::id::{AuditId, TokenId, WorkspaceId};
-use crate::model::{AuditEntry, CallKind, Runs, Scope, Token};
+use crate::id::{TokenId, WorkspaceId};
+use crate::model::{CallKind, Runs, Scope, Token};
 use crate::tokens::{Caller, TokenOrder};
 use crate::units;
 
@@ -283,15 +284,11 @@ async fn note(
     token: &Token,
     detail: serde_json::Value,
 ) -> Result<(), Problem> {
-    let at = state.clock().now();
-    let entry = AuditEntry {
-        id: AuditId::generate(at),
-        workspace_id: token.workspace_id.clone(),
-        token_id: Some(caller.token_id.clone()),
-        action: action.to_owned(),
-        object: token.id.to_string(),
+    let deed = Deed {
+        workspace_id: token.workspace_id.as_ref(),
+        action,
+        object: token.id.as_str(),
         detail,
-        at,
     };
-    Ok(state.store().insert_audit(entry).await?)
+    audit::note(state, caller, deed).await
 }

@@ -10,13 +10,13 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::access::{Admin, InWorkspace, Read};
+use super::audit::Deed;
 use super::body::JsonBody;
 use super::problem::Problem;
 use super::state::{ApiState, Changed};
 use super::subscriptions::time;
 use crate::clock::random;
 use crate::documents::{self, Mistake};
-use crate::id::AuditId;
 use crate::model::{AuditEntry, HookOrder, WorkspaceHook};
 use crate::reference;
 use crate::secret::Secret;
@@ -175,15 +175,11 @@ fn new_secret() -> String {
 }
 
 fn entry(state: &ApiState, place: &InWorkspace<Admin>, action: &str) -> AuditEntry {
-    let at = state.clock().now();
-    let actor = place.actor();
-    AuditEntry {
-        id: AuditId::generate(at),
-        workspace_id: Some(actor.workspace_id),
-        token_id: actor.token_id,
-        action: action.to_owned(),
-        object: place.workspace.id.to_string(),
+    let deed = Deed {
+        workspace_id: Some(&place.workspace.id),
+        action,
+        object: place.workspace.id.as_str(),
         detail: json!({}),
-        at,
-    }
+    };
+    deed.of(&place.caller, state)
 }

@@ -8,14 +8,14 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::access::{Holder, InstanceAdmin, Named, Read};
+use super::audit::{self, Deed};
 use super::body::JsonBody;
 use super::page::Listed;
 use super::problem::Problem;
 use super::state::ApiState;
 use super::subscriptions::time;
 use crate::documents::{Mistake, workspace_name_form};
-use crate::id::AuditId;
-use crate::model::{AuditEntry, Workspace};
+use crate::model::Workspace;
 
 /// A workspace.
 #[derive(Debug, Serialize, ToSchema)]
@@ -93,15 +93,11 @@ async fn note(
     action: &str,
     workspace: &Workspace,
 ) -> Result<(), Problem> {
-    let at = state.clock().now();
-    let entry = AuditEntry {
-        id: AuditId::generate(at),
+    let deed = Deed {
         workspace_id: None,
-        token_id: Some(admin.caller.token_id.clone()),
-        action: action.to_owned(),
-        object: workspace.id.to_string(),
+        action,
+        object: workspace.id.as_str(),
         detail: json!({ "name": workspace.name }),
-        at,
     };
-    Ok(state.store().insert_audit(entry).await?)
+    audit::note(state, &admin.caller, deed).await
 }

@@ -4,9 +4,15 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::id::HostId;
+
+/// Programs that a host was starting when it was killed hold its lock with it, until they have begun:
+/// for an instant, or longer on a machine that is busy.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Takes the folder for this process until the file is dropped. Two hosts of one id would take each
 /// other's jobs for those of an earlier run.
@@ -17,13 +23,16 @@ pub fn lock(data: &Path) -> io::Result<File> {
         .truncate(false)
         .mode(0o600)
         .open(data.join("lock"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(io::Error::other(
-            "another triggerd uses it: stop that one first, or give this one a folder of its own",
-        )),
-        Err(TryLockError::Error(error)) => Err(error),
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
     }
+    Err(io::Error::other(
+        "another triggerd uses it: stop that one first, or give this one a folder of its own",
+    ))
 }
 
 /// The id of the host with this data folder: the same after a restart, so that it takes back at
@@ -63,6 +72,17 @@ mod tests {
         assert!(error.contains("another triggerd"), "{error}");
         drop(held);
         lock(data.path()).expect("free again");
+    }
+
+    #[test]
+    fn a_lock_that_is_given_up_at_once_is_waited_for() {
+        let data = tempfile::tempdir().expect("a folder");
+        let held = lock(data.path()).expect("free");
+        std::thread::scope(|threads| {
+            let late = threads.spawn(|| lock(data.path()));
+            drop(held);
+            late.join().expect("it ended").expect("free by then");
+        });
     }
 
     #[test]

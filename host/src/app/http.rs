@@ -13,9 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::peers::Peers;
+use super::stall::Stall;
 
 /// A client has this long for the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// An answer of which nothing is taken for so long is given up, and its connection with it.
+const STALL_MAX: Duration = Duration::from_secs(30);
 /// More headers, or larger ones, are refused by the server library.
 const HEADERS_MAX: usize = 100;
 const HEAD_SIZE_MAX: usize = 64 << 10;
@@ -67,7 +70,8 @@ pub async fn serve_http(
                     request.map(axum::body::Body::new)
                 });
         let service = hyper_util::service::TowerToHyperService::new(service);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let stream = TokioIo::new(Stall::new(stream, STALL_MAX));
+        let connection = builder.serve_connection(stream, service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             let _held = (place, held);

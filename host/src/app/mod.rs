@@ -20,6 +20,7 @@ mod retention;
 mod schedules;
 mod serve;
 mod sockets;
+mod stall;
 mod sync;
 mod ticks;
 

@@ -23,6 +23,8 @@ const FOLDERS_EVERY: Duration = Duration::from_secs(1);
 const EVENTS_EVERY: Duration = Duration::from_secs(1);
 /// Waiting jobs are counted this often, for the metrics.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
+/// What a clock put off that was set back is looked for this often.
+const CLOCK_EVERY: Duration = Duration::from_secs(30);
 /// When tokens were last used is noted this often.
 const TOKENS_EVERY: Duration = Duration::from_secs(30);
 
@@ -95,6 +97,7 @@ pub(super) fn start(parts: &Parts, background: &Background, config: &Config) {
             Next::After(COUNT_EVERY)
         }
     });
+    start_catching_up(parts, background);
     let tokens = Arc::clone(&parts.tokens);
     background.run(Arc::new(Notify::new()), move || {
         let tokens = Arc::clone(&tokens);
@@ -103,6 +106,28 @@ pub(super) fn start(parts: &Parts, background: &Background, config: &Config) {
                 tracing::debug!(%error, "the uses of tokens could not be noted");
             }
             Next::After(TOKENS_EVERY)
+        }
+    });
+}
+
+fn start_catching_up(parts: &Parts, background: &Background) {
+    let (store, clock) = (parts.store.clone(), parts.clock.clone());
+    let wakes = [Arc::clone(&parts.events_wake), Arc::clone(&parts.jobs_wake)];
+    background.run(Arc::new(Notify::new()), move || {
+        let (store, clock, wakes) = (store.clone(), clock.clone(), wakes.clone());
+        async move {
+            match store.catch_up_with_clock(clock.now()).await {
+                Ok(moved) if moved > 0 => {
+                    tracing::warn!(
+                        moved,
+                        "the clock was set back: what it had put off is due now"
+                    );
+                    wakes.iter().for_each(|wake| wake.notify_one());
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "what the clock put off cannot be looked for"),
+            }
+            Next::After(CLOCK_EVERY)
         }
     });
 }

@@ -12,6 +12,7 @@ use crate::id::{EventId, RequestId};
 use crate::model::{
     Append, Delivery, NewEvent, NewRequest, Queue, RequestOutcome, Subscription, SubscriptionState,
 };
+use crate::plugins::facts::Facts;
 
 /// How long a service may repeat a delivery, where its provider does not say.
 const DELIVERY_WINDOW: Duration = Duration::from_secs(72 * 3600);
@@ -48,7 +49,7 @@ pub struct Arrived {
 pub fn accepted(
     arrived: &Arrived,
     subscription: &Subscription,
-    masked: &[String],
+    facts: &Facts,
     dispatched: Dispatched,
 ) -> (Append, Option<Reply>) {
     let silent = match (subscription.is_deleting, subscription.state) {
@@ -81,7 +82,7 @@ pub fn accepted(
         expires_at: arrived.at.plus(window),
     });
     let status = dispatched.reply.as_ref().map_or(200, |reply| reply.status);
-    let mut request = row(arrived, subscription, masked, outcome, status);
+    let mut request = row(arrived, subscription, facts, outcome, status);
     request.body = Some(arrived.body.clone());
     request.reason = silent.map(str::to_owned);
     let append = Append {
@@ -98,14 +99,14 @@ pub fn accepted(
 pub fn refused(
     arrived: &Arrived,
     subscription: &Subscription,
-    masked: &[String],
+    facts: &Facts,
     status: u16,
     reason: String,
 ) -> Append {
     let mut request = row(
         arrived,
         subscription,
-        masked,
+        facts,
         RequestOutcome::Refused,
         status,
     );
@@ -122,7 +123,7 @@ pub fn refused(
 fn row(
     arrived: &Arrived,
     subscription: &Subscription,
-    masked: &[String],
+    facts: &Facts,
     outcome: RequestOutcome,
     status: u16,
 ) -> NewRequest {
@@ -133,8 +134,8 @@ fn row(
         provider: subscription.provider.clone(),
         method: arrived.method.clone(),
         path: arrived.path.clone(),
-        query: arrived.query.clone(),
-        headers: headers_text(&arrived.headers, masked),
+        query: query_text(&arrived.query, &facts.masked_query),
+        headers: headers_text(&arrived.headers, &facts.masked_headers),
         body: None,
         body_size: arrived.body.len() as u64,
         received_at: arrived.at,
@@ -162,6 +163,23 @@ pub(super) fn headers_text(headers: &HeaderMap, masked: &[String]) -> String {
     serde_json::to_string(&pairs).unwrap_or_else(|_| "[]".to_owned())
 }
 
+/// The query, the values of these arguments masked however their names are written.
+fn query_text(query: &str, masked: &[String]) -> String {
+    if masked.is_empty() || query.is_empty() {
+        return query.to_owned();
+    }
+    let pairs = query.split('&').map(|pair| {
+        let name = url::form_urlencoded::parse(pair.as_bytes()).next();
+        match name {
+            Some((name, _)) if masked.iter().any(|other| *other == name) => {
+                Cow::Owned(format!("{name}=[masked]"))
+            }
+            _ => Cow::Borrowed(pair),
+        }
+    });
+    pairs.collect::<Vec<_>>().join("&")
+}
+
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
@@ -181,5 +199,25 @@ mod tests {
             r#"[["authorization","[masked]"],["x-acme-token","[masked]"],["x-odd","a�b\""]]"#
         ]]
         .assert_eq(&headers_text(&headers, &["X-Acme-Token".to_owned()]));
+    }
+
+    #[test]
+    fn arguments_that_carry_a_secret_are_masked_however_they_are_written() {
+        let masked = ["hub.verify_token".to_owned()];
+        for (query, expected) in [
+            ("", ""),
+            ("a=1&b", "a=1&b"),
+            (
+                "hub.mode=x&hub.verify_token=s3&hub.challenge=1",
+                "hub.mode=x&hub.verify_token=[masked]&hub.challenge=1",
+            ),
+            ("hub%2Everify_token=s3", "hub.verify_token=[masked]"),
+            (
+                "hub.verify_token=a&hub.verify_token=s3",
+                "hub.verify_token=[masked]&hub.verify_token=[masked]",
+            ),
+        ] {
+            assert_eq!(query_text(query, &masked), expected, "{query}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use super::endpoints::Ingress;
 use super::opened::{OpenError, Opened, Reader};
 use super::record::{self, Arrived};
 use crate::id::{EndpointId, RequestId};
+use crate::kill_points::{Step, reached};
 use crate::model::{Append, Appended};
 use crate::plugins::{Found, LiveProvider};
 
@@ -163,12 +164,14 @@ impl Ingress {
                 "events are taken by POST alone",
             );
         }
-        let masked = &live.facts.masked_headers;
-        let (append, reply) = record::accepted(arrived, &opened.subscription, masked, dispatched);
+        let (append, reply) =
+            record::accepted(arrived, &opened.subscription, &live.facts, dispatched);
         let (events, outcome) = (append.events.len(), append.request.outcome);
         let wakes = append.wake;
         let started = Instant::now();
+        reached(Step::Verified);
         let appended = self.store.append(append).await;
+        reached(Step::Kept);
         self.metrics.commit_latency.observe(started.elapsed());
         match appended {
             Ok(Appended::Stored { waiting }) => {
@@ -236,11 +239,10 @@ impl Ingress {
                 503,
             ),
         };
-        let masked = &live.facts.masked_headers;
         let row = record::refused(
             arrived,
             &opened.subscription,
-            masked,
+            &live.facts,
             status,
             error.message.clone(),
         );

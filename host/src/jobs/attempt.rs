@@ -15,6 +15,7 @@ use crate::jobs::executor::Inner;
 use crate::jobs::flow::{self, Went};
 use crate::jobs::verdict::{next_of, verdict_of};
 use crate::jobs::versions::Read;
+use crate::kill_points::{Step, reached};
 use crate::model::{
     AttemptOutcome, ClaimedJob, Finished, JobState, NewAttempt, Next, RunnableState,
 };
@@ -187,6 +188,7 @@ async fn settle(
     let took = finished_at.since(begun.started_at);
     host.metrics.attempts.increment(report.outcome.as_str());
     host.metrics.attempt_latency.observe(took);
+    reached(Step::Attempted);
     record(
         host,
         finished(host, claimed, begun.started_at, finished_at, report, next),

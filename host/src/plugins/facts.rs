@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use trigger_plugin_api::declaration::{Declaration, Field, FieldKind};
-use trigger_plugin_api::rules::vocabulary::Scheme;
+use trigger_plugin_api::rules::source::Source;
+use trigger_plugin_api::rules::vocabulary::{ChallengeProof, Scheme};
 
 use super::auth::AuthFacts;
 use super::sync_facts::SyncFacts;
@@ -17,6 +18,8 @@ pub struct Facts {
     pub subscription_schema: Vec<Field>,
     /// Headers that carry a secret as it is.
     pub masked_headers: Vec<String>,
+    /// Arguments of the query that do.
+    pub masked_query: Vec<String>,
     /// What the provider asks to reach: `host:port`, or `{name}` for a text of the manifest's config.
     pub network: Vec<String>,
     /// The declared events.
@@ -58,6 +61,24 @@ impl Facts {
             .filter(|(_, field)| field.kind == FieldKind::Secret);
         let verify = declaration.rules.verify.as_ref();
         let token = verify.filter(|verify| verify.scheme == Scheme::Token);
+        let mut masked_headers: Vec<String> = token
+            .map(|verify| verify.header.clone())
+            .into_iter()
+            .collect();
+        let mut masked_query = Vec::new();
+        for challenge in &declaration.rules.challenges {
+            match &challenge.proof {
+                ChallengeProof::Token {
+                    source: Source::Header(name),
+                    ..
+                } => masked_headers.push(name.clone()),
+                ChallengeProof::Token {
+                    source: Source::Query(name),
+                    ..
+                } => masked_query.push(name.clone()),
+                _ => {}
+            }
+        }
         let network = declaration
             .native
             .get("permissions")
@@ -69,10 +90,8 @@ impl Facts {
         Facts {
             secret_fields: secrets.map(|(name, _)| (*name).to_owned()).collect(),
             subscription_schema: declaration.subscription_schema.clone(),
-            masked_headers: token
-                .map(|verify| verify.header.clone())
-                .into_iter()
-                .collect(),
+            masked_headers,
+            masked_query,
             network: places
                 .filter_map(|place| place.as_str().map(str::to_owned))
                 .collect(),

@@ -71,8 +71,9 @@ impl LibraryFile {
     pub fn read(folder: &Path, file_name: &str) -> Result<LibraryFile, Refusal> {
         let path = folder.join(file_name);
         check_place(folder, &path)?;
-        let library = LibraryFile::inspect(&path)?;
+        let mut library = LibraryFile::inspect(&path)?;
         check_owner(&path)?;
+        library.warnings.extend(warning_of(folder));
         Ok(library)
     }
 
@@ -270,4 +271,19 @@ fn check_owner(path: &Path) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// Who may rename the folder puts another one in its place: only where names are protected by the
+/// sticky bit, as in /tmp, may everybody write. Whose machine it is may know better.
+fn warning_of(folder: &Path) -> Option<String> {
+    let real = folder.canonicalize().ok()?;
+    let anybody_may = |above: &&Path| {
+        let mode = std::fs::metadata(above).map_or(0, |metadata| metadata.mode());
+        mode & 0o002 != 0 && mode & 0o1000 == 0
+    };
+    let above = real.ancestors().skip(1).find(anybody_may)?.display();
+    Some(format!(
+        "anybody may write in {above}, and so put another folder in the place of {}: run `chmod o-w {above}`",
+        folder.display()
+    ))
 }

@@ -14,6 +14,7 @@ use super::health::{PanicWindow, RateLimit};
 use super::library_file::Digest;
 use super::scope::{CallScope, Scopes};
 use super::sound;
+use super::watch::Calls;
 
 /// What an operator bounded, with the defaults filled in.
 #[derive(Clone, Debug)]
@@ -46,6 +47,7 @@ pub struct LiveProvider {
     panics: PanicWindow,
     quarantined: AtomicBool,
     rate: RateLimit,
+    calls: Calls,
 }
 
 /// What [`LiveProvider::assemble`] puts together.
@@ -87,12 +89,18 @@ impl LiveProvider {
             decoy: parts.decoy,
             panics: PanicWindow::default(),
             quarantined: AtomicBool::new(false),
+            calls: Calls::since(Instant::now()),
         }
     }
 
     /// Whether it panicked so often that it is left alone until it is replaced or enabled again.
     pub fn is_quarantined(&self) -> bool {
         self.quarantined.load(Ordering::Relaxed)
+    }
+
+    /// How long a call lasts that is over its budget and was not told yet.
+    pub(super) fn overdue(&self, now: Instant) -> Option<Duration> {
+        self.calls.overdue(now, self.limits.dispatch_budget)
     }
 
     /// Takes one request of this second's share; `Err` says after how long to come again.
@@ -156,7 +164,9 @@ impl LiveProvider {
     fn guarded<T>(&self, call: impl FnOnce() -> Result<T, CallError>) -> Result<T, CallError> {
         self.check_quarantine()?;
         let started = Instant::now();
+        let under_way = self.calls.enter(started);
         let answer = call();
+        drop(under_way);
         let took = started.elapsed();
         if took > self.limits.dispatch_budget {
             tracing::warn!(

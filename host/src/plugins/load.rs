@@ -319,3 +319,40 @@ pub(super) fn log_level() -> Level {
         LevelFilter::TRACE => Level::Trace,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn reached(manifest: &str) -> Reach {
+        let facts = Facts {
+            network: ["api.acme.example:443", "{api}", "{base_url}"]
+                .map(str::to_owned)
+                .into(),
+            ..Facts::default()
+        };
+        let text = format!("provider: acme\nlibrary: a.so\n{manifest}");
+        let manifest = Manifest::parse(Path::new("acme.yaml"), &text).expect("a manifest");
+        reach(&facts, &manifest)
+    }
+
+    #[test]
+    fn a_manifest_narrows_what_is_declared_and_adds_nothing() {
+        let hosts = |manifest: &str| reached(manifest).hosts;
+        let api = "config: {api: \"https://own.example\"}\n";
+        assert_eq!(
+            hosts(api),
+            ["api.acme.example:443", "https://own.example", "{base_url}"]
+        );
+        let narrowed = "permissions: {network: [\"api.acme.example:443\", \"evil.example:443\"]}\n";
+        assert_eq!(hosts(narrowed), ["api.acme.example:443"]);
+        assert_eq!(hosts("permissions: {network: []}\n"), [""; 0]);
+        let opened = reached("permissions: {allow: [10.0.0.0/8]}\n");
+        assert_eq!(
+            (opened.hosts.len(), opened.allow),
+            (3, vec!["10.0.0.0/8".to_owned()])
+        );
+    }
+}

@@ -40,6 +40,8 @@ mod seen;
 
 mod sound;
 
+mod watch;
+
 mod reconcile;
 
 pub mod registry;

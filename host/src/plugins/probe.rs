@@ -6,7 +6,9 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{ChildStderr, ChildStdout};
 use trigger_plugin_abi::host::{Library, Provider};
 
 use super::services::SilentServices;
@@ -65,7 +67,7 @@ impl Prober {
             .arg(library)
             .env_clear()
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
@@ -75,18 +77,47 @@ impl Prober {
                 // The child may die before it reads: its status tells more than the broken pipe.
                 let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, setup.as_bytes()).await;
             }
-            let mut words = Vec::new();
-            if let Some(stderr) = child.stderr.take() {
-                let _ = stderr.take(WORDS_MAX).read_to_end(&mut words).await;
-            }
-            (child.wait().await, words)
+            let (out, err) = (child.stdout.take(), child.stderr.take());
+            let (last, words) = tokio::join!(last_of(out), first_of(err));
+            (child.wait().await, last, words)
         };
         match tokio::time::timeout(PROBE_TIMEOUT, watched).await {
-            Err(_) => Err(ProbeError::Hung),
-            Ok((Err(error), _)) => Err(ProbeError::Start(error)),
-            Ok((Ok(status), words)) => judge(status, &words),
+            Err(_) => {
+                // What it started hangs with it; it was not waited for, so the number is its own.
+                let leader = child.id().and_then(|id| i32::try_from(id).ok());
+                if let Some(leader) = leader.and_then(Pid::from_raw) {
+                    let _ = kill_process_group(leader, Signal::KILL);
+                }
+                Err(ProbeError::Hung)
+            }
+            Ok((Err(error), _, _)) => Err(ProbeError::Start(error)),
+            Ok((Ok(status), last, words)) => judge(status, &last, &words),
         }
     }
+}
+
+/// The child's words, as many as a message can use.
+async fn first_of(stderr: Option<ChildStderr>) -> Vec<u8> {
+    let mut words = Vec::new();
+    if let Some(mut stderr) = stderr {
+        let _ = (&mut stderr).take(WORDS_MAX).read_to_end(&mut words).await;
+        // Who goes on talking is listened to, or it would never end.
+        let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
+    }
+    words
+}
+
+/// The end of what was written there, where the probe says that it went well.
+async fn last_of(stdout: Option<ChildStdout>) -> Vec<u8> {
+    let (mut last, mut piece) = (Vec::new(), [0; 1024]);
+    if let Some(mut stdout) = stdout {
+        while let Ok(read @ 1..) = stdout.read(&mut piece).await {
+            last.extend_from_slice(&piece[..read]);
+            let surplus = last.len().saturating_sub(WENT_WELL.len());
+            last.drain(..surplus);
+        }
+    }
+    last
 }
 
 /// The child's part: opens the library, creates the provider, lets it go.
@@ -98,7 +129,11 @@ pub fn run_probe(library: &Path) -> u8 {
         return REFUSED;
     }
     match open(library, &setup) {
-        Ok(_) => PASSED,
+        Ok(_) => {
+            print!("{WENT_WELL}");
+            let _ = std::io::Write::flush(&mut std::io::stdout());
+            PASSED
+        }
         Err(words) => {
             eprintln!("{words}");
             REFUSED
@@ -108,6 +143,8 @@ pub fn run_probe(library: &Path) -> u8 {
 
 const PASSED: u8 = 71;
 const REFUSED: u8 = 72;
+/// A library may end the process with any code; it does not say this before.
+const WENT_WELL: &str = "the library was opened and its provider created";
 
 fn open(library: &Path, setup: &str) -> Result<Provider, String> {
     let library = Library::open(library).map_err(|error| error.to_string())?;
@@ -116,11 +153,12 @@ fn open(library: &Path, setup: &str) -> Result<Provider, String> {
         .map_err(|error| error.to_string())
 }
 
-/// A code that no library exits with by accident marks the probe's own verdicts.
-fn judge(status: ExitStatus, words: &[u8]) -> Result<(), ProbeError> {
+/// What the probe itself says counts; any other end is the library's doing.
+fn judge(status: ExitStatus, last: &[u8], words: &[u8]) -> Result<(), ProbeError> {
     let words = String::from_utf8_lossy(words).trim().to_owned();
+    let went_well = last == WENT_WELL.as_bytes();
     match status.code() {
-        Some(code) if code == i32::from(PASSED) => Ok(()),
+        Some(code) if code == i32::from(PASSED) && went_well => Ok(()),
         Some(code) if code == i32::from(REFUSED) => Err(ProbeError::Refused(words)),
         _ if words.is_empty() => Err(ProbeError::Died(status.to_string())),
         _ => Err(ProbeError::Died(format!("{status}; it said: {words}"))),

@@ -145,7 +145,7 @@ impl Registry {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Registry {
-        Registry(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             folders,
             auto_enable,
             loader,
@@ -156,7 +156,9 @@ impl Registry {
             seen: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             is_settled: AtomicBool::new(false),
-        }))
+        });
+        super::watch::start(Arc::downgrade(&inner));
+        Registry(inner)
     }
 
     /// Who answers for this name.

@@ -7,11 +7,19 @@ use trigger_plugin_abi::host::{CallError, Dispatched};
 
 /// The longest name of an event, in bytes.
 const NAME_MAX: usize = 255;
+/// One request tells of no more: all of them are one commit, behind which others wait.
+const EVENTS_MAX: usize = 10_000;
 /// Longer delivery ids are remembered by their hash: PostgreSQL has no index over long texts.
 const DELIVERY_ID_MAX: usize = 255;
 
 /// The reading as it may be kept, or that the request cannot be read.
 pub(super) fn checked(mut dispatched: Dispatched) -> Result<Dispatched, CallError> {
+    let count = dispatched.events.len();
+    if count > EVENTS_MAX {
+        return Err(unreadable(format!(
+            "{count} events in one request: expected at most {EVENTS_MAX}"
+        )));
+    }
     for event in &dispatched.events {
         if !is_printable(&event.name) || event.name.len() > NAME_MAX {
             let shown: String = event.name.escape_debug().take(80).collect();
@@ -79,6 +87,18 @@ mod tests {
         }
         let good = reading("überraschung", Some("d 1"));
         assert_eq!(checked(good.clone()).expect("good"), good);
+    }
+
+    #[test]
+    fn a_request_tells_of_so_many_events_and_no_more() {
+        let of = |count: usize| {
+            let mut reading = reading("push", None);
+            reading.events = vec![reading.events[0].clone(); count];
+            checked(reading)
+        };
+        assert!(of(EVENTS_MAX).is_ok());
+        let error = of(EVENTS_MAX + 1).expect_err("refused");
+        assert_eq!(error.code, codes::INVALID_INPUT);
     }
 
     #[test]

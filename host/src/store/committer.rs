@@ -21,6 +21,7 @@ use super::sqlite::{LogGrowth, run_checkpoints};
 use super::writer::{Waiting, Write, Written};
 use super::{StoreError, appends, attempts, calls, flows, handling, leases, progress};
 use crate::clock::Clock;
+use crate::kill_points::{Step, reached};
 use crate::panics;
 
 /// The most writes in one transaction.
@@ -183,6 +184,7 @@ impl Committer {
             direct.begin()?;
             let written = self.write_all(&mut *direct, group, joining).await;
             let committed = direct.end(written)?;
+            reached_by(group, Step::Committed);
             match direct.log_pages() {
                 Ok(pages) => self.growth.is_at(pages),
                 Err(error) => tracing::warn!(%error, "the log may grow until the next commit"),
@@ -203,6 +205,7 @@ impl Committer {
         let mut transaction = self.database.write().await?;
         let written = self.write_all(&mut transaction, group, joining).await?;
         transaction.commit().await?;
+        reached_by(group, Step::Committed);
         Ok(written)
     }
 
@@ -237,7 +240,10 @@ impl Committer {
                     join(group, joining);
                 }
                 (Some(log), None) if turn.is_none() => turn = Some(log.turn().await),
-                _ => return Ok((written, turn)),
+                _ => {
+                    reached_by(group, Step::BeforeCommit);
+                    return Ok((written, turn));
+                }
             }
         }
     }
@@ -267,10 +273,19 @@ impl Committer {
             }
         }
         let appended = appends::insert(connection, backend, &appends, now).await?;
+        if !appends.is_empty() {
+            reached(Step::Inserted);
+        }
         let called = calls::insert(connection, backend, &calls, now).await?;
         let mut called = called.into_iter();
         let held = attempts::finish(connection, backend, &finished).await?;
+        if !finished.is_empty() {
+            reached(Step::Marked);
+        }
         handling::handle(connection, backend, &handled, now).await?;
+        if !handled.is_empty() {
+            reached(Step::Matched);
+        }
         let wakes = appends
             .iter()
             .zip(&appended)
@@ -328,5 +343,13 @@ fn join(group: &mut Vec<Waiting>, joining: &mut mpsc::Receiver<Waiting>) {
         && let Ok(each) = joining.try_recv()
     {
         group.push(each);
+    }
+}
+
+/// Groups without a request are not what tests ask for.
+fn reached_by(group: &[Waiting], step: Step) {
+    let is_append = |each: &Waiting| matches!(each.write, Write::Append(_));
+    if cfg!(debug_assertions) && group.iter().any(is_append) {
+        reached(step);
     }
 }

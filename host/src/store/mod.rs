@@ -60,6 +60,7 @@ mod retention;
 mod routes;
 mod runnables;
 mod schedules;
+mod set_back;
 mod subscriptions;
 mod tenants;
 mod triggers;

@@ -155,6 +155,19 @@ impl Host {
         .await;
     }
 
+    /// As it is: without the variables that it was started with.
+    pub fn forget_variables(&mut self) {
+        self.options.variables.clear();
+    }
+
+    /// Waits until the process has ended without being asked.
+    pub fn ended_by_itself(&mut self) {
+        self.wait_for("the end of the process", || {
+            (!self.is_running()).then_some(())
+        });
+        self.kill();
+    }
+
     /// Whether the process lives, as far as the system tells.
     fn is_running(&self) -> bool {
         let stat = format!("/proc/{}/stat", self.pid());
@@ -358,6 +371,22 @@ impl Host {
     /// Without a token.
     pub fn client(&self) -> &reqwest::Client {
         &self.client
+    }
+
+    /// What `/metrics` says of a series without labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let page = self
+            .client
+            .get(format!("{}/metrics", self.url))
+            .send()
+            .await;
+        let page = page.expect("an answer").text().await.expect("a page");
+        let value = page
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value
+            .and_then(|value| value.parse().ok())
+            .unwrap_or_else(|| panic!("{name} is not told:\n{page}"))
     }
 
     /// Waits until a list of the default workspace has an item like this; returns it.

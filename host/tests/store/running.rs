@@ -34,6 +34,7 @@ on_both! {
     a_job_whose_arguments_do_not_read_is_dead_and_stops_no_other
     jobs_are_filtered
     hosts_are_noted
+    what_a_clock_put_off_that_was_set_back_is_due_again
 }
 
 async fn finish(fixture: &Fixture, job: &Job, next: Next) -> bool {
@@ -737,4 +738,54 @@ async fn jobs_are_filtered(fixture: Fixture) {
     for count in counts {
         assert_eq!(count.await.expect("counted"), 1);
     }
+}
+
+async fn what_a_clock_put_off_that_was_set_back_is_due_again(fixture: Fixture) {
+    let runnable = fixture.runnable("f/a").await;
+    let before = fixture.now();
+    let on_purpose = NewJob {
+        due_at: fixture.later(3600),
+        ..fixture.new_job(&runnable, b"{}")
+    };
+    let tried = fixture.job(&runnable).await;
+    fixture.advance(365 * 24 * 3600);
+    let claimed = fixture.claim(&runnable, &host(), 1).await;
+    let again = Next::Retry {
+        due_at: fixture.later(60),
+    };
+    assert!(finish(&fixture, &claimed[0].job, again).await);
+    let running = fixture.job(&runnable).await;
+    assert_eq!(fixture.claim(&runnable, &host(), 1).await.len(), 1);
+    let made = fixture.job(&runnable).await;
+    let event = fixture.event(b"{}").await;
+
+    fixture.clock.set(before);
+    fixture.advance(5);
+    let insert = fixture.store.insert_job(on_purpose.clone());
+    insert.await.expect("inserted");
+    let owner = host();
+    assert_eq!(fixture.claim(&runnable, &owner, 10).await.len(), 0);
+    let catch_up = async || {
+        let moved = fixture.store.catch_up_with_clock(fixture.now()).await;
+        moved.expect("moved")
+    };
+    assert_eq!(catch_up().await, 4);
+    assert_eq!(catch_up().await, 0, "once");
+    let claimed = fixture.claim(&runnable, &owner, 10).await;
+    let ids: HashSet<&JobId> = claimed.iter().map(|claimed| &claimed.job.id).collect();
+    assert_eq!(ids, HashSet::from([&tried, &made]));
+    let pending = fixture.store.pending_events(fixture.now(), 10).await;
+    assert_eq!(pending.expect("read")[0].event.id, event);
+    fixture.advance(61);
+    fixture
+        .store
+        .recover_jobs(fixture.now())
+        .await
+        .expect("recovered");
+    let recovered = fixture.read_job(&running).await;
+    assert_eq!(recovered.state, JobState::Ready, "its host is gone");
+    assert_eq!(
+        fixture.read_job(&on_purpose.id).await.due_at,
+        on_purpose.due_at
+    );
 }

@@ -9,9 +9,13 @@ mod postgres_harness;
 #[allow(dead_code, reason = "its other answers are for other tests")]
 mod target;
 
+#[path = "../../../plugin-api/tests/support/noise.rs"]
+mod seeded;
+
 mod bad_input;
 mod conformance;
 mod hooks;
+mod noise;
 mod routes;
 mod sentences;
 mod stories;

@@ -4,8 +4,10 @@ use std::fs;
 use std::process::Command;
 
 use tempfile::tempdir;
+use trigger_plugin_abi::bundle::Bundle;
 use trigger_plugin_abi::host::{Library, OpenError, PreflightError, preflight};
 use trigger_plugin_abi::section::MAGIC;
+use trigger_plugin_api::declaration::Declaration;
 
 use crate::support::{compile_c, fixture_library};
 
@@ -15,7 +17,7 @@ const PLAIN: &str = "int answer(void) { return 42; }\n";
 fn a_library_cut_short_anywhere_is_refused() {
     let whole = library_bytes();
     assert!(preflight(&whole).is_ok());
-    let steps = 61;
+    let steps = 2000;
     for step in 0..steps {
         let cut = &whole[..whole.len() * step / steps];
         assert!(
@@ -50,6 +52,47 @@ fn a_library_with_damaged_headers_is_refused_or_read_but_never_panics() {
         preflight(&far).expect_err("its headers lie nowhere").kind(),
         "corrupted"
     );
+}
+
+/// What an inspection does with a library that it was given, whoever damaged it.
+#[test]
+fn a_library_damaged_anywhere_is_refused_or_read_but_never_panics() {
+    let mut library = library_bytes();
+    let whole = preflight(&library).expect("it is good");
+    let section = section_at(&library);
+    let headers = library.len() - 64 * 1024;
+    let mut seed = 7_u64;
+    let mut below = |bound: usize| {
+        seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        (seed >> 33) as usize % bound
+    };
+    let (mut refused, mut other) = (0, 0);
+    for round in 0..2000 {
+        let at = match round % 4 {
+            0 => below(1024),
+            1 => headers + below(64 * 1024),
+            2 => section + below(whole.bundle.len()),
+            _ => below(library.len()),
+        };
+        let before = library[at];
+        library[at] ^= 1 << below(8);
+        match preflight(&library) {
+            Err(_) => refused += 1,
+            Ok(found) if found == whole => {}
+            Ok(found) => {
+                other += 1;
+                if let Ok(bundle) = Bundle::parse(&found.bundle) {
+                    let _ = Declaration::load(&bundle);
+                }
+            }
+        }
+        library[at] = before;
+    }
+    assert!(
+        refused > 100 && other > 100,
+        "{refused} refused, {other} others"
+    );
+    assert_eq!(preflight(&library), Ok(whole));
 }
 
 #[test]

@@ -10,18 +10,18 @@ const SLACK_BODY: &str = "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_
 type HeaderList = Vec<(String, Vec<u8>)>;
 
 /// One service's rule with one genuine request.
-struct Case {
-    name: &'static str,
-    verify: &'static str,
-    secret: &'static str,
-    headers: &'static [(&'static str, &'static str)],
-    body: &'static [u8],
-    received_at_ms: i64,
+pub struct Case {
+    pub name: &'static str,
+    pub verify: &'static str,
+    pub secret: &'static str,
+    pub headers: &'static [(&'static str, &'static str)],
+    pub body: &'static [u8],
+    pub received_at_ms: i64,
 }
 
 /// The first is published by the service; the others were computed with Python's hmac over the same
 /// bytes, in the form that the service documents.
-const CASES: &[Case] = &[
+pub const CASES: &[Case] = &[
     Case {
         name: "hex with a prefix, as published",
         verify: "{scheme: hmac-sha256, header: X-Hub-Signature-256, prefix: 'sha256='}",
@@ -201,14 +201,14 @@ const CASES: &[Case] = &[
 const STANDARD: &str = "{scheme: hmac-sha256, header: webhook-signature, encoding: base64, secret_prefix: whsec_, secret_encoding: base64, signed: '{header:webhook-id}.{header:webhook-timestamp}.{body}', parts: {separator: ' ', assign: ',', signature: v1}, timestamp: {header: webhook-timestamp}, tolerance: 5m}";
 
 impl Case {
-    fn declared(&self) -> Declared {
+    pub fn declared(&self) -> Declared {
         provider(
             &format!("verify: {}\nevent: {{name: anything}}", self.verify),
             &[],
         )
     }
 
-    fn request(&self) -> OwnedRequest {
+    pub fn request(&self) -> OwnedRequest {
         OwnedRequest {
             received_at_ms: self.received_at_ms,
             ..post(self.headers, self.body)
@@ -216,12 +216,12 @@ impl Case {
     }
 
     /// The header of the proof stands last in every case.
-    fn proof(&self) -> usize {
+    pub fn proof(&self) -> usize {
         self.headers.len() - 1
     }
 }
 
-fn dispatch(
+pub fn dispatch(
     declared: &Declared,
     secret: &str,
     request: &OwnedRequest,

@@ -1,0 +1,162 @@
+//! A database of the first version, in the middle of its work, under the host of today.
+
+use bytes::Bytes;
+use sqlx::AnyPool;
+use sqlx::migrate::Migrator;
+use triggerd::clock::{Clock, Millis};
+use triggerd::id::{EventId, HostId, JobId, RequestId, RunnableId, VersionId, WorkspaceId};
+use triggerd::model::JobState;
+use triggerd::seal::KeyRing;
+use triggerd::store::{Claim, DatabaseConfig, Store};
+
+use crate::fixture::{START, subscription_id};
+use crate::postgres_harness::Cluster;
+
+/// What the first version left behind when it was stopped.
+struct Left {
+    workspace: WorkspaceId,
+    runnable: RunnableId,
+    version: VersionId,
+    ready: JobId,
+    running: JobId,
+    event: EventId,
+    request: RequestId,
+}
+
+/// The first step alone, as it was released.
+async fn first_tables(pool: &AnyPool, backend: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let from = format!(
+        "{}/../migrations/{backend}/0001_base.sql",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    std::fs::copy(from, folder.path().join("0001_base.sql")).expect("copied");
+    let steps = Migrator::new(folder.path()).await.expect("read");
+    steps.run(pool).await.expect("the first tables");
+}
+
+impl Left {
+    fn new() -> Left {
+        Left {
+            workspace: WorkspaceId::generate(START),
+            runnable: RunnableId::generate(START),
+            version: VersionId::generate(START),
+            ready: JobId::generate(START),
+            running: JobId::generate(START),
+            event: EventId::generate(START),
+            request: RequestId::generate(START),
+        }
+    }
+
+    /// The rows, by the words of that version.
+    fn rows(&self) -> Vec<String> {
+        let Left {
+            workspace,
+            runnable,
+            version,
+            ready,
+            running,
+            event,
+            request,
+        } = self;
+        let (at, subscription, host) = (START.0, subscription_id(), HostId::generate(START));
+        let job = |id: &JobId, rest: &str| {
+            format!(
+                "insert into jobs (id, workspace_id, cause, runnable_id, version_id, arguments, encoding, \
+                 attempts_max, created_at, due_at, state, attempts_made, fence, lease_owner, lease_expires_at, \
+                 started_at) values ('{id}', '{workspace}', 'test', '{runnable}', '{version}', $1, 'plain', \
+                 3, {at}, {at}, {rest})"
+            )
+        };
+        vec![
+            format!("insert into workspaces values ('{workspace}', 'default', {at})"),
+            format!(
+                "insert into runnables (id, workspace_id, path, version_id, state, created_at, updated_at) \
+                 values ('{runnable}', '{workspace}', 'f/a', '{version}', 'enabled', {at}, {at})"
+            ),
+            format!(
+                "insert into runnable_versions (id, runnable_id, number, hash, kind, spec, created_at) \
+                 values ('{version}', '{runnable}', 1, 'h', 'command', '{{\"argv\":[\"x\"]}}', {at})"
+            ),
+            job(ready, "'ready', 0, 0, null, null, null"),
+            job(running, &format!("'running', 1, 1, '{host}', {at}, {at}")),
+            format!(
+                "insert into requests (id, workspace_id, subscription_id, provider, method, path, query, \
+                 headers, body, encoding, body_size, received_at, outcome, status, events) values \
+                 ('{request}', '{workspace}', '{subscription}', 'acme', 'POST', '/', '', '[]', $1, 'plain', 7, \
+                 {at}, 'accepted', 200, 1)"
+            ),
+            format!(
+                "insert into events (id, workspace_id, subscription_id, request_id, ordinal, provider, name, \
+                 encoding, received_at, state, matched, tries, due_at) values ('{event}', '{workspace}', \
+                 '{subscription}', '{request}', 0, 'acme', 'push', 'plain', {at}, 'pending', 0, 0, {at})"
+            ),
+        ]
+    }
+}
+
+async fn upgraded(backend: &str, url: &str, options: &str) {
+    sqlx::any::install_default_drivers();
+    let pool = AnyPool::connect(&format!("{url}{options}"))
+        .await
+        .expect("connected");
+    first_tables(&pool, backend).await;
+    let left = Left::new();
+    for row in left.rows() {
+        let has_bytes = row.contains("$1");
+        let mut insert = sqlx::query(sqlx::AssertSqlSafe(row));
+        if has_bytes {
+            insert = insert.bind(&b"{\"a\":1}"[..]);
+        }
+        insert
+            .execute(&pool)
+            .await
+            .expect("a row of the first version");
+    }
+    pool.close().await;
+
+    let now = Millis(START.0 + 60_000);
+    let config = DatabaseConfig::new(url.to_owned());
+    let store = Store::open(config, KeyRing::ephemeral(), Clock::fixed(now));
+    let store = store.await.expect("the newest tables");
+    let lost = store.job(&left.workspace, &left.running).await;
+    assert_eq!(lost.expect("read").expect("kept").state, JobState::Running);
+    store.recover_jobs(now).await.expect("recovered");
+    let claim = Claim {
+        runnable_id: left.runnable.clone(),
+        owner: HostId::generate(now),
+        now,
+        lease_until: Millis(now.0 + 30_000),
+        limit: 10,
+    };
+    let claimed = store.claim_jobs(claim).await.expect("claimed");
+    let mut found: Vec<&JobId> = claimed.iter().map(|claimed| &claimed.job.id).collect();
+    found.sort();
+    let mut wanted = vec![&left.ready, &left.running];
+    wanted.sort();
+    assert_eq!(found, wanted);
+    assert!(
+        claimed
+            .iter()
+            .all(|claimed| claimed.arguments == Bytes::from_static(b"{\"a\":1}"))
+    );
+    let pending = store.pending_events(now, 10).await.expect("read");
+    let [event] = &pending[..] else {
+        panic!("{} events", pending.len())
+    };
+    assert_eq!(event.event.id, left.event);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn work_of_the_first_version_goes_on_after_an_upgrade_on_sqlite() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite:{}", folder.path().join("triggerd.db").display());
+    upgraded("sqlite", &url, "?mode=rwc").await;
+}
+
+#[tokio::test]
+async fn work_of_the_first_version_goes_on_after_an_upgrade_on_postgres() {
+    let url = Cluster::shared().database().await;
+    upgraded("postgres", &url, "").await;
+}

@@ -32,19 +32,9 @@ on_both! {
 async fn a_refusal_is_noted_and_told_and_wakes_what_hangs_on_it_in_one_commit(fixture: Fixture) {
     let id = credential(&fixture, "ci").await;
     let subscription = dependent(&fixture, &id).await;
-    let audit = AuditEntry {
-        id: AuditId::generate(fixture.now()),
-        workspace_id: Some(fixture.workspace.clone()),
-        token_id: None,
-        action: "workspace.hook".to_owned(),
-        object: fixture.workspace.to_string(),
-        detail: json!({}),
-        at: fixture.now(),
-    };
+    let hook = Change::SetWorkspaceHook(order());
+    fixture.apply(vec![hook]).await;
     let store = &fixture.store;
-    let order = order();
-    let set = store.set_workspace_hook(&fixture.workspace, &order, audit);
-    set.await.expect("set");
     assert!(!is_due_now(&fixture, &subscription).await);
     let refused = store.refuse_credential(&id, 1, "revoked").await;
     assert!(refused.expect("kept"));

@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::state::{ApiState, Changed};
 use super::subscription_view::{SubscriptionView, whole_view};
 use crate::id::{CredentialId, SubscriptionId, WorkspaceId};
-use crate::model::{Change, Subscription, SubscriptionState};
+use crate::model::{Change, PageQuery, Subscription, SubscriptionState};
 use crate::subscriptions::{OptionsOrder, OptionsPlace};
 
 /// What is looked for among the values of a parameter.
@@ -235,8 +235,10 @@ pub(super) async fn credential<S>(
     provider: &str,
     named: Option<&str>,
 ) -> Result<Option<CredentialId>, Problem> {
-    let Some(named) = named else { return Ok(None) };
     let workspace = &place.workspace.id;
+    let Some(named) = named else {
+        return only_credential(state, workspace, provider).await;
+    };
     let found = match named.parse::<CredentialId>() {
         Ok(id) => state.store().credential(workspace, &id).await?,
         Err(_) => state.store().credential_by_name(workspace, named).await?,
@@ -246,6 +248,42 @@ pub(super) async fn credential<S>(
         Problem::not_found(format!("there is no credential `{named}` of `{provider}`"))
     })?;
     Ok(Some(found.id))
+}
+
+/// Where none is named, the only one there is of the provider; with several it has to be said.
+async fn only_credential(
+    state: &ApiState,
+    workspace: &WorkspaceId,
+    provider: &str,
+) -> Result<Option<CredentialId>, Problem> {
+    let mut own = Vec::new();
+    let mut page = PageQuery::first(PageQuery::LIMIT_MAX);
+    loop {
+        let found = state.store().list_credentials(workspace, &page).await?;
+        own.extend(
+            found
+                .items
+                .into_iter()
+                .filter(|one| one.provider == provider),
+        );
+        let Some(next) = found.next else { break };
+        page.cursor = Some(next);
+    }
+    match own.as_slice() {
+        [] => Ok(None),
+        [only] => Ok(Some(only.id.clone())),
+        several => {
+            let names: Vec<String> = several
+                .iter()
+                .map(|one| format!("`{}`", one.name))
+                .collect();
+            let names = names.join(", ");
+            let message = format!(
+                "there are several accounts of `{provider}`: name one as `credential`: {names}"
+            );
+            Err(Problem::bad_request(message))
+        }
+    }
 }
 
 /// A JSON object in a query.

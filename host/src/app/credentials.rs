@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::background::{Background, Next};
 use super::egress::LateCredentials;
 use crate::credentials::{Credentials, CredentialsParts};
+use crate::store::StoreError;
 
 /// Makes the credentials and hands them to the providers' way to the outside.
 pub fn open(parts: CredentialsParts, late: &LateCredentials) -> Credentials {
@@ -13,8 +14,15 @@ pub fn open(parts: CredentialsParts, late: &LateCredentials) -> Credentials {
     late.get_or_init(|| credentials).clone()
 }
 
-/// Starts renewing what is due.
-pub fn start(credentials: &Credentials, background: &Background) {
+/// Takes up what an earlier run was in the middle of, and starts renewing what is due.
+pub async fn start(credentials: &Credentials, background: &Background) -> Result<(), StoreError> {
+    let recovered = credentials.recover().await?;
+    if recovered > 0 {
+        tracing::warn!(
+            recovered,
+            "renewals of credentials were cut off in the middle; they are tried again"
+        );
+    }
     let wake = credentials.wake();
     let credentials = credentials.clone();
     background.run(Arc::clone(&wake), move || {
@@ -29,4 +37,5 @@ pub fn start(credentials: &Credentials, background: &Background) {
             }
         }
     });
+    Ok(())
 }

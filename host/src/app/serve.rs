@@ -146,7 +146,9 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         },
         &late,
     );
-    credentials::start(&credentials, &background);
+    credentials::start(&credentials, &background)
+        .await
+        .map_err(|error| StartError::of("credentials cannot be taken up again", error))?;
     let (engine, timers_wake) = sync::open(&parts, &credentials, owner.clone(), &public);
     sync::start(&engine, timers_wake, &credentials, &parts, &background)
         .await

@@ -8,11 +8,10 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::background::{Background, Next};
 use super::ticks::Parts;
-use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::id::{CredentialId, HostId};
 use crate::panics;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use crate::subscriptions::{Subscriptions, SubscriptionsParts};
 use crate::sync::{Engine, EngineConfig, EngineParts, Tick};
 
@@ -102,38 +101,18 @@ fn next(tick: Result<Tick, StoreError>, failure: &str) -> Next {
     }
 }
 
-/// What hangs on a credential is looked at when that becomes good, or no good. Ends with the
-/// credentials.
+/// What hangs on a credential was made due in the commit in which that became good, or no good; here
+/// it is looked at sooner. Ends with the credentials.
 fn listen(credentials: &Credentials, parts: &Parts) {
     let changes = credentials.changes();
-    let (store, clock) = (parts.store.clone(), parts.clock.clone());
     let wake = Arc::clone(&parts.sync_wake);
     tokio::spawn(panics::go_on("the ear for credentials", move || {
-        let changes = changes.resubscribe();
-        poke_subscriptions(changes, store.clone(), clock.clone(), Arc::clone(&wake))
+        pass_on(changes.resubscribe(), Arc::clone(&wake))
     }));
 }
 
-async fn poke_subscriptions(
-    mut changes: Receiver<CredentialId>,
-    store: Store,
-    clock: Clock,
-    wake: Arc<Notify>,
-) {
-    loop {
-        match changes.recv().await {
-            Ok(id) => {
-                let poked = store
-                    .poke_subscriptions_of_credential(&id, clock.now())
-                    .await;
-                if let Err(error) = poked {
-                    tracing::warn!(credential = %id, %error, "its subscriptions wait");
-                }
-                wake.notify_one();
-            }
-            // They are looked at later by themselves.
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return,
-        }
+async fn pass_on(mut changes: Receiver<CredentialId>, wake: Arc<Notify>) {
+    while !matches!(changes.recv().await, Err(RecvError::Closed)) {
+        wake.notify_one();
     }
 }

@@ -7,11 +7,9 @@ use super::arguments::{
 };
 use super::connection::Connection;
 use super::failure::CliError;
-use super::jobs::given;
-use super::output::{
-    counted, faint, items, local_time, print_facts, print_json, print_line, print_next, text,
-};
-use super::table::{Cell, Table, one_line};
+use super::objects::{page, print_page};
+use super::output::{counted, local_time, print_facts, print_json, print_line, text};
+use super::table::{Cell, one_line};
 
 /// Lists, shows, checks or deletes credentials.
 pub async fn run_credentials(args: CredentialsArgs) -> Result<(), CliError> {
@@ -19,12 +17,7 @@ pub async fn run_credentials(args: CredentialsArgs) -> Result<(), CliError> {
     let json = args.client.json;
     match args.command {
         None => {
-            let query = given(vec![
-                ("limit", args.page.limit.map(|limit| limit.to_string())),
-                ("cursor", args.page.cursor),
-            ]);
-            let path = connection.path(&["credentials"]);
-            let found = connection.client.get(&path, &query).await?;
+            let found = page(&connection, "credentials", args.page).await?;
             print_credentials(&found, json);
         }
         Some(CredentialsCommand::Show { name }) => {
@@ -62,12 +55,7 @@ pub async fn run_integrations(args: IntegrationsArgs) -> Result<(), CliError> {
     let json = args.client.json;
     match args.command {
         None => {
-            let query = given(vec![
-                ("limit", args.page.limit.map(|limit| limit.to_string())),
-                ("cursor", args.page.cursor),
-            ]);
-            let path = connection.path(&["integrations"]);
-            let found = connection.client.get(&path, &query).await?;
+            let found = page(&connection, "integrations", args.page).await?;
             print_integrations(&found, json);
         }
         Some(IntegrationsCommand::Show { name }) => {
@@ -108,17 +96,12 @@ pub async fn run_integrations(args: IntegrationsArgs) -> Result<(), CliError> {
 }
 
 fn print_credentials(found: &Value, json: bool) {
-    if json {
-        print_json(found);
-        return;
-    }
     let head = [
         "NAME", "PROVIDER", "KIND", "STATE", "ACCOUNT", "EXPIRES", "USED BY", "REASON",
     ];
-    let mut table = Table::new(&head);
-    for one in items(found) {
+    print_page(found, "credentials", &head, json, |one| {
         let used = one["subscriptions"].as_array().map_or(0, Vec::len);
-        table.row(vec![
+        vec![
             Cell::plain(text(one, "name")),
             Cell::plain(text(one, "provider")),
             Cell::plain(text(one, "kind")),
@@ -127,14 +110,8 @@ fn print_credentials(found: &Value, json: bool) {
             Cell::plain(local_time(one, "expires_at")),
             Cell::plain(counted(used, "subscription")),
             Cell::plain(text(one, "state_reason")),
-        ]);
-    }
-    if table.is_empty() {
-        print_line(faint("no credentials"));
-        return;
-    }
-    table.print();
-    print_next(found);
+        ]
+    });
 }
 
 fn print_credential(found: &Value, json: bool) {
@@ -175,27 +152,16 @@ fn print_deleted(deleted: &Value) {
 }
 
 fn print_integrations(found: &Value, json: bool) {
-    if json {
-        print_json(found);
-        return;
-    }
     let head = ["NAME", "PROVIDER", "BASE URL", "CLIENT ID", "CLIENT SECRET"];
-    let mut table = Table::new(&head);
-    for one in items(found) {
-        table.row(vec![
+    print_page(found, "integrations", &head, json, |one| {
+        vec![
             Cell::plain(text(one, "name")),
             Cell::plain(text(one, "provider")),
             Cell::plain(text(one, "base_url")),
             Cell::plain(text(one, "client_id")),
             Cell::plain(kept(one)),
-        ]);
-    }
-    if table.is_empty() {
-        print_line(faint("no integrations"));
-        return;
-    }
-    table.print();
-    print_next(found);
+        ]
+    });
 }
 
 fn kept(integration: &Value) -> &'static str {

@@ -93,8 +93,8 @@ async fn wait(connection: &Connection, ticket: &str) -> Result<Value, CliError> 
     loop {
         let patience = [("wait", "20s".to_owned())];
         let found = match connection.client.get(&path, &patience).await {
-            // A host that starts again goes on where it was.
-            Err(ApiError::Unreachable { .. }) if away < AWAY_MAX => {
+            // A host that starts again, or whose store is away, goes on where it was.
+            Err(error) if is_away(&error) && away < AWAY_MAX => {
                 away += 1;
                 tokio::time::sleep(PAUSE).await;
                 continue;
@@ -105,6 +105,17 @@ async fn wait(connection: &Connection, ticket: &str) -> Result<Value, CliError> 
         if !matches!(text(&found, "phase"), "waiting" | "started" | "exchanging") {
             return Ok(found);
         }
+    }
+}
+
+/// Whether it may answer in a while; also what a proxy says for a host that is not there.
+fn is_away(error: &ApiError) -> bool {
+    match error {
+        ApiError::Unreachable { .. } => true,
+        ApiError::Problem { status, .. } | ApiError::NotOurs { status, .. } => {
+            matches!(status, 502..=504)
+        }
+        ApiError::Setup(_) => false,
     }
 }
 

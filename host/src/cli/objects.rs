@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::arguments::ListArgs;
+use super::arguments::{ListArgs, PageArgs};
 use super::connection::Connection;
 use super::failure::CliError;
 use super::jobs::given;
@@ -103,27 +103,45 @@ async fn list(
     row: impl Fn(&Value) -> Vec<Cell>,
 ) -> Result<(), CliError> {
     let connection = Connection::open(&args.client)?;
+    let found = page(&connection, name, args.page).await?;
+    print_page(&found, name, head, args.client.json, row);
+    Ok(())
+}
+
+/// Gets a page of the list of this name.
+pub(super) async fn page(
+    connection: &Connection,
+    name: &str,
+    page: PageArgs,
+) -> Result<Value, CliError> {
     let query = given(vec![
-        ("limit", args.page.limit.map(|limit| limit.to_string())),
-        ("cursor", args.page.cursor),
+        ("limit", page.limit.map(|limit| limit.to_string())),
+        ("cursor", page.cursor),
     ]);
-    let found = connection
-        .client
-        .get(&connection.path(&[name]), &query)
-        .await?;
-    if args.client.json {
-        print_json(&found);
-        return Ok(());
+    let path = connection.path(&[name]);
+    Ok(connection.client.get(&path, &query).await?)
+}
+
+/// Prints a page, as a table or as it is.
+pub(super) fn print_page(
+    found: &Value,
+    name: &str,
+    head: &[&'static str],
+    json: bool,
+    row: impl Fn(&Value) -> Vec<Cell>,
+) {
+    if json {
+        print_json(found);
+        return;
     }
     let mut table = Table::new(head);
-    for one in items(&found) {
+    for one in items(found) {
         table.row(row(one));
     }
     if table.is_empty() {
         print_line(faint(&format!("no {name}")));
-        return Ok(());
+        return;
     }
     table.print();
-    print_next(&found);
-    Ok(())
+    print_next(found);
 }

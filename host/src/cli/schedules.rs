@@ -6,10 +6,8 @@ use serde_json::Value;
 use super::arguments::{ClientArgs, PageArgs};
 use super::connection::Connection;
 use super::failure::CliError;
-use super::jobs::given;
-use super::output::{
-    faint, items, local_time, print_block, print_facts, print_json, print_line, print_next, text,
-};
+use super::objects;
+use super::output::{local_time, print_block, print_facts, print_json, print_line, text};
 use super::table::{Cell, Table};
 
 #[derive(Debug, Args)]
@@ -70,21 +68,12 @@ struct Asked {
 
 impl Asked {
     async fn list(&self, page: PageArgs) -> Result<(), CliError> {
-        let query = given(vec![
-            ("limit", page.limit.map(|limit| limit.to_string())),
-            ("cursor", page.cursor),
-        ]);
-        let path = self.connection.path(&["schedules"]);
-        let found = self.connection.client.get(&path, &query).await?;
-        if self.json {
-            print_json(&found);
-            return Ok(());
-        }
-        let mut table = Table::new(&[
+        let found = objects::page(&self.connection, "schedules", page).await?;
+        let head = [
             "NAME", "STATE", "CRON", "ZONE", "RUNNABLE", "NEXT", "LAST RUN", "SKIPPED",
-        ]);
-        for one in items(&found) {
-            table.row(vec![
+        ];
+        objects::print_page(&found, "schedules", &head, self.json, |one| {
+            vec![
                 Cell::plain(text(one, "name")),
                 Cell::state(text(one, "state")),
                 Cell::plain(text(one, "cron")),
@@ -93,14 +82,8 @@ impl Asked {
                 Cell::plain(one["next"][0].as_str().unwrap_or_default()),
                 Cell::plain(local_time(one, "last_fired_at")),
                 Cell::plain(one["skipped"].to_string()),
-            ]);
-        }
-        if table.is_empty() {
-            print_line(faint("no schedules"));
-            return Ok(());
-        }
-        table.print();
-        print_next(&found);
+            ]
+        });
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use super::arguments::{
 use super::connection::Connection;
 use super::failure::CliError;
 use super::jobs::given;
+use super::objects;
 use super::output::{
     faint, items, local_time, print_block, print_facts, print_json, print_line, print_next, text,
 };
@@ -23,7 +24,7 @@ pub async fn run(args: SubscriptionsArgs) -> Result<(), CliError> {
     match args.command {
         None => asked.list(args.page).await,
         Some(SubscriptionsCommand::Show { name }) => asked.show(&name).await,
-        Some(SubscriptionsCommand::Pause { name }) => asked.act(&name, "pause", "is paused").await,
+        Some(SubscriptionsCommand::Pause { name }) => asked.act(&name, "pause", "").await,
         Some(SubscriptionsCommand::Resume { name }) => asked.act(&name, "resume", "goes on").await,
         Some(SubscriptionsCommand::Check { name }) => {
             asked.act(&name, "check", "was checked").await
@@ -43,21 +44,12 @@ struct Asked {
 
 impl Asked {
     async fn list(&self, page: PageArgs) -> Result<(), CliError> {
-        let query = given(vec![
-            ("limit", page.limit.map(|limit| limit.to_string())),
-            ("cursor", page.cursor),
-        ]);
-        let path = self.connection.path(&["subscriptions"]);
-        let found = self.connection.client.get(&path, &query).await?;
-        if self.json {
-            print_json(&found);
-            return Ok(());
-        }
-        let mut table = Table::new(&[
+        let found = objects::page(&self.connection, "subscriptions", page).await?;
+        let head = [
             "NAME", "PROVIDER", "STATE", "SINCE", "NEXT", "WHEN", "ENDPOINT", "REASON",
-        ]);
-        for one in items(&found) {
-            table.row(vec![
+        ];
+        objects::print_page(&found, "subscriptions", &head, self.json, |one| {
+            vec![
                 Cell::plain(text(one, "name")),
                 Cell::plain(text(one, "provider")),
                 Cell::state(text(one, "state")),
@@ -66,14 +58,8 @@ impl Asked {
                 Cell::plain(local_time(one, "due_at")),
                 Cell::plain(text(one, "endpoint_url")),
                 Cell::plain(text(one, "state_reason")),
-            ]);
-        }
-        if table.is_empty() {
-            print_line(faint("no subscriptions"));
-            return Ok(());
-        }
-        table.print();
-        print_next(&found);
+            ]
+        });
         Ok(())
     }
 
@@ -129,10 +115,11 @@ impl Asked {
             "" => String::new(),
             reason => format!(": {reason}"),
         };
-        print_line(format!(
-            "{name} {done}; it is {}{reason}",
-            text(&one, "state")
-        ));
+        let done = match done {
+            "" => String::new(),
+            done => format!("{done}; it "),
+        };
+        print_line(format!("{name} {done}is {}{reason}", text(&one, "state")));
         Ok(())
     }
 
@@ -250,6 +237,7 @@ fn facts(one: &Value) -> Vec<(&'static str, String)> {
         ("since", local_time(one, "state_since")),
         ("reason", text(one, "state_reason").to_owned()),
         ("next", next),
+        ("to do", to_do(one)),
         ("credential", text(one, "credential").to_owned()),
         ("endpoint", text(one, "endpoint_url").to_owned()),
         ("events", words("events")),
@@ -260,6 +248,15 @@ fn facts(one: &Value) -> Vec<(&'static str, String)> {
         ("last error", text(one, "last_error").to_owned()),
         ("at", local_time(one, "last_error_at")),
     ]
+}
+
+/// What only a person can do.
+fn to_do(one: &Value) -> String {
+    match (text(one, "next_action"), text(one, "credential")) {
+        ("reconnect", "") => "give it another credential".to_owned(),
+        ("reconnect", credential) => format!("triggerd credentials show {credential}"),
+        _ => String::new(),
+    }
 }
 
 fn print_orphans(found: &Value) {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::TryFutureExt as _;
 use serde_json::Map;
 
 use super::checking::CredentialDraft;
@@ -20,7 +21,6 @@ use crate::model::{
     TakenConnect,
 };
 use crate::secret::Secret;
-use crate::store::StoreError;
 
 /// A store that is away is asked so often, after such a pause.
 const STORE_TRIES: u32 = 15;
@@ -80,13 +80,13 @@ impl Credentials {
         session: [u8; 32],
         arrival: Arrival,
     ) -> Result<Connected, ConnectError> {
-        let mut patience = Patience::default();
-        let taken = loop {
-            let asked = self.0.store.take_connect(&state, &session).await;
-            if let Some(taken) = patience.ended(asked).await {
-                break taken?;
-            }
+        let taking = || {
+            self.0
+                .store
+                .take_connect(&state, &session)
+                .map_err(Into::into)
         };
+        let taken = patiently(taking).await?;
         let taken = taken.ok_or(ConnectError::NoState)?;
         let id = taken.connect.id.clone();
         let ended = self.end(taken, &arrival).await;
@@ -98,13 +98,8 @@ impl Credentials {
             (Ok((credential, _)), _) => Ok(credential),
             (Err(_), reason) => Err(reason.as_deref().unwrap_or_default()),
         };
-        let told = loop {
-            let asked = self.0.store.finish_connect(&id, end).await;
-            if let Some(told) = patience.ended(asked).await {
-                break told;
-            }
-        };
-        if let Err(error) = told {
+        let telling = || self.0.store.finish_connect(&id, end).map_err(Into::into);
+        if let Err(error) = patiently(telling).await {
             tracing::warn!(connect = %id, %error, "how the connecting of an account ended is not kept");
         }
         self.0.connected.notify_waiters();
@@ -129,12 +124,12 @@ impl Credentials {
         let code = code.ok_or_else(|| {
             ConnectError::Refused("the service sent the browser back without a code".to_owned())
         })?;
-        if !self.is_still_good(&connect.token_id).await? {
+        if !patiently(|| self.is_still_good(&connect.token_id)).await? {
             return Err(ConnectError::Refused(
                 "the API token that asked for it is not good any more".to_owned(),
             ));
         }
-        let client = self.client_of(&connect).await?;
+        let client = patiently(|| self.client_of(&connect)).await?;
         let given = client
             .exchange(&self.0.outbound, code, &redirect(&connect)?, taken.verifier)
             .await;
@@ -150,19 +145,8 @@ impl Credentials {
         tokens: &TokenSet,
     ) -> Result<(CredentialId, Connected), ConnectError> {
         let secrets = tokens.secrets(Secrets::default());
-        let account = self.whose(connect, &secrets).await?;
-        let mut patience = Patience::default();
-        loop {
-            let kept = self.keep_as(connect, client, tokens, account.clone());
-            match kept.await {
-                Err(ConnectError::Store(error)) => {
-                    if let Some(ended) = patience.ended(Err(error)).await {
-                        return ended.map_err(ConnectError::Store);
-                    }
-                }
-                ended => return ended,
-            }
-        }
+        let account = patiently(|| self.whose(connect, &secrets)).await?;
+        patiently(|| self.keep_as(connect, client, tokens, account.clone())).await
     }
 
     async fn keep_as(
@@ -267,7 +251,7 @@ impl Credentials {
         }
     }
 
-    async fn is_still_good(&self, token: &TokenId) -> Result<bool, StoreError> {
+    async fn is_still_good(&self, token: &TokenId) -> Result<bool, ConnectError> {
         let now = self.0.clock.now();
         let found = self.0.store.token(token).await?;
         Ok(found.is_some_and(|token| {
@@ -278,21 +262,21 @@ impl Credentials {
 
 /// What a service gives is given once: a store that is away, or that someone else changed at the
 /// same moment, is asked again.
-#[derive(Default)]
-struct Patience(u32);
-
-impl Patience {
-    /// None: ask again.
-    async fn ended<T>(&mut self, asked: Result<T, StoreError>) -> Option<Result<T, StoreError>> {
+async fn patiently<T, Asked>(ask: impl Fn() -> Asked) -> Result<T, ConnectError>
+where
+    Asked: Future<Output = Result<T, ConnectError>>,
+{
+    let mut tries = 0;
+    loop {
+        let asked = ask().await;
         match &asked {
-            Err(error) if self.0 < STORE_TRIES && error.is_conflict() => {}
-            Err(error) if self.0 < STORE_TRIES && error.is_unavailable() => {
+            Err(ConnectError::Store(error)) if tries < STORE_TRIES && error.is_conflict() => {}
+            Err(ConnectError::Store(error)) if tries < STORE_TRIES && error.is_unavailable() => {
                 tokio::time::sleep(STORE_PAUSE).await;
             }
-            _ => return Some(asked),
+            _ => return asked,
         }
-        self.0 += 1;
-        None
+        tries += 1;
     }
 }
 

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
 use trigger_plugin_api::messages::Account;
 
 use super::failure::CallRefusal;
 use super::secrets::{Secrets, plain_texts};
 use super::state::Credentials;
 use crate::clock::Millis;
-use crate::id::{AuditId, CredentialId, SubscriptionId, WorkspaceId};
-use crate::model::{AuditEntry, CredentialKind, CredentialState};
+use crate::id::{CredentialId, SubscriptionId, WorkspaceId};
+use crate::model::{CredentialKind, CredentialState};
 use crate::plugins::CallScope;
 use crate::store::StoreError;
 
@@ -121,8 +120,7 @@ impl Credentials {
         let refused = store.refuse_credential(&call.id, call.generation, &reason);
         let refused = refused.await?;
         if refused {
-            self.note_refused(&call.id, &call.workspace_id, &reason)
-                .await;
+            self.note_refused(&call.id, &reason);
             return Ok(true);
         }
         // Somebody was faster: a refresh on the 401 of this very call, as a rule.
@@ -135,30 +133,9 @@ impl Credentials {
         self.0.store.throttle_credential(id, until).await
     }
 
-    /// Says everywhere that a credential needs reconnecting: log, audit log, listeners.
-    pub(super) async fn note_refused(
-        &self,
-        id: &CredentialId,
-        workspace: &WorkspaceId,
-        reason: &str,
-    ) {
+    /// Says that a credential needs reconnecting, which is kept already.
+    pub(super) fn note_refused(&self, id: &CredentialId, reason: &str) {
         tracing::warn!(credential = %id, reason, "the credential needs reconnecting");
-        let at = self.0.clock.now();
-        let entry = AuditEntry {
-            id: AuditId::generate(at),
-            workspace_id: Some(workspace.clone()),
-            token_id: None,
-            action: "credential.refused".to_owned(),
-            object: id.to_string(),
-            detail: Value::from(serde_json::Map::from_iter([(
-                "reason".to_owned(),
-                Value::from(reason),
-            )])),
-            at,
-        };
-        if let Err(error) = self.0.store.insert_audit(entry).await {
-            tracing::warn!(%error, "the refusal of a credential is not in the audit log");
-        }
         self.announce(id);
     }
 }

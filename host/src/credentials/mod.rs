@@ -30,7 +30,9 @@
 //! and is committed even if whoever waited for it went away; secrets for one server are never sent to
 //! another, whoever moves the integration there; nothing of it is in a log, an error or an answer.
 //! Not promised: that a host which dies between a service's answer and the commit loses nothing;
-//! where refresh tokens are good once, the account must then be connected anew.
+//! where refresh tokens are good once, the account must then be connected anew. The lease that such
+//! a host leaves behind tells: its next start renews at once (some services take the older token
+//! again for a short while), and says why it was refused, at the credential and at what hangs on it.
 
 mod answer;
 mod arriving;

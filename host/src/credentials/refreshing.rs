@@ -18,7 +18,7 @@ use super::token_set::{REFRESH_TOKEN, TokenSet};
 use crate::backoff::RetryPolicy;
 use crate::clock::{Millis, random_fraction};
 use crate::id::CredentialId;
-use crate::model::{Credential, CredentialState, Holding, RefreshClaim, TokenUpdate};
+use crate::model::{Credential, CredentialState, Holding, RefreshClaim, RefreshLease, TokenUpdate};
 use crate::secret::Secret;
 use crate::store::StoreError;
 
@@ -71,6 +71,15 @@ impl Credentials {
                 return ended;
             }
         }
+    }
+
+    /// At start: what an earlier run of this host was in the middle of is renewed at once. Some
+    /// services take the older token again for a short while, and where none is good any more, it is
+    /// said at once.
+    pub async fn recover(&self) -> Result<u64, StoreError> {
+        let now = self.0.clock.now();
+        let recovered = self.0.store.recover_own_refreshes(&self.0.owner, now);
+        recovered.await
     }
 
     /// Begins to renew what is due; returns when to look again. Idempotent; woken by
@@ -160,8 +169,8 @@ impl Credentials {
                 now,
                 lease_until: now.plus(LEASE),
             };
-            if let Some(fence) = self.0.store.claim_refresh(&claim).await? {
-                return self.ask(&held, fence).await;
+            if let Some(lease) = self.0.store.claim_refresh(&claim).await? {
+                return self.ask(&held, lease).await;
             }
             if waited > LEASE + LEASE {
                 let reason = "another host renews it and does not come to an end";
@@ -175,20 +184,21 @@ impl Credentials {
     }
 
     /// The lease is ours: one request to the service, and what follows from its answer.
-    async fn ask(&self, held: &Holding, fence: i64) -> Result<Renewal, StoreError> {
+    async fn ask(&self, held: &Holding, lease: RefreshLease) -> Result<Renewal, StoreError> {
         let credential = &held.credential;
+        let fence = lease.fence;
         let secrets = Secrets::parse(&held.secrets);
         match self.given(credential, &secrets).await? {
             Ok(tokens) => self.keep(credential, secrets, &tokens).await,
-            Err(Refusal::ForGood(reason)) => {
+            Err(Refusal::ForGood(said)) => {
+                let reason = why(said, lease.cut_off_at);
                 let refused = self.0.store.refuse_refresh(&credential.id, fence, &reason);
                 if !refused.await? {
                     // The lease was lost, so what the service said is about an older token.
                     return Ok(Renewal::Failed(reason));
                 }
                 self.0.metrics.credential_renewals.increment("refused");
-                self.note_refused(&credential.id, &credential.workspace_id, &reason)
-                    .await;
+                self.note_refused(&credential.id, &reason);
                 Ok(Renewal::Refused(reason))
             }
             Err(Refusal::ForNow {
@@ -321,6 +331,17 @@ enum Refusal {
         reason: String,
         retry_after: Option<Duration>,
     },
+}
+
+/// A service that gives refresh tokens for one use has used up ours where its answer was lost.
+fn why(said: String, cut_off_at: Option<Millis>) -> String {
+    match cut_off_at {
+        Some(at) => format!(
+            "{said}. A host ended in the middle of an earlier renewal (found at {at}): what the \
+             service gave it then was lost with it"
+        ),
+        None => said,
+    }
 }
 
 /// What is so without asking anybody.

@@ -53,18 +53,42 @@ impl Secrets {
 }
 
 /// A service's words, short, in one line and without our secrets, as they are and as they stand in
-/// forms and addresses.
+/// forms, addresses and JSON.
 pub(super) fn shown(text: &str, secrets: &[&str]) -> String {
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
-        let in_form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        text = text.replace(secret, "[secret]");
-        text = text.replace(&in_form, "[secret]");
+        for form in forms(secret) {
+            text = text.replace(&form, "[secret]");
+        }
     }
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(SHOWN_MAX)
         .collect()
+}
+
+/// How a secret may be written: as it is, in a form, in an address, in JSON.
+fn forms(secret: &str) -> Vec<String> {
+    let in_form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let in_address = in_form.replace('+', "%20");
+    let in_json = Value::from(secret).to_string();
+    let in_json = in_json.trim_matches('"').to_owned();
+    let small: Vec<String> = [&in_form, &in_address]
+        .into_iter()
+        .map(|text| with_small_digits(text))
+        .collect();
+    [vec![secret.to_owned(), in_form, in_address, in_json], small].concat()
+}
+
+/// `%2f` for `%2F`.
+fn with_small_digits(encoded: &str) -> String {
+    let mut small = String::with_capacity(encoded.len());
+    let mut left = 0;
+    for c in encoded.chars() {
+        small.push(if left > 0 { c.to_ascii_lowercase() } else { c });
+        left = if c == '%' { 2 } else { i32::max(left - 1, 0) };
+    }
+    small
 }
 
 /// Fields that are not secret, as texts.
@@ -75,4 +99,34 @@ pub(super) fn plain_texts(fields: &Map<String, Value>) -> BTreeMap<String, Strin
         _ => None,
     });
     texts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_shown_however_it_is_written() {
+        let secret = "pa\"ss +/é&K";
+        for text in [
+            "it was pa\"ss +/é&K there",
+            "it was pa%22ss+%2B%2F%C3%A9%26K there",
+            "it was pa%22ss+%2b%2f%c3%a9%26K there",
+            "it was pa%22ss%20%2B%2F%C3%A9%26K there",
+            "it was pa%22ss%20%2b%2f%c3%a9%26K there",
+            "it was pa\\\"ss +/é&K there",
+        ] {
+            assert_eq!(shown(text, &[secret]), "it was [secret] there");
+        }
+        // As little as this says nothing, and would tear words apart.
+        assert_eq!(shown("the abc", &["abc"]), "the abc");
+    }
+
+    #[test]
+    fn what_a_service_says_is_short_and_one_line() {
+        let long = format!("a\nb\u{1b}[31m{}", "x".repeat(1000));
+        let told = shown(&long, &[]);
+        assert_eq!(told.chars().count(), SHOWN_MAX);
+        assert!(!told.chars().any(char::is_control));
+    }
 }

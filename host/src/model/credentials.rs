@@ -141,6 +141,15 @@ pub struct RefreshClaim {
     pub lease_until: Millis,
 }
 
+/// The right to renew a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshLease {
+    /// Counts against who had it before.
+    pub fence: i64,
+    /// When it was noticed that a host ended in the middle of an earlier renewal, if one did.
+    pub cut_off_at: Option<Millis>,
+}
+
 /// What the service gave for a renewal.
 #[derive(Clone, Debug)]
 pub struct TokenUpdate {

@@ -29,7 +29,8 @@ pub use calls::{
 pub use changes::{Actor, AuditEntry, Change, Changed, ChangedKind};
 pub use credentials::{
     Connect, ConnectStart, Credential, CredentialUpdate, Holding, Integration, IntegrationUpdate,
-    NewConnect, NewCredential, NewIntegration, RefreshClaim, TakenConnect, TokenUpdate,
+    NewConnect, NewCredential, NewIntegration, RefreshClaim, RefreshLease, TakenConnect,
+    TokenUpdate,
 };
 pub use events::{Event, EventFilter, HandledEvent, Handling, NewEvent, PendingEvent};
 pub use flows::{

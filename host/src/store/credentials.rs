@@ -249,8 +249,8 @@ impl Edit<'_> {
              state_reason = null, \
              state_since = case when state = 'active' then state_since else $7 end, \
              generation = generation + 1, expires_at = $8, refresh_due_at = $9, \
-             refresh_failures = 0, lease_owner = null, lease_expires_at = null, \
-             fence = fence + 1, revision = revision + 1, updated_at = $10 \
+             refresh_failures = 0, cut_off_at = null, lease_owner = null, \
+             lease_expires_at = null, fence = fence + 1, revision = revision + 1, updated_at = $10 \
              where id = $11 and workspace_id = $12 and revision = $13",
         )
         .bind(&update.integration_id)
@@ -276,7 +276,7 @@ impl Edit<'_> {
             )));
         }
         // Whatever waited for it goes on.
-        poke_of_credential(self.connection, &update.id, self.now).await?;
+        poke_of_credential(self.connection, update.id.as_str(), self.now).await?;
         Ok(ChangedKind::Updated)
     }
 

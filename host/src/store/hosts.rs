@@ -1,6 +1,6 @@
 //! Which hosts work on this database.
 
-use super::sql::{FromRow, Row, Statement};
+use super::sql::{FromRow, Row, Statement, Time};
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::HostId;
@@ -36,6 +36,19 @@ impl Store {
         .run(&mut connection)
         .await
         .map(|_| ())
+    }
+
+    /// When this host was alive last, as far as it is known.
+    pub async fn host_seen_at(&self, id: &HostId) -> Result<Option<Millis>, StoreError> {
+        let mut connection = self.database.read().await?;
+        let seen: Option<Time> = Statement::new(
+            "read when a host was seen",
+            "select seen_at as at from hosts where id = $1",
+        )
+        .bind(id)
+        .one(&mut connection)
+        .await?;
+        Ok(seen.and_then(|seen| seen.0))
     }
 
     /// Those that were seen since, the latest first.

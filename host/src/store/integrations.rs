@@ -5,6 +5,7 @@ use super::keys::{credential_place, integration_place};
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
 use super::subscriptions::Envelope;
+use super::upkeep::poke_of_credential;
 use super::{Store, StoreError};
 use crate::id::{IntegrationId, WorkspaceId};
 use crate::model::{
@@ -239,7 +240,7 @@ impl Edit<'_> {
                 "forget the secrets of a credential whose server changes",
                 "update credentials set secrets = $1, state = 'needs_reconnect', \
                  state_reason = $2, state_since = $3, generation = generation + 1, \
-                 refresh_due_at = null, expires_at = null, lease_owner = null, \
+                 refresh_due_at = null, expires_at = null, cut_off_at = null, lease_owner = null, \
                  lease_expires_at = null, fence = fence + 1, updated_at = $4 where id = $5",
             )
             .bind(sealed)
@@ -249,6 +250,8 @@ impl Edit<'_> {
             .bind(&id)
             .run(self.connection)
             .await?;
+            // That it needs reconnecting shows at everything that hangs on it.
+            poke_of_credential(self.connection, &id, self.now).await?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! and raises its fence. A hint raises `pokes`, so that none is lost under a run.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::connection::Connection;
 use super::open::Backend;
@@ -12,9 +13,11 @@ use super::sql::{FromRow, Row, Statement, Time};
 use super::subscriptions::subscription_columns;
 use super::{Store, StoreError};
 use crate::clock::Millis;
-use crate::id::{CredentialId, HostId, SubscriptionId, WorkspaceId};
+use crate::id::{HostId, SubscriptionId, WorkspaceId};
 use crate::model::{Claimed, Page, PageQuery, Poke, Subscription, SyncClaim, Upkeep};
 
+/// No lease is that long: one that ends later was taken before the clock was set back.
+const LEASE_MAX: Duration = Duration::from_secs(3600);
 /// More are not passed over by the database; the host sees to them after the claim.
 const PASSED_OVER_MAX: usize = 64;
 
@@ -46,7 +49,7 @@ impl Store {
         let mut condition = String::new();
         for number in 0..passed_over.len() {
             let comma = if number == 0 { "" } else { ", " };
-            let _ = write!(condition, "{comma}${}", number + 6);
+            let _ = write!(condition, "{comma}${}", number + 7);
         }
         if !condition.is_empty() {
             condition = format!(" and coalesce(credential_id, provider) not in ({condition})");
@@ -54,7 +57,7 @@ impl Store {
         let text = format!(
             "update subscriptions set sync_owner = $1, sync_until = $2, due_at = $3, \
              sync_fence = sync_fence + 1 where id in (select id from subscriptions \
-             where due_at <= $4 and coalesce(sync_until, 0) <= $5{condition} \
+             where due_at <= $4 and (coalesce(sync_until, 0) <= $5 or sync_until > $6){condition} \
              order by due_at limit {}{}) returning {}",
             claim.limit,
             self.database.skip_locked(),
@@ -65,7 +68,8 @@ impl Store {
             .bind(claim.lease_until)
             .bind(claim.lease_until)
             .bind(claim.now)
-            .bind(claim.now);
+            .bind(claim.now)
+            .bind(claim.now.plus(LEASE_MAX));
         for lane in passed_over {
             statement.push(lane);
         }
@@ -87,7 +91,7 @@ impl Store {
             concat!(
                 "update subscriptions set sync_owner = $1, sync_until = $2, due_at = $3, \
                  sync_fence = sync_fence + 1 where id = $4 and mode = 'managed' \
-                 and coalesce(sync_until, 0) <= $5 returning ",
+                 and (coalesce(sync_until, 0) <= $5 or sync_until > $6) returning ",
                 claimed_columns!()
             ),
         )
@@ -96,6 +100,7 @@ impl Store {
         .bind(claim.lease_until)
         .bind(id)
         .bind(claim.now)
+        .bind(claim.now.plus(LEASE_MAX))
         .one(&mut connection)
         .await
     }
@@ -215,16 +220,6 @@ impl Store {
         .await
     }
 
-    /// A credential is good again: whatever waited for it is due. Returns how many there are.
-    pub async fn poke_subscriptions_of_credential(
-        &self,
-        credential: &CredentialId,
-        now: Millis,
-    ) -> Result<u64, StoreError> {
-        let mut connection = self.database.writer().await?;
-        poke_of_credential(&mut connection, credential, now).await
-    }
-
     /// Everything of a provider that was pulled before is pulled again. Returns how many there are.
     pub async fn pull_subscriptions_of_provider(
         &self,
@@ -281,10 +276,10 @@ impl Store {
     }
 }
 
-/// The same within a commit.
+/// A credential became good, or no good: whatever hangs on it is due as of this commit.
 pub(super) async fn poke_of_credential(
     connection: &mut impl Connection,
-    credential: &CredentialId,
+    credential: &str,
     now: Millis,
 ) -> Result<u64, StoreError> {
     Statement::new(

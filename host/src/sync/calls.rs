@@ -15,6 +15,10 @@ use crate::plugins::CallScope;
 
 /// No operation takes longer.
 const CALL_MAX: Duration = Duration::from_secs(120);
+/// Nobody answers with more, in bytes.
+const ANSWER_MAX: usize = 16 << 20;
+/// In characters, of each part of an error: services may answer with whole pages.
+const ERROR_LEN_MAX: usize = 2000;
 
 /// A plugin, in the name of an account.
 pub struct Calls {
@@ -65,7 +69,15 @@ impl Calls {
             let seconds = CALL_MAX.as_secs();
             let message = format!("`{operation}` took longer than {seconds} s");
             CallError::new(codes::CANCELLED, message)
-        })??;
+        })?;
+        let answer = answer.map_err(brief)?;
+        if answer.len() > ANSWER_MAX {
+            let size = answer.len();
+            let message = format!(
+                "found an answer of {size} bytes to `{operation}`, expected at most {ANSWER_MAX}"
+            );
+            return Err(CallError::new(codes::INTERNAL, message));
+        }
         serde_json::from_slice(&answer).map_err(|error| {
             let message = format!("the plugin's answer to `{operation}` cannot be read");
             let place = format!("line {}, column {}", error.line(), error.column());
@@ -75,6 +87,20 @@ impl Calls {
             }
         })
     }
+}
+
+/// An error in as many words as are kept, shown and told.
+fn brief(mut error: CallError) -> CallError {
+    for text in [Some(&mut error.message), error.detail.as_mut()]
+        .into_iter()
+        .flatten()
+    {
+        if let Some((end, _)) = text.char_indices().nth(ERROR_LEN_MAX) {
+            text.truncate(end);
+            text.push('…');
+        }
+    }
+    error
 }
 
 /// An error as an operator reads it.

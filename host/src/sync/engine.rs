@@ -146,9 +146,13 @@ impl Engine {
         &self.0
     }
 
-    /// Takes back at start what an earlier run of this host held.
+    /// Takes back at start what an earlier run of this host held; and notices where the clock was
+    /// put back since that was seen.
     pub async fn recover(&self) -> Result<u64, StoreError> {
         let now = self.0.clock.now();
+        if let Some(seen) = self.0.store.host_seen_at(&self.0.owner).await? {
+            self.0.last_look.store(seen.0, Ordering::Release);
+        }
         self.0
             .store
             .recover_own_subscriptions(&self.0.owner, now)
@@ -255,12 +259,14 @@ impl Engine {
 
     /// Where a clock was put back, times that were noted before lie too far ahead.
     async fn mind_the_clock(&self, now: Millis) -> Result<(), StoreError> {
-        let last = self.0.last_look.swap(now.0, Ordering::AcqRel);
-        if last.saturating_sub(now.0) <= CLOCK_SLACK_MS {
-            return Ok(());
+        let last = self.0.last_look.load(Ordering::Acquire);
+        if last.saturating_sub(now.0) > CLOCK_SLACK_MS {
+            tracing::warn!("the clock was put back: every subscription is looked at");
+            self.0.store.poke_all_subscriptions(now).await?;
         }
-        tracing::warn!("the clock was put back: every subscription is looked at");
-        self.0.store.poke_all_subscriptions(now).await.map(|_| ())
+        // Only now: a store that is away is asked again.
+        self.0.last_look.store(now.0, Ordering::Release);
+        Ok(())
     }
 
     /// What happened while this host was down is read, where a provider asks for that.

@@ -136,7 +136,7 @@ impl Run<'_> {
 }
 
 /// What a service said, as long as a reader has patience.
-fn brief(text: &str) -> String {
+pub(super) fn brief(text: &str) -> String {
     match text.char_indices().nth(ERROR_LEN_MAX) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),

@@ -1,5 +1,8 @@
 //! The state that is shown, from what is stored.
 
+use serde_json::json;
+
+use super::failing::brief;
 use super::run::Run;
 use super::times;
 use crate::clock::random_fraction;
@@ -55,6 +58,26 @@ impl Run<'_> {
         Some((SubscriptionState::Active, None))
     }
 
+    /// Nobody finds out by silence: that it became degraded, or well again, is in the audit log, and
+    /// is told to whom the workspace named.
+    pub(super) fn tell_health(&mut self, health: Option<&(SubscriptionState, Option<String>)>) {
+        let Some((now, reason)) = health else {
+            return;
+        };
+        let before = self.subscription.state;
+        if before == SubscriptionState::Paused || self.subscription.is_deleting {
+            return;
+        }
+        let is_trouble = *now == SubscriptionState::Degraded;
+        let was_trouble = before == SubscriptionState::Degraded;
+        if is_trouble && !was_trouble {
+            self.audit("subscription.degraded", json!({ "reason": reason }));
+        }
+        if was_trouble && *now == SubscriptionState::Active {
+            self.audit("subscription.recovered", json!({}));
+        }
+    }
+
     fn drift_said(&self) -> String {
         let drift = &self.upkeep.drift;
         let policy = self.subscription.terms.policy;
@@ -73,7 +96,7 @@ impl Run<'_> {
         };
         format!(
             "the service holds it otherwise ({}), which {what_to_do}",
-            fields.join(", ")
+            brief(&fields.join(", "))
         )
     }
 

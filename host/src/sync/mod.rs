@@ -22,7 +22,8 @@
 //! is cut off anywhere is taken up by the next one, so that nothing is left at a service that nobody
 //! owns, nothing is held twice, and no time is without a registration that is accepted; of all
 //! hosts one works on a subscription at a time, and who comes home late changes nothing; a service
-//! that asks for time gets it; a million idle subscriptions cost rows and nothing else. Not
+//! that asks for time gets it; a million idle subscriptions cost rows and nothing else; that one
+//! became degraded, or well again, is in the audit log and told to whom its workspace named. Not
 //! promised: that a service which was cut off from us for longer than its leases last told us of
 //! what happened then, unless it can be pulled.
 

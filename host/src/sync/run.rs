@@ -351,6 +351,10 @@ impl<'e> Run<'e> {
     }
 
     async fn commit(&mut self, end: End) -> Result<(), Cut> {
+        let health = self.health();
+        if matches!(end, End::Release { .. }) {
+            self.tell_health(health.as_ref());
+        }
         let pending = std::mem::take(&mut self.pending);
         let pulled = pending.pulled.is_some();
         let progress = Progress {
@@ -358,7 +362,7 @@ impl<'e> Run<'e> {
             fence: self.fence,
             registrations: pending.registrations,
             upkeep: self.upkeep.clone(),
-            health: self.health(),
+            health,
             adopted: pending.adopted,
             pulled: pending.pulled,
             audit: pending.audit,

@@ -54,6 +54,8 @@ pub struct Book {
     pub live_refresh: HashSet<String>,
     /// Everything it ever gave.
     pub given: Vec<String>,
+    /// Requests for tokens that came, those that are held open included.
+    pub asked: u32,
     /// Requests of each kind.
     pub exchanges: u32,
     pub refreshes: u32,
@@ -185,6 +187,7 @@ async fn token(State(it): State<Authority>, headers: HeaderMap, body: String) ->
     let is_refresh = sent
         .get("grant_type")
         .is_some_and(|kind| kind == "refresh_token");
+    it.book().asked += 1;
     if is_refresh {
         // Held open until the test lets it go.
         drop(it.gate.acquire().await);

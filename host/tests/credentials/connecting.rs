@@ -7,6 +7,7 @@ use triggerd::secret::Secret;
 
 use crate::authority::{CLIENT_SECRET, Style};
 use crate::fixture::Fixture;
+use crate::postgres_harness::Cluster;
 
 async fn tokens(fixture: &Fixture) -> u32 {
     fixture.authority.book().exchanges
@@ -426,6 +427,33 @@ async fn who_waits_for_a_host_that_went_away_hears_of_it() {
     };
     assert!(reason.contains("went away"), "{reason}");
     page.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_away_when_the_service_answers_loses_no_account() {
+    let cluster = Cluster::own();
+    let fixture = Fixture::within(&cluster).await;
+    let ordered = fixture.credentials.order(fixture.order("me")).await;
+    let ordered = ordered.expect("ordered");
+    let arrival = fixture.visit(&ordered).await;
+    let gate = fixture.authority.exchange_gate.clone();
+    gate.forget_permits(usize::MAX >> 3);
+    let credentials = fixture.credentials.clone();
+    let arriving = tokio::spawn(async move { credentials.arrive(arrival).await });
+    // What is read before the service is asked was read by then.
+    while fixture.authority.book().asked == 0 {
+        tokio::task::yield_now().await;
+    }
+    cluster.stop();
+    gate.add_permits(1);
+    while fixture.authority.book().exchanges == 0 {
+        tokio::task::yield_now().await;
+    }
+    cluster.resume();
+    let connected = arriving.await.expect("no panic").expect("connected");
+    assert_eq!(connected.account_name.as_deref(), Some("ada"));
+    assert_eq!(fixture.read("me").await.state, CredentialState::Active);
+    until_phase(&fixture, &ordered, "done").await;
 }
 
 async fn until_phase(fixture: &Fixture, ordered: &triggerd::credentials::Ordered, phase: &str) {

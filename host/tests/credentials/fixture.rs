@@ -107,6 +107,12 @@ impl Fixture {
         Fixture::open(DatabaseConfig::new(url), json!({})).await
     }
 
+    /// In a database of this cluster.
+    pub async fn within(cluster: &Cluster) -> Fixture {
+        let url = cluster.database().await;
+        Fixture::open(DatabaseConfig::new(url), json!({})).await
+    }
+
     /// With these keys of the declaration beside the usual ones.
     pub async fn declaring(more: Value) -> Fixture {
         let folder = tempfile::tempdir().expect("a folder");

@@ -292,6 +292,59 @@ async fn a_clock_that_is_set_back_stops_no_renewal() {
     assert_eq!(renew(&fixture, &now).await, Renewal::Renewed);
 }
 
+/// Another run of this host has the lease, and is dead.
+async fn dies_while_it_renews(fixture: &Fixture, kept: &Credential) {
+    let claim = triggerd::model::RefreshClaim {
+        id: kept.id.clone(),
+        generation: kept.generation,
+        owner: triggerd::id::HostId::generate(fixture.clock.now()),
+        now: fixture.clock.now(),
+        lease_until: fixture.clock.now().plus(Duration::from_secs(60)),
+    };
+    let claimed = fixture.store.claim_refresh(&claim).await.expect("asked");
+    assert!(claimed.is_some());
+}
+
+#[tokio::test]
+async fn what_a_dead_host_was_given_is_said_to_be_lost_as_soon_as_it_starts_again() {
+    let fixture = Fixture::sqlite().await;
+    let kept = fixture.connected("me").await;
+    dies_while_it_renews(&fixture, &kept).await;
+    // The service gave new tokens, and with that ended those that are kept.
+    fixture.authority.book().revoke_all();
+    assert_eq!(fixture.credentials.recover().await.expect("recovered"), 1);
+    tick(&fixture.credentials).await;
+    let lost = fixture.read("me").await;
+    assert_eq!(lost.state, CredentialState::NeedsReconnect);
+    let reason = lost.state_reason.unwrap_or_default();
+    assert!(reason.contains("`invalid_grant`"), "{reason}");
+    assert!(reason.contains("lost with it"), "{reason}");
+
+    // Connected anew, it is forgotten.
+    let kept = fixture.connected("me").await;
+    fixture.authority.book().revoke_all();
+    let Renewal::Refused(reason) = fixture
+        .another()
+        .await
+        .renew(&kept.id, kept.generation)
+        .await
+    else {
+        panic!("the grant is gone");
+    };
+    assert!(!reason.contains("lost with it"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_host_that_died_before_the_service_was_asked_loses_nothing() {
+    let fixture = Fixture::sqlite().await;
+    let kept = fixture.connected("me").await;
+    dies_while_it_renews(&fixture, &kept).await;
+    assert_eq!(fixture.credentials.recover().await.expect("recovered"), 1);
+    tick(&fixture.credentials).await;
+    assert_eq!(fixture.read("me").await.generation, kept.generation + 1);
+    assert_eq!(fixture.call(&fixture.credentials, &kept.id).await, 200);
+}
+
 #[tokio::test]
 async fn a_plugins_refusal_counts_for_the_generation_that_it_saw() {
     let fixture = Fixture::sqlite().await;

@@ -4,9 +4,12 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use serde_json::{Value, json};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::authority::{Authority, CLIENT_ID, CLIENT_SECRET};
 use crate::harness::{Host, Options, client, place, target, text};
@@ -30,8 +33,14 @@ extra:
 
 /// A host with the provider `acme`, whose shared client is one of the authority.
 pub async fn host(authority: &Authority) -> Host {
+    host_with(authority, Vec::new()).await
+}
+
+/// With these settings.
+async fn host_with(authority: &Authority, variables: Vec<(String, String)>) -> Host {
     let mut options = Options {
         no_plugins: true,
+        variables,
         ..Options::default()
     };
     let secret = ("ACME_SECRET".to_owned(), CLIENT_SECRET.to_owned());
@@ -52,22 +61,61 @@ pub async fn host(authority: &Authority) -> Host {
          permissions: {{allow: [127.0.0.0/8]}}\n"
     );
     fs::write(host.path("manifests/acme.yaml"), manifest).expect("written");
-    host.until("the provider acme", async || {
+    until_loaded(&host, "acme").await;
+    host
+}
+
+async fn until_loaded(host: &Host, provider: &str) {
+    host.until(&format!("the provider {provider}"), async || {
         let list = host.get("/api/v1/providers").await;
         let rows = list["items"].as_array()?;
-        let is_loaded = |row: &&Value| row["name"] == "acme" && row["state"] == "loaded";
+        let is_loaded = |row: &&Value| row["name"] == provider && row["state"] == "loaded";
         rows.iter().find(is_loaded).map(|_| ())
     })
     .await;
-    host
+}
+
+/// What stands before a host and leads to where it is now, as a proxy does.
+struct Front {
+    url: String,
+    leads_to: Arc<Mutex<String>>,
+}
+
+impl Front {
+    async fn start() -> Front {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let leads_to = Arc::new(Mutex::new(String::new()));
+        let target = Arc::clone(&leads_to);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let address = target.lock().expect("no panic").clone();
+                tokio::spawn(async move {
+                    if let Ok(mut far) = TcpStream::connect(address).await {
+                        let _ = copy_bidirectional(&mut near, &mut far).await;
+                    }
+                });
+            }
+        });
+        Front { url, leads_to }
+    }
+
+    fn lead_to(&self, host: &Host) {
+        let address = host.url.trim_start_matches("http://").to_owned();
+        *self.leads_to.lock().expect("no panic") = address;
+    }
 }
 
 /// The command, and the address that it prints.
 pub fn connect(host: &Host, name: &str) -> (Child, String) {
+    connect_at(&host.url, host, name)
+}
+
+fn connect_at(url: &str, host: &Host, name: &str) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_triggerd"))
         .args(["connect", "acme", "--name", name, "--json"])
         .env_clear()
-        .env("TRIGGERD_URL", &host.url)
+        .env("TRIGGERD_URL", url)
         .env("TRIGGERD_TOKEN", &host.token)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -178,6 +226,61 @@ async fn an_account_is_connected_from_the_command_line_and_nothing_secret_is_lef
             assert!(!holds, "{} holds {secret}", file.path().display());
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_is_connected_although_the_host_started_anew_meanwhile() {
+    let authority = Authority::start().await;
+    let front = Front::start().await;
+    let public = ("TRIGGERD_PUBLIC_URL".to_owned(), front.url.clone());
+    let mut host = host_with(&authority, vec![public]).await;
+    front.lead_to(&host);
+    let (child, url) = connect_at(&front.url, &host, "me");
+    host.kill();
+    host.resume().await;
+    front.lead_to(&host);
+    let (status, page) = browse(&url).await;
+    assert_eq!(status, 200, "{page}");
+    let (success, printed) = ended(child);
+    assert!(success, "{}", host.log());
+    let credential: Value = serde_json::from_str(&printed).expect("one document");
+    assert_eq!(credential["state"], "active", "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_would_connect_a_provider_of_keys_is_told_how_a_key_is_given() {
+    let authority = Authority::start().await;
+    let host = host(&authority).await;
+    let (before, _) = DECLARATION
+        .split_once("    oauth:")
+        .expect("it is declared");
+    let declaration = before.replace("acme", "plain");
+    fs::write(host.path("plugins/plain.provider.yaml"), declaration).expect("written");
+    let manifest = "provider: plain\ndeclaration: plain.provider.yaml\n";
+    fs::write(host.path("manifests/plain.yaml"), manifest).expect("written");
+    until_loaded(&host, "plain").await;
+    let refused = host.cli(&["connect", "plain"]);
+    assert!(!refused.status.success());
+    let told = text(&refused.stderr);
+    for words in [
+        "not connected in a browser",
+        "credentials: [{name: my-plain",
+        "access_token",
+    ] {
+        assert!(told.contains(words), "{told}");
+    }
+    // As it is told, it works.
+    let path = host.path("key.yaml");
+    let key =
+        "credentials: [{name: my-plain, provider: plain, values: {access_token: canary-key}}]\n";
+    fs::write(&path, key).expect("written");
+    host.cli_ok(&["apply", "-f", path.to_str().expect("a path")]);
+    let shown = host.cli_ok(&["credentials"]);
+    assert!(
+        shown.contains("my-plain") && shown.contains("api-key"),
+        "{shown}"
+    );
+    assert!(!shown.contains("canary-key") && !host.log().contains("canary-key"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

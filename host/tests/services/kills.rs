@@ -96,6 +96,65 @@ async fn a_host_killed_while_it_makes_a_hook_leaves_exactly_one_that_works() {
     world.assert_no_violations();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_died_with_their_host_are_said_to_be_lost_as_soon_as_it_starts_again() {
+    let mut world = World::start().await;
+    control(&world.github, "expiring_tokens", json!({"seconds": 28_800}));
+    let connected = world.connect("github", "my-github", "octocat").await;
+    assert_eq!(connected["phase"], "done", "{connected}");
+    let account = "credentials: [{name: token, provider: github, integration: my-github, values: {access_token: ghp_demo}}]\n";
+    let document = DOCUMENT.replace(account, "");
+    let document = document.replace("credential: token", "credential: octocat");
+    world.host.apply(&document);
+    world.until_state("pushes", "active").await;
+
+    // The service ends the tokens that are kept, and its answer with the new ones finds nobody.
+    control(&world.github, "revoke_tokens", json!({"refresh": false}));
+    let pid = i32::try_from(world.host.pid()).expect("a process id");
+    let given = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&given);
+    world.github.intercept(move |at, exchange| {
+        if at == Moment::After && exchange.path.ends_with("/access_token") {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let pid = rustix::process::Pid::from_raw(pid).expect("not zero");
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
+        }
+        true
+    });
+    let cut_off = world.host.cli(&["subscriptions", "check", "pushes"]);
+    assert!(!cut_off.status.success());
+    assert_eq!(given.load(Ordering::SeqCst), 1, "{}", world.host.log());
+    world.github.intercept(|_, _| true);
+    world.host.kill();
+    world.host.resume().await;
+
+    let refused = world.host.until("the loss to be said", async || {
+        let path = "/api/v1/workspaces/default/credentials/octocat";
+        let found = world.host.get(path).await;
+        (found["state"] == "needs_reconnect").then_some(found)
+    });
+    let refused = refused.await;
+    let reason = refused["state_reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("bad_refresh_token"), "{reason}");
+    assert!(reason.contains("lost with it"), "{reason}");
+    assert_eq!(refused["subscriptions"], json!(["pushes"]), "{refused}");
+    let degraded = world.until_state("pushes", "degraded").await;
+    assert!(
+        degraded["state_reason"]
+            .to_string()
+            .contains("lost with it")
+    );
+    let listed = world.host.cli_ok(&["credentials", "show", "octocat"]);
+    assert!(
+        listed.contains("triggerd connect github --name octocat"),
+        "{listed}"
+    );
+
+    let connected = world.connect("github", "my-github", "octocat").await;
+    assert_eq!(connected["phase"], "done", "{connected}");
+    world.until_state("pushes", "active").await;
+}
+
 async fn remove_all(world: &World) {
     let path = world.host.path("empty.yaml");
     std::fs::write(&path, "workspace: default\n").expect("a document");

@@ -5,6 +5,8 @@
 mod harness;
 mod world;
 
+mod callbacks;
 mod connecting;
 mod kills;
 mod life;
+mod operator;

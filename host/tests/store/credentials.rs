@@ -23,6 +23,93 @@ on_both! {
     due_credentials_are_found_by_their_time
     subscriptions_hold_their_credential_until_it_is_taken_from_them
     of_many_claims_at_once_one_is_granted
+    a_refusal_is_noted_and_told_and_wakes_what_hangs_on_it_in_one_commit
+    what_waited_for_a_credential_goes_on_in_the_commit_that_makes_it_good
+    the_renewal_of_a_good_credential_wakes_nothing
+    a_renewal_that_was_cut_off_is_due_at_once_and_remembered
+}
+
+async fn a_refusal_is_noted_and_told_and_wakes_what_hangs_on_it_in_one_commit(fixture: Fixture) {
+    let id = credential(&fixture, "ci").await;
+    let subscription = dependent(&fixture, &id).await;
+    let store = &fixture.store;
+    let set = Change::SetWorkspaceHook(order());
+    let actor = fixture.actor();
+    store.apply(&actor, vec![set]).await.expect("set");
+    assert!(!is_due_now(&fixture, &subscription).await);
+    let refused = store.refuse_credential(&id, 1, "revoked").await;
+    assert!(refused.expect("kept"));
+    assert!(is_due_now(&fixture, &subscription).await);
+    let page = PageQuery::default();
+    let audit = store.list_audit(Some(&fixture.workspace), &page).await;
+    let mut noted = audit.expect("read").items.into_iter();
+    let noted = noted.find(|entry| entry.action == "credential.refused");
+    assert_eq!(noted.expect("it is noted").detail["reason"], "revoked");
+    let hook = store.workspace_hook(&fixture.workspace).await;
+    assert_eq!(hook.expect("read").expect("set").waiting, 1, "it is told");
+}
+
+async fn what_waited_for_a_credential_goes_on_in_the_commit_that_makes_it_good(fixture: Fixture) {
+    let id = credential(&fixture, "ci").await;
+    let store = &fixture.store;
+    let refused = store.refuse_credential(&id, 1, "revoked").await;
+    assert!(refused.expect("kept"));
+    let subscription = dependent(&fixture, &id).await;
+    store.reactivate_credential(&id, 1).await.expect("kept");
+    assert!(is_due_now(&fixture, &subscription).await);
+
+    let id = credential(&fixture, "away").await;
+    let subscription = {
+        let fence = claimed(&fixture, &id, 1).await.expect("free");
+        let postponed = store.postpone_refresh(&id, fence, Some(fixture.later(5)), "away");
+        postponed.await.expect("kept");
+        make_room(&fixture, &subscription).await;
+        dependent(&fixture, &id).await
+    };
+    let kept = store.keep_tokens(&tokens(&id, 1, "{}")).await;
+    assert!(kept.expect("kept"));
+    assert!(is_due_now(&fixture, &subscription).await);
+}
+
+/// For another one of its name.
+async fn make_room(fixture: &Fixture, id: &SubscriptionId) {
+    let gone = Change::ForceDeleteSubscription(id.clone());
+    fixture.apply(vec![gone]).await;
+}
+
+async fn the_renewal_of_a_good_credential_wakes_nothing(fixture: Fixture) {
+    let id = credential(&fixture, "ci").await;
+    let subscription = dependent(&fixture, &id).await;
+    claimed(&fixture, &id, 1).await.expect("free");
+    let kept = fixture.store.keep_tokens(&tokens(&id, 1, "{}")).await;
+    assert!(kept.expect("kept"));
+    assert!(!is_due_now(&fixture, &subscription).await);
+}
+
+async fn a_renewal_that_was_cut_off_is_due_at_once_and_remembered(fixture: Fixture) {
+    let id = credential(&fixture, "ci").await;
+    let dead = claim(&fixture, &id, 1);
+    let store = &fixture.store;
+    let first = store.claim_refresh(&dead).await.expect("asked");
+    assert_eq!(first.expect("free").cut_off_at, None);
+    let recovered = store.recover_own_refreshes(&dead.owner, fixture.now());
+    assert_eq!(recovered.await.expect("recovered"), 1);
+    let due = store.due_refreshes(fixture.now(), 10).await.expect("read");
+    assert_eq!(due, [(id.clone(), 1)]);
+    let again = claim(&fixture, &id, 1);
+    let second = store.claim_refresh(&again).await.expect("asked");
+    let second = second.expect("the lease is over");
+    assert_eq!(second.cut_off_at, Some(fixture.now()));
+    // Tried again and failed for now: still remembered.
+    let due = Some(fixture.later(5));
+    let postponed = store.postpone_refresh(&id, second.fence, due, "away");
+    postponed.await.expect("kept");
+    let third = store.claim_refresh(&again).await.expect("asked");
+    assert_eq!(third.expect("free").cut_off_at, Some(fixture.now()));
+    let kept = store.keep_tokens(&tokens(&id, 1, "{}")).await;
+    assert!(kept.expect("kept"));
+    let fourth = store.claim_refresh(&claim(&fixture, &id, 2)).await;
+    assert_eq!(fourth.expect("asked").expect("free").cut_off_at, None);
 }
 
 async fn credential(fixture: &Fixture, name: &str) -> CredentialId {
@@ -55,7 +142,56 @@ fn claim(fixture: &Fixture, id: &CredentialId, generation: i64) -> RefreshClaim 
 
 async fn claimed(fixture: &Fixture, id: &CredentialId, generation: i64) -> Option<i64> {
     let claim = claim(fixture, id, generation);
-    fixture.store.claim_refresh(&claim).await.expect("asked")
+    let lease = fixture.store.claim_refresh(&claim).await.expect("asked");
+    lease.map(|lease| lease.fence)
+}
+
+/// A subscription that hangs on it, and is due in an hour.
+async fn dependent(fixture: &Fixture, credential: &CredentialId) -> SubscriptionId {
+    let mut new = fixture.new_subscription("hangs-on-it");
+    new.mode = SubscriptionMode::Managed;
+    new.terms.credential_id = Some(credential.clone());
+    let id = new.id.clone();
+    fixture.apply(vec![Change::CreateSubscription(new)]).await;
+    let claim = SyncClaim {
+        owner: host(),
+        now: fixture.now(),
+        lease_until: fixture.later(60),
+        limit: 1,
+        passed_over: Vec::new(),
+    };
+    let claimed = fixture.store.claim_subscription(&id, &claim).await;
+    let claimed = claimed.expect("asked").expect("free");
+    let kept = fixture.store.progress_subscription(Progress {
+        subscription_id: id.clone(),
+        fence: claimed.fence,
+        registrations: Vec::new(),
+        upkeep: claimed.upkeep,
+        health: None,
+        adopted: None,
+        pulled: None,
+        audit: Vec::new(),
+        end: End::Release {
+            due_at: Some(fixture.later(3600)),
+            next_action: None,
+        },
+    });
+    assert!(matches!(kept.await, Ok(Progressed::Kept { .. })));
+    id
+}
+
+async fn is_due_now(fixture: &Fixture, id: &SubscriptionId) -> bool {
+    let row = fixture.store.subscription_upkeep(id).await;
+    let row = row.expect("read").expect("it is there");
+    row.upkeep.due_at.is_some_and(|due| due <= fixture.now())
+}
+
+fn order() -> HookOrder {
+    HookOrder {
+        url: "https://told.example/".to_owned(),
+        secret: Secret::new("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz".to_owned()),
+        allow: Vec::new(),
+    }
 }
 
 fn tokens(id: &CredentialId, generation: i64, text: &str) -> TokenUpdate {

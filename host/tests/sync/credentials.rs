@@ -50,11 +50,8 @@ async fn a_refused_credential_stops_everything_until_it_is_renewed(fixture: Fixt
 
     world.lock().faults.clear();
     *world.refused.lock().expect("no panic") = None;
-    let poked = fixture
-        .store
-        .poke_subscriptions_of_credential(&credential, fixture.now())
-        .await;
-    assert_eq!(poked.expect("poked"), 3);
+    is_refused(&fixture, &credential).await;
+    is_good(&fixture, &credential).await;
     work(&engine).await;
     for id in &ids {
         assert_eq!(
@@ -63,6 +60,17 @@ async fn a_refused_credential_stops_everything_until_it_is_renewed(fixture: Fixt
         );
     }
     assert_eq!(world.hooks().len(), 3);
+}
+
+/// Somebody found out, maybe at another host.
+async fn is_refused(fixture: &Fixture, credential: &CredentialId) {
+    let refused = fixture.store.refuse_credential(credential, 1, "revoked");
+    assert!(refused.await.expect("kept"));
+}
+
+async fn is_good(fixture: &Fixture, credential: &CredentialId) {
+    let good = fixture.store.reactivate_credential(credential, 1);
+    good.await.expect("kept");
 }
 
 /// A credential, and three subscriptions that hang on it.
@@ -89,11 +97,10 @@ async fn what_another_run_found_shows_at_everything_that_hangs_on_the_credential
         (None, SubscriptionState::Active),
     ] {
         *world.refused.lock().expect("no panic") = refused.map(str::to_owned);
-        let poked = fixture
-            .store
-            .poke_subscriptions_of_credential(&credential, fixture.now())
-            .await;
-        assert_eq!(poked.expect("poked"), 3);
+        match refused {
+            Some(_) => is_refused(&fixture, &credential).await,
+            None => is_good(&fixture, &credential).await,
+        }
         work(&engine).await;
         for id in &ids {
             let (state_now, reason) = state(&fixture, id).await;

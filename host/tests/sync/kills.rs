@@ -9,7 +9,7 @@ use serde_json::json;
 use triggerd::id::SubscriptionId;
 use triggerd::model::*;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, on_both};
 use crate::world::*;
 
 /// A future that is dropped when it has waited so often: at a call's beginning or end, before or
@@ -115,6 +115,56 @@ macro_rules! on_each {
             }
         }
     )*};
+}
+
+/// Events and cursor are kept together: none is told twice, none is left out.
+async fn a_pull_that_is_cut_off_anywhere_tells_each_change_once(fixture: Fixture) {
+    let mut waits = 0;
+    loop {
+        let world = World::new(&fixture, channels());
+        let id = subscribe(&fixture, &format!("s{waits}"), json!({})).await;
+        work(&engine(&world)).await;
+        {
+            let mut state = world.lock();
+            state.page = 2;
+            state.nameless = true;
+            state.changes = (0..5).map(|number| format!("change {number}")).collect();
+        }
+        let poked = fixture
+            .store
+            .poke_subscription(&id, Poke::Everything, fixture.now());
+        poked.await.expect("poked");
+        let ended = run_cut_off(&world, &id, waits).await;
+        recover(&fixture, &world).await;
+        let filter = EventFilter {
+            subscription_id: Some(id.clone()),
+            name: Some("change".to_owned()),
+            ..EventFilter::default()
+        };
+        let page = PageQuery::first(100);
+        let told = fixture
+            .store
+            .list_events(&fixture.workspace, &filter, &page)
+            .await;
+        assert_eq!(
+            told.expect("read").items.len(),
+            5,
+            "cut off after {waits} waits: {:?}",
+            world.lock().journal
+        );
+        fixture
+            .apply(vec![Change::ForceDeleteSubscription(id)])
+            .await;
+        if ended {
+            break;
+        }
+        waits += 1;
+    }
+    assert!(waits >= 6, "there is something to be cut off: {waits}");
+}
+
+on_both! {
+    a_pull_that_is_cut_off_anywhere_tells_each_change_once
 }
 
 /// Whether a hook is there throughout, and whether it is gone at the end.

@@ -8,6 +8,7 @@ mod fixture;
 mod postgres_harness;
 mod world;
 
+mod bounds;
 mod checks;
 mod credentials;
 mod crowds;

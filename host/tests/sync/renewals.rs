@@ -3,8 +3,10 @@
 use serde_json::json;
 use trigger_plugin_abi::codes;
 use triggerd::clock::Millis;
+use triggerd::id::HostId;
 use triggerd::model::*;
 use triggerd::plugins::sync_facts::Renewal;
+use triggerd::sync::EngineConfig;
 
 use crate::fixture::{Fixture, on_both};
 use crate::world::*;
@@ -16,6 +18,8 @@ on_both! {
     a_service_that_is_down_for_a_day_is_caught_up_with
     a_host_that_was_down_for_three_lifetimes_catches_up
     a_clock_that_jumped_a_day_renews_each_once
+    a_clock_that_was_put_back_while_the_host_was_down_is_noticed_at_its_start
+    a_lease_from_before_the_clock_was_put_back_holds_nothing_up
     a_service_that_knows_no_renewal_gets_a_new_one
     a_change_that_was_refused_is_not_forgotten_by_a_renewal
 }
@@ -199,6 +203,73 @@ async fn a_clock_that_jumped_a_day_renews_each_once(fixture: Fixture) {
         work(&engine).await;
         assert_eq!(world.hooks().len(), 20, "hour {hour}");
     }
+}
+
+async fn a_clock_that_was_put_back_while_the_host_was_down_is_noticed_at_its_start(
+    fixture: Fixture,
+) {
+    let world = World::new(&fixture, hooks());
+    let owner = HostId::generate(fixture.now());
+    let first = engine_as(&world, owner.clone(), EngineConfig::default());
+    let id = subscribe(&fixture, "a", json!({})).await;
+    work(&first).await;
+    let noted = fixture.store.note_host(&owner, fixture.now()).await;
+    noted.expect("noted");
+    let pokes = async || read_row(&fixture, &id).await.upkeep.pokes;
+    let before = pokes().await;
+
+    let again = engine_as(&world, owner.clone(), EngineConfig::default());
+    again.recover().await.expect("recovered");
+    work(&again).await;
+    assert_eq!(pokes().await, before, "nothing happened to the clock");
+
+    let day_before = fixture.now().0 - 24 * 3_600_000;
+    fixture.clock.set(Millis(day_before));
+    let again = engine_as(&world, owner, EngineConfig::default());
+    again.recover().await.expect("recovered");
+    work(&again).await;
+    assert_eq!(
+        pokes().await,
+        before + 1,
+        "what is due too late is looked at"
+    );
+}
+
+async fn a_lease_from_before_the_clock_was_put_back_holds_nothing_up(fixture: Fixture) {
+    let world = World::new(&fixture, hooks());
+    let id = subscribe(&fixture, "a", json!({})).await;
+    let dead = SyncClaim {
+        owner: HostId::generate(fixture.now()),
+        now: fixture.now(),
+        lease_until: fixture.later(600),
+        limit: 1,
+        passed_over: Vec::new(),
+    };
+    let claimed = fixture.store.claim_subscription(&id, &dead).await;
+    assert!(claimed.expect("asked").is_some());
+    let day_before = fixture.now().0 - 24 * 3_600_000;
+    fixture.clock.set(Millis(day_before));
+    engine(&world).run_now(&id).await.expect("it is free");
+    assert_one_and_the_same(&fixture, &world, &id).await;
+    // What is due is found in the same way.
+    let until = fixture.later(2 * 24 * 3600);
+    let dead = SyncClaim {
+        lease_until: until,
+        ..dead
+    };
+    let claimed = fixture.store.claim_subscription(&id, &dead).await;
+    assert!(claimed.expect("asked").is_some());
+    let poked = fixture
+        .store
+        .poke_subscription(&id, Poke::Look, fixture.now());
+    poked.await.expect("poked");
+    let late = SyncClaim {
+        now: fixture.now(),
+        lease_until: fixture.later(600),
+        ..dead
+    };
+    let due = fixture.store.claim_due_subscriptions(&late).await;
+    assert_eq!(due.expect("asked").len(), 1);
 }
 
 async fn a_service_that_knows_no_renewal_gets_a_new_one(fixture: Fixture) {

@@ -74,6 +74,18 @@ pub struct State {
     pub promises_more: bool,
     /// It answers nothing but errors.
     pub is_down: bool,
+    /// What a check finds to differ, instead of what does.
+    pub drift: Vec<Drift>,
+    /// So many zeros stand before a cursor.
+    pub cursor_len: usize,
+    /// Changes have no id by which one that comes twice is known.
+    pub nameless: bool,
+    /// What a pull tells the operator.
+    pub notes: Vec<String>,
+    /// What a pull gives to keep, by key.
+    pub kept: BTreeMap<String, Option<Value>>,
+    /// It says so many bytes about each hook that it makes.
+    pub answer_len: usize,
     /// Nobody sees the hooks of another.
     pub hides_from_others: bool,
     made: usize,
@@ -277,7 +289,9 @@ impl State {
                 owner: owner(&new.credentials),
             };
             self.hooks.insert(external_id.clone(), hook);
-            let properties = json!({ "hook": external_id }).as_object().cloned();
+            let said = "x".repeat(self.answer_len);
+            let properties = json!({ "hook": external_id, "said": said });
+            let properties = properties.as_object().cloned();
             return Ok(json!(CreatedSubscription {
                 external_id,
                 properties: properties.unwrap_or_default(),
@@ -354,7 +368,7 @@ impl State {
         let Some(hook) = self.hooks.get(&held.external_id) else {
             return CheckReport::missing("there is no such hook");
         };
-        let mut drift = Vec::new();
+        let mut drift = self.drift.clone();
         if hook.url != held.endpoint_url {
             drift.push(Drift {
                 field: "url".to_owned(),
@@ -406,7 +420,7 @@ impl State {
                 .to_string()
                 .into_bytes(),
             occurred_at_ms: None,
-            delivery_id: Some(format!("change-{number}")),
+            delivery_id: (!self.nameless).then(|| format!("change-{number}")),
         });
         let timers = std::mem::take(&mut self.timers)
             .into_iter()
@@ -424,7 +438,9 @@ impl State {
             });
         Ok(json!(Pulled {
             events: events.collect(),
-            cursor: until.to_string(),
+            cursor: "0".repeat(self.cursor_len) + &until.to_string(),
+            notes: self.notes.clone(),
+            state: self.kept.clone(),
             more: until < self.changes.len() || self.promises_more,
             timers: timers.collect(),
             ..Pulled::default()
@@ -512,12 +528,17 @@ pub fn engine(world: &World) -> Engine {
 }
 
 pub fn engine_with(world: &World, config: EngineConfig) -> Engine {
+    engine_as(world, HostId::generate(world.clock.now()), config)
+}
+
+/// An engine of this host.
+pub fn engine_as(world: &World, owner: HostId, config: EngineConfig) -> Engine {
     Engine::new(EngineParts {
         store: world.store.clone(),
         services: Arc::new(world.clone()),
         accounts: Arc::new(world.clone()),
         clock: world.clock.clone(),
-        owner: HostId::generate(world.clock.now()),
+        owner,
         public_url: ADDRESS.to_owned(),
         metrics: Arc::new(Metrics::default()),
         wake: Arc::new(Notify::new()),

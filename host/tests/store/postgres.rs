@@ -1,5 +1,10 @@
 //! What holds for PostgreSQL alone: losing the server and finding it again.
 
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::watch;
 use triggerd::model::Appended;
 use triggerd::store::DatabaseConfig;
 
@@ -49,6 +54,72 @@ async fn a_restarted_server_is_found_again_without_a_restart_of_the_host() {
         .expect("read");
     assert_eq!(events.len(), 2);
     fixture.store.close().await;
+}
+
+/// A wire to a server that can be held still: nothing comes through, and nobody hears why.
+struct Wire {
+    url: String,
+    is_held: watch::Sender<bool>,
+}
+
+impl Wire {
+    async fn to(url: &str) -> Wire {
+        let (database, socket) = url.split_once("?host=").expect("a server at a socket");
+        let socket = format!("{}/.s.PGSQL.5432", socket.replace("%2F", "/"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (is_held, held) = watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = UnixStream::connect(&socket).await.expect("the server");
+                let (from_client, to_client) = client.into_split();
+                let (from_server, to_server) = server.into_split();
+                tokio::spawn(carry(from_client, to_server, held.clone()));
+                tokio::spawn(carry(from_server, to_client, held.clone()));
+            }
+        });
+        let url = database.replace("localhost", &address) + "?sslmode=disable";
+        Wire { url, is_held }
+    }
+}
+
+async fn carry(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut held: watch::Receiver<bool>,
+) {
+    let mut piece = [0; 4096];
+    while let Ok(read @ 1..) = from.read(&mut piece).await {
+        let is_free = held.wait_for(|is_held| !is_held).await.is_ok();
+        if !is_free || to.write_all(&piece[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_cut_off_without_a_word_is_given_up_and_found_again() {
+    let wire = Wire::to(&Cluster::shared().database().await).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let fixture = Fixture::open(folder, DatabaseConfig::new(wire.url.clone())).await;
+    let kept = fixture.append(b"{}", Some("d-1"));
+    fixture.store.append(kept).await.expect("appended");
+
+    wire.is_held.send_replace(true);
+    let lost = fixture.append(b"{}", Some("d-2"));
+    // The network itself would wait for a quarter of an hour.
+    let given_up = Duration::from_secs(120);
+    let error = tokio::time::timeout(given_up, fixture.store.append(lost.clone()))
+        .await
+        .expect("it is given up")
+        .expect_err("nobody hears it");
+    assert!(error.is_unavailable(), "{error}");
+
+    wire.is_held.send_replace(false);
+    let again = fixture.store.append(lost).await.expect("appended");
+    assert_eq!(again, Appended::Stored { waiting: 1 });
+    let pending = fixture.store.pending_events(fixture.now(), 10).await;
+    assert_eq!(pending.expect("read").len(), 2);
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ use globset::{GlobBuilder, GlobMatcher};
 #[derive(Debug, Clone)]
 pub struct Globs {
     patterns: Vec<(Sense, GlobMatcher)>,
-    ignore_case: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +37,7 @@ impl Globs {
             .into_iter()
             .map(compile)
             .collect::<Result<_, String>>()?;
-        Ok(Self {
-            patterns,
-            ignore_case,
-        })
+        Ok(Self { patterns })
     }
 
     /// With only `!` patterns, everything else matches.
@@ -58,10 +54,6 @@ impl Globs {
             .rev()
             .find_map(decides)
             .unwrap_or(at_first)
-    }
-
-    pub fn ignores_case(&self) -> bool {
-        self.ignore_case
     }
 }
 

@@ -329,14 +329,15 @@ mod tests {
     use super::*;
 
     fn reached(manifest: &str) -> Reach {
+        let text = format!("provider: acme\nlibrary: a.so\n{manifest}");
+        let manifest = Manifest::parse(Path::new("acme.yaml"), &text).expect("a manifest");
         let facts = Facts {
             network: ["api.acme.example:443", "{api}", "{base_url}"]
                 .map(str::to_owned)
                 .into(),
+            config: Config(config_of(&manifest).expect("a config")),
             ..Facts::default()
         };
-        let text = format!("provider: acme\nlibrary: a.so\n{manifest}");
-        let manifest = Manifest::parse(Path::new("acme.yaml"), &text).expect("a manifest");
         reach(&facts, &manifest)
     }
 

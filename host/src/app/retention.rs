@@ -1,5 +1,6 @@
 //! What is old is removed, in small steps.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Millis};
@@ -8,6 +9,9 @@ use crate::store::{Store, StoreError};
 
 /// Accounts that were to be connected are kept so long after their time was over.
 const CONNECTS_KEPT: Duration = Duration::from_hours(1);
+
+/// Delivery ids are looked at this often, all of them: few of them end in between.
+const DELIVERIES_EVERY: Duration = Duration::from_hours(6);
 
 /// What is removed, in the order in which one thing stops needing the next.
 #[derive(Clone, Copy)]
@@ -18,7 +22,6 @@ enum Kind {
     Events,
     Requests,
     Audit,
-    Deliveries,
     CallKeys,
     Connects,
 }
@@ -34,8 +37,7 @@ pub async fn trim(store: &Store, retention: &Retention, clock: &Clock) -> Result
         (Kind::Events, before(now, retention.events)),
         (Kind::Requests, before(now, retention.requests)),
         (Kind::Audit, before(now, retention.audit)),
-        // A delivery id knows its own end.
-        (Kind::Deliveries, Some(now)),
+        // A key knows its own end.
         (Kind::CallKeys, Some(now)),
         // Who waits for one hears that its time is over.
         (Kind::Connects, before(now, CONNECTS_KEPT)),
@@ -55,6 +57,38 @@ pub async fn trim(store: &Store, retention: &Retention, clock: &Clock) -> Result
     Ok(removed)
 }
 
+/// When delivery ids are looked at again.
+#[derive(Default)]
+pub struct DeliveriesDue(Mutex<Millis>);
+
+/// Removes delivery ids whose window is over, if it is time to look at them.
+pub async fn trim_deliveries(
+    store: &Store,
+    retention: &Retention,
+    clock: &Clock,
+    due: &DeliveriesDue,
+) -> Result<u64, StoreError> {
+    let now = clock.now();
+    let due_at = || due.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let wait = due_at().since(now);
+    // A longer one was reckoned by a clock that was set back since.
+    if !wait.is_zero() && wait <= DELIVERIES_EVERY {
+        return Ok(0);
+    }
+    let (mut removed, mut place) = (0, None);
+    loop {
+        let (count, next) = store.trim_deliveries(now, place, retention.step).await?;
+        removed += count;
+        place = next;
+        if place.is_none() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    *due_at() = now.plus(DELIVERIES_EVERY);
+    Ok(removed)
+}
+
 /// None: it is kept for ever.
 fn before(now: Millis, kept: Duration) -> Option<Millis> {
     let ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
@@ -69,7 +103,6 @@ async fn remove(store: &Store, kind: Kind, before: Millis, step: u32) -> Result<
         Kind::Events => store.trim_events(before, step).await,
         Kind::Requests => store.trim_requests(before, step).await,
         Kind::Audit => store.trim_audit(before, step).await,
-        Kind::Deliveries => store.trim_deliveries(before, step).await,
         Kind::CallKeys => store.trim_call_keys(before, step).await,
         Kind::Connects => store.trim_connects(before, step).await,
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::background::{Background, Next};
-use super::{retention, schedules};
+use super::retention::{self, DeliveriesDue};
+use super::schedules;
 use crate::clock::{Clock, Millis};
 use crate::config::Config;
 use crate::events::Matching;
@@ -62,13 +63,19 @@ pub(super) fn start(parts: &Parts, background: &Background, config: &Config) {
         parts.clock.clone(),
         config.retention.clone(),
     );
+    let due = Arc::new(DeliveriesDue::default());
     background.run(Arc::new(Notify::new()), move || {
         let (store, clock, settings) = (store.clone(), clock.clone(), settings.clone());
+        let due = Arc::clone(&due);
         async move {
-            match retention::trim(&store, &settings, &clock).await {
-                Ok(removed) if removed > 0 => tracing::info!(removed, "old rows were removed"),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "old rows could not be removed"),
+            let rows = retention::trim(&store, &settings, &clock).await;
+            let deliveries = retention::trim_deliveries(&store, &settings, &clock, &due).await;
+            for removed in [rows, deliveries] {
+                match removed {
+                    Ok(removed) if removed > 0 => tracing::info!(removed, "old rows were removed"),
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(%error, "old rows could not be removed"),
+                }
             }
             Next::After(settings.every)
         }

@@ -42,24 +42,44 @@ pub(super) fn start(host: &Arc<Inner>, claimed: ClaimedJob) {
     let tasks = host.tasks.clone();
     tasks.spawn(async move {
         // Whatever becomes of it, it runs here no longer, and its lease is kept no longer.
-        panics::survive(Box::pin(attend(&host, claimed, stop))).await;
+        let worked = panics::survive(Box::pin(attend(&host, claimed, stop))).await;
         host.running.remove(&id, fence);
-        host.wake.notify_one();
+        let is_last = worked.is_some_and(|worked| worked.is_last);
+        if !is_last || host.is_short() {
+            host.wake.notify_one();
+        }
     });
+}
+
+/// What the work on a job came to.
+struct Worked {
+    verdict: Verdict,
+    /// Its job is done, and nobody has to look for what follows from it.
+    is_last: bool,
+}
+
+impl From<Verdict> for Worked {
+    fn from(verdict: Verdict) -> Worked {
+        Worked {
+            verdict,
+            is_last: false,
+        }
+    }
 }
 
 /// Runs a claimed job, records what became of it, and frees its place. Ends early when `stop` says
 /// so: the program or request is ended, and the job is ready again if the host is being stopped;
 /// else it is no longer ours.
-async fn attend(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) {
+async fn attend(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) -> Worked {
     host.metrics.jobs_running.add(1);
     let runnable = claimed.job.runnable_id.clone();
     // A panic of ours leaves the job to its lease; the place is free in any case.
     let worked = panics::survive(work(host, claimed, stop)).await;
-    let verdict = worked.unwrap_or_else(|| {
+    let worked = worked.unwrap_or_else(|| {
         tracing::error!(%runnable, "the work on a job panicked; its lease runs out");
-        Verdict::Unknown
+        Worked::from(Verdict::Unknown)
     });
+    let verdict = worked.verdict;
     host.metrics.jobs_running.add(-1);
     let now = host.clock.now();
     let breaker = host
@@ -69,14 +89,15 @@ async fn attend(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) {
     if let (true, Breaker::Open { until, trips }) = (is_bad, breaker) {
         tracing::warn!(%runnable, trips, %until, "a runnable's jobs wait: its target is in trouble");
     }
+    worked
 }
 
-async fn work(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) -> Verdict {
+async fn work(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) -> Worked {
     match begin(host, &claimed).await {
         Ok(begun) => settle(host, &claimed, &begun, &stop).await,
         Err(error) => {
             give_back(host, &claimed, &error).await;
-            Verdict::Unknown
+            Verdict::Unknown.into()
         }
     }
 }
@@ -107,17 +128,17 @@ async fn settle(
     claimed: &ClaimedJob,
     begun: &Begun,
     stop: &CancellationToken,
-) -> Verdict {
+) -> Worked {
     let job = &claimed.job;
     let report = tokio::select! {
         biased;
         () = stop.cancelled() => None,
         ran = run(host, claimed, begun) => match ran {
             Ok(Ran::Report(report)) => Some(report),
-            Ok(Ran::Waits) => return Verdict::Unknown,
+            Ok(Ran::Waits) => return Verdict::Unknown.into(),
             Err(error) => {
                 give_back(host, claimed, &error).await;
-                return Verdict::Unknown;
+                return Verdict::Unknown.into();
             }
         },
     };
@@ -127,7 +148,7 @@ async fn settle(
     }
     if report.is_none() && !host.is_killed() {
         // Cancelled, which wrote its attempt, or another host's by now.
-        return Verdict::Unknown;
+        return Verdict::Unknown.into();
     }
     let finished_at = host.clock.now();
     let policy = begun
@@ -163,6 +184,7 @@ async fn settle(
         disable(host, claimed, &report).await;
     }
     tracing::debug!(job = %job.id, attempt = job.attempts_made, outcome = %report.outcome, ?next, "an attempt ended");
+    let is_last = next == Next::Done && job.step.is_none();
     let took = finished_at.since(begun.started_at);
     host.metrics.attempts.increment(report.outcome.as_str());
     host.metrics.attempt_latency.observe(took);
@@ -172,7 +194,7 @@ async fn settle(
         finished(host, claimed, begun.started_at, finished_at, report, next),
     )
     .await;
-    verdict
+    Worked { verdict, is_last }
 }
 
 /// What running a job came to.

@@ -94,6 +94,8 @@ pub(super) struct Inner {
     pub(super) tasks: TaskTracker,
     is_draining: AtomicBool,
     is_killed: AtomicBool,
+    /// A tick left jobs waiting for places, or none has looked yet.
+    is_short: AtomicBool,
     /// Nothing ends here any more.
     stopped: CancellationToken,
 }
@@ -118,6 +120,7 @@ impl Executor {
             tasks: TaskTracker::new(),
             is_draining: AtomicBool::new(false),
             is_killed: AtomicBool::new(false),
+            is_short: AtomicBool::new(true),
             stopped: CancellationToken::new(),
         }))
     }
@@ -162,17 +165,23 @@ impl Executor {
             return Ok(Tick::After(IDLE));
         }
         let now = host.clock.now();
+        // Whoever frees a place from here on wakes another tick, until this one knows better.
+        host.is_short.store(true, Ordering::SeqCst);
         let ready = host.store.runnables_with_ready_jobs(now).await?;
         let candidates = host.candidates(&ready).await?;
         let grants = host.schedule().grant(&candidates, now);
         let claims = grants.iter().map(|grant| self.claim(grant, now));
         let mut are_places_back = false;
+        let mut is_short = grants.len() < candidates.len();
         for claimed in join_all(claims).await {
-            are_places_back |= claimed?;
+            let claimed = claimed?;
+            are_places_back |= claimed == Claimed::Some;
+            is_short |= claimed == Claimed::All;
         }
         if are_places_back {
             return Ok(Tick::AtOnce);
         }
+        host.is_short.store(is_short, Ordering::SeqCst);
         let due = host.store.next_job_due(now).await?;
         let probe = host.schedule().next_probe(&candidates, now);
         let next = due.into_iter().chain(probe).min();
@@ -273,8 +282,8 @@ impl Executor {
         }
     }
 
-    /// Claims jobs for a grant and starts them. Tells whether places came back that others may want.
-    async fn claim(&self, grant: &Grant, now: Millis) -> Result<bool, StoreError> {
+    /// Claims jobs for a grant and starts them.
+    async fn claim(&self, grant: &Grant, now: Millis) -> Result<Claimed, StoreError> {
         let host = &self.0;
         let claim = Claim {
             runnable_id: grant.runnable.clone(),
@@ -294,7 +303,7 @@ impl Executor {
             let unrun = claimed.into_iter().map(|job| (job.job.id, job.job.fence));
             host.schedule().give_back(&grant.runnable, grant.places);
             host.store.release_jobs(unrun.collect(), now).await?;
-            return Ok(false);
+            return Ok(Claimed::None);
         }
         let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
         let unused = grant.places.saturating_sub(count);
@@ -304,11 +313,30 @@ impl Executor {
         for job in claimed {
             attempt::start(host, job);
         }
-        Ok(unused > 0 && count > 0)
+        Ok(match (count, unused) {
+            (_, 0) => Claimed::All,
+            (0, _) => Claimed::None,
+            _ => Claimed::Some,
+        })
     }
 }
 
+/// How many of the places of a grant found jobs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Claimed {
+    /// There may be more jobs.
+    All,
+    /// The others came back, and somebody else may want them.
+    Some,
+    None,
+}
+
 impl Inner {
+    /// Whether jobs may wait for a place.
+    pub(super) fn is_short(&self) -> bool {
+        self.is_short.load(Ordering::SeqCst)
+    }
+
     pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -46,13 +46,11 @@ impl Store {
             Callee::Path(path) => (BY_PATH, path),
             Callee::Version(hash) => (BY_VERSION, hash),
         };
-        let mut connection = self.database.read().await?;
-        let rows: Vec<AddressedRow> = Statement::new("find what a call names", text)
+        let select = Statement::new("find what a call names", text)
             .bind(workspace)
             .bind(named)
-            .bind(token_hash.as_slice())
-            .all(&mut connection)
-            .await?;
+            .bind(token_hash.as_slice());
+        let rows: Vec<AddressedRow> = self.database.look(select).await?;
         let mut rows = rows.into_iter();
         let Some(AddressedRow(mut addressed)) = rows.next() else {
             return Ok(None);

@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use tokio::sync::oneshot;
+
 use super::body::Stored;
 use super::connection::Connection;
 use super::open::Backend;
@@ -23,7 +25,23 @@ use crate::model::{
 impl Store {
     /// Keeps a call and makes its jobs; resolves after the commit is synced. Repeating it is harmless.
     pub async fn call(&self, call: NewCall) -> Result<Called, StoreError> {
-        let packed = Box::new(PackedCall::pack(call).await);
+        self.call_packed(PackedCall::pack(call).await).await
+    }
+
+    /// The same, and tells when it is committed but not yet synced, unless its key was seen before: what
+    /// the call asked for may be begun then. Nothing may be answered before all of it is kept.
+    pub async fn call_and_begin(
+        &self,
+        call: NewCall,
+        begun: oneshot::Sender<()>,
+    ) -> Result<Called, StoreError> {
+        let mut packed = PackedCall::pack(call).await;
+        packed.begun = Some(begun);
+        self.call_packed(packed).await
+    }
+
+    async fn call_packed(&self, packed: PackedCall) -> Result<Called, StoreError> {
+        let packed = Box::new(packed);
         match self
             .writer
             .write("call a runnable", Write::Call(packed))
@@ -79,6 +97,8 @@ pub(super) struct PackedCall {
     ids: String,
     jobs: Vec<PackedCallJob>,
     token_id: Option<TokenId>,
+    /// Who begins what it asked for.
+    begun: Option<oneshot::Sender<()>>,
 }
 
 struct PackedCallJob {
@@ -115,6 +135,15 @@ impl PackedCall {
             key: call.key,
             jobs,
             token_id: call.token_id,
+            begun: None,
+        }
+    }
+
+    /// It is committed, if not synced.
+    pub(super) fn tell_begun(&mut self, called: &Called) {
+        if let (Some(begun), Called::Made) = (self.begun.take(), called) {
+            // Who does not wait any more begins nothing.
+            let _ = begun.send(());
         }
     }
 

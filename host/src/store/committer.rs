@@ -140,15 +140,16 @@ impl Committer {
     /// Tells everybody of a group what became of their writes, as soon as those are synced.
     fn answer(&self, group: &mut Vec<Waiting>, (written, turn): Committed) {
         let bytes = group.iter().map(|each| each.write.size()).sum::<usize>() as u64;
-        let answers: Vec<(Waiting, Written)> = group.drain(..).zip(written).collect();
-        let (database, growth, clock) = (
-            self.database.clone(),
-            self.growth.clone(),
-            self.clock.clone(),
-        );
+        let mut answers: Vec<(Waiting, Written)> = group.drain(..).zip(written).collect();
+        for (each, written) in &mut answers {
+            if let (Write::Call(call), Written::Call(called)) = (&mut each.write, written) {
+                call.tell_begun(called);
+            }
+        }
+        let (database, clock) = (self.database.clone(), self.clock.clone());
+        let is_alone = answers.len() == 1;
         let then = move |synced: std::io::Result<()>| match synced {
             Ok(()) => {
-                growth.grew(bytes);
                 database.health.wrote(bytes, clock.now());
                 for (each, written) in answers {
                     each.answer(Ok(written));
@@ -165,6 +166,7 @@ impl Committer {
             }
         };
         match (&self.log, turn) {
+            (Some(log), Some(turn)) if is_alone => log.sync_here(turn, then),
             (Some(log), Some(turn)) => log.sync(turn, then),
             _ => then(Ok(())),
         }
@@ -183,6 +185,10 @@ impl Committer {
             let written = self.write_all(&mut *direct, group, joining).await;
             let committed = direct.end(written)?;
             reached_by(group, Step::Committed);
+            match direct.log_pages() {
+                Ok(pages) => self.growth.is_at(pages),
+                Err(error) => tracing::warn!(%error, "the log may grow until the next commit"),
+            }
             return Ok(committed);
         }
         match self.commit_once(group, joining).await {

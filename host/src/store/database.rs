@@ -16,9 +16,10 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, Row};
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::direct::Direct;
+use super::direct::{Direct, Looks};
 use super::health::WriteHealth;
 use super::open::{Backend, DatabaseConfig};
+use super::sql::{FromRow, Statement};
 use super::transaction::Transaction;
 use super::{StoreError, sqlite};
 
@@ -28,6 +29,8 @@ pub(super) struct Database {
     writers: AnyPool,
     /// SQLite's connection of the group commit.
     direct: Option<Mutex<Direct>>,
+    /// SQLite's connections for what every call reads.
+    looks: Option<Looks>,
     /// Whose turn it is to write: SQLite has room for one, and lets others wait asleep.
     turns: Option<Arc<Mutex<()>>>,
     pub(super) health: WriteHealth,
@@ -61,6 +64,17 @@ impl Database {
             .acquire()
             .await
             .map_err(|error| StoreError::of("reach the database", error))
+    }
+
+    /// A row or two, found by their keys.
+    pub(super) async fn look<T: FromRow>(
+        &self,
+        statement: Statement,
+    ) -> Result<Vec<T>, StoreError> {
+        match &self.looks {
+            Some(looks) if !self.is_closed() => looks.rows(statement),
+            _ => statement.all(&mut self.read().await?).await,
+        }
     }
 
     /// A transaction for writing. Dropped without a commit, it never was.
@@ -135,6 +149,9 @@ impl Database {
     pub(super) async fn close(&self) {
         self.readers.close().await;
         self.writers.close().await;
+        if let Some(looks) = &self.looks {
+            looks.close();
+        }
         if let Some(lock) = &self.lock {
             // Closing the file, which clones of the store put off, would do the same.
             let _ = lock.unlock();
@@ -230,6 +247,7 @@ async fn connect_sqlite(path: &str, config: &DatabaseConfig) -> Result<Database,
         readers,
         writers,
         direct: Some(Mutex::new(direct)),
+        looks: Some(Looks::at(&file.path)),
         turns: Some(Arc::default()),
         health: WriteHealth::default(),
         path: Some(file.path),
@@ -252,6 +270,7 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
         readers: pool.clone(),
         writers: pool,
         direct: None,
+        looks: None,
         turns: None,
         health: WriteHealth::default(),
         path: None,

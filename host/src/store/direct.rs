@@ -2,9 +2,11 @@
 //!
 //! Through the pool every statement of a commit is handed to the driver's thread and its outcome
 //! back, which on a busy machine takes longer than the statements do. This connection runs the same
-//! texts where it is called: its futures are ready at once, and what they cost is SQLite.
+//! texts where it is called: its futures are ready at once, and what they cost is SQLite. [`Looks`] are
+//! the same for what every call reads: a row or two that are found by their keys.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, OpenFlags, ToSql};
@@ -17,8 +19,51 @@ use super::sqlite::SETTINGS;
 /// So many statements stay prepared. A group takes them in few sizes, see [`super::rows`].
 const STATEMENTS_MAX: usize = 128;
 
+/// Of a connection that reads single rows.
+const READER_SETTINGS: &str = "
+    pragma query_only = on;
+    pragma busy_timeout = 1000;
+    pragma cache_size = -512;
+";
+
 pub(super) struct Direct {
     connection: rusqlite::Connection,
+}
+
+/// Connections for looks that are taken where they are asked for: as many as looked at once.
+pub(super) struct Looks {
+    path: PathBuf,
+    free: Mutex<Vec<Direct>>,
+}
+
+impl Looks {
+    pub(super) fn at(path: &Path) -> Looks {
+        Looks {
+            path: path.to_owned(),
+            free: Mutex::default(),
+        }
+    }
+
+    /// The rows of a statement that reads few of them by their keys.
+    pub(super) fn rows<T: FromRow>(&self, statement: Statement) -> Result<Vec<T>, StoreError> {
+        let free = self.free().pop();
+        let mut direct = match free {
+            Some(direct) => direct,
+            None => Direct::open_reader(&self.path)?,
+        };
+        let rows = direct.rows(statement, usize::MAX)?;
+        self.free().push(direct);
+        Ok(rows)
+    }
+
+    /// Closes those that nobody looks through.
+    pub(super) fn close(&self) {
+        self.free().clear();
+    }
+
+    fn free(&self) -> std::sync::MutexGuard<'_, Vec<Direct>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Direct {
@@ -41,6 +86,17 @@ impl Direct {
         })
     }
 
+    /// Opens the file for reading.
+    fn open_reader(path: &Path) -> Result<Direct, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = || {
+            let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+            connection.execute_batch(READER_SETTINGS)?;
+            Ok(Direct { connection })
+        };
+        open().map_err(|error| StoreError::of_direct("reach the database", error))
+    }
+
     /// Takes the write lock at once, so that it cannot fail in the middle.
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
         // Left open by a commit that could not be undone at the time.
@@ -59,6 +115,15 @@ impl Direct {
             self.abandon()?;
         }
         ended
+    }
+
+    /// How many pages the log has, also those that are carried over.
+    pub(super) fn log_pages(&mut self) -> Result<i64, StoreError> {
+        let pages = self
+            .connection
+            .prepare_cached("pragma wal_checkpoint(noop)")
+            .and_then(|mut prepared| prepared.query_row([], |row| row.get(1)));
+        pages.map_err(|error| StoreError::of_direct("read the length of the log", error))
     }
 
     /// Undoes what was begun, if anything was.

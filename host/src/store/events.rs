@@ -1,18 +1,23 @@
 //! Events: those that wait to be matched, and reading the log.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use sqlx::AnyConnection;
 
 use super::body::unpack;
 use super::open::Backend;
 use super::requests::Packed;
+use super::retention::floor;
 use super::rows::{ManyRows, chunks};
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Time};
 use super::{Store, StoreError};
 use crate::clock::Millis;
-use crate::id::{EventId, WorkspaceId};
+use crate::id::{EventId, RequestId, WorkspaceId};
 use crate::model::{Event, EventFilter, HandledEvent, Handling, Page, PageQuery, PendingEvent};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 const SELECT: &str = "select id, workspace_id, subscription_id, request_id, ordinal, provider, \
     name, occurred_at, received_at, state, reason, matched, tries, due_at, handled_at from events";
@@ -116,10 +121,17 @@ impl Store {
         filter: &EventFilter,
         page: &PageQuery,
     ) -> Result<Page<Event>, StoreError> {
+        let made_at = filter.request_id.as_ref().map(RequestId::made_at);
         let mut select = Select::new("list events", SELECT)
             .and_value("workspace_id =", workspace.clone())
             .and_some("subscription_id =", filter.subscription_id.clone())
             .and_some("request_id =", filter.request_id.clone())
+            // They were made in the same millisecond as it, which needs no index of its own.
+            .and_some("id >", made_at.map(|at| floor(EventId::PREFIX, at)))
+            .and_some(
+                "id <",
+                made_at.map(|at| floor(EventId::PREFIX, at.plus(MILLISECOND))),
+            )
             .and_some("name =", filter.name.clone())
             .and_some("state =", filter.state);
         match filter.matched {

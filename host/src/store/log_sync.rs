@@ -2,7 +2,8 @@
 //!
 //! The writer's connection commits without a sync (`synchronous = normal`), which leaves the log
 //! whole but not lasting; who waits is answered after a sync that began when the commit had ended.
-//! While one commit is synced, the statements of the next one run.
+//! While one commit is synced, the statements of the next one run. A write that is alone in its commit
+//! is synced by the writer itself, since handing it over would take longer than it gains.
 //!
 //! After a sync that failed nobody knows what of the log is on the disk, and the system may have
 //! forgotten what it could not write: a second try that goes well would prove nothing. From then on
@@ -12,7 +13,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -31,6 +32,7 @@ struct Unsynced {
 
 pub(super) struct LogSync {
     turns: Arc<Semaphore>,
+    log: Arc<Mutex<Log>>,
     commits: Option<mpsc::Sender<Unsynced>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -38,11 +40,12 @@ pub(super) struct LogSync {
 impl LogSync {
     /// Of this database.
     pub(super) fn start(database: &Path) -> Result<LogSync, StoreError> {
-        let mut log = Log::of(database);
+        let log = Arc::new(Mutex::new(Log::of(database)));
+        let of_thread = Arc::clone(&log);
         let (commits, waiting) = mpsc::channel::<Unsynced>();
         let run = move || {
             for Unsynced { turn, then } in waiting {
-                let synced = log.sync();
+                let synced = sync(&of_thread);
                 // The next commit need not wait until everybody is answered.
                 drop(turn);
                 then(synced);
@@ -54,6 +57,7 @@ impl LogSync {
         })?;
         Ok(LogSync {
             turns: Arc::new(Semaphore::new(1)),
+            log,
             commits: Some(commits),
             thread: Some(thread),
         })
@@ -76,6 +80,18 @@ impl LogSync {
             (unsynced.then)(Err(io::Error::other("the syncing thread is gone")));
         }
     }
+
+    /// The same here and now.
+    pub(super) fn sync_here(&self, turn: Turn, then: impl FnOnce(io::Result<()>)) {
+        let synced = sync(&self.log);
+        drop(turn);
+        then(synced);
+    }
+}
+
+/// Nobody else has the log meanwhile: whoever syncs it has the turn.
+fn sync(log: &Mutex<Log>) -> io::Result<()> {
+    log.lock().unwrap_or_else(PoisonError::into_inner).sync()
 }
 
 impl Drop for LogSync {

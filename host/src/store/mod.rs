@@ -49,6 +49,7 @@ mod wipes;
 
 mod changes;
 mod credentials;
+mod deliveries;
 mod hosts;
 mod integrations;
 mod keys;
@@ -79,6 +80,7 @@ mod sqlite;
 mod transaction;
 mod writer;
 
+pub use deliveries::DeliveryPlace;
 pub use error::{Cause, StoreError};
 pub use keys::Rotation;
 pub use leases::Claim;

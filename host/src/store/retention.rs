@@ -19,7 +19,10 @@ impl Store {
         self.trim(
             "trim requests",
             "delete from requests where id in (select r.id from requests r where r.id < $1 \
-             and not exists (select 1 from events e where e.request_id = r.id) \
+             and not exists (select 1 from events e \
+             where e.id > 'evt_' || substr(r.id, 5, 10) \
+             and e.id <= 'evt_' || substr(r.id, 5, 10) || 'zzzzzzzzzzzzzzzz' \
+             and e.request_id = r.id) \
              order by r.id limit $2)",
             floor(RequestId::PREFIX, before),
             limit,
@@ -76,19 +79,6 @@ impl Store {
              join jobs j on j.id = a.job_id where j.finished_at < $1 \
              order by j.finished_at, a.id limit $2)",
             before,
-            limit,
-        )
-        .await
-    }
-
-    /// Delivery ids whose window is over.
-    pub async fn trim_deliveries(&self, now: Millis, limit: u32) -> Result<u64, StoreError> {
-        self.trim(
-            "trim delivery ids",
-            "delete from deliveries where (subscription_id, delivery_id) in \
-             (select subscription_id, delivery_id from deliveries where expires_at <= $1 \
-             order by expires_at limit $2)",
-            now,
             limit,
         )
         .await

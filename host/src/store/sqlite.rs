@@ -8,7 +8,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use sqlx::AnyConnection;
 use sqlx::{Executor, Row};
@@ -30,9 +30,9 @@ pub(super) const SETTINGS: &str = "
     pragma cache_size = -16384;
 ";
 
-/// A checkpoint beside the commits begins after this much was written,
-const CHECKPOINT_AFTER: u64 = 8 << 20;
-/// and one between two commits when the log has so many pages.
+/// A checkpoint beside the commits begins when the log has so many more pages,
+const CHECKPOINT_AFTER: i64 = 2048;
+/// and one between two commits when it has so many.
 const PAGES_MAX: i64 = 4096;
 
 /// A database file that this process alone has open.
@@ -103,18 +103,24 @@ pub(super) async fn prepare_connection(connection: &mut AnyConnection) -> Result
         .map(|_| ())
 }
 
-/// How much was committed since the last checkpoint.
+/// Asks for checkpoints as the log grows.
 #[derive(Default)]
 pub(super) struct LogGrowth {
-    bytes: AtomicU64,
+    /// How many pages the log had when the last one was asked for.
+    asked_at: AtomicI64,
     wake: Notify,
 }
 
 impl LogGrowth {
-    /// Notes a commit of about this many bytes.
-    pub(super) fn grew(&self, bytes: u64) {
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes >= CHECKPOINT_AFTER {
+    /// The log has so many pages after a commit. A small commit writes many times its own size: a page
+    /// of each table and index that it touches.
+    pub(super) fn is_at(&self, pages: i64) {
+        let asked_at = self.asked_at.load(Ordering::Relaxed);
+        if pages < asked_at {
+            // It began anew.
+            self.asked_at.store(0, Ordering::Relaxed);
+        } else if pages - asked_at >= CHECKPOINT_AFTER {
+            self.asked_at.store(pages, Ordering::Relaxed);
             self.wake.notify_one();
         }
     }
@@ -124,12 +130,11 @@ impl LogGrowth {
 pub(super) async fn run_checkpoints(database: SharedDatabase, growth: std::sync::Arc<LogGrowth>) {
     loop {
         growth.wake.notified().await;
-        growth.bytes.store(0, Ordering::Relaxed);
         if let Err(error) = checkpoint(&database, PAGES_MAX).await {
             if database.is_closed() || database.check_log().is_err() {
                 return;
             }
-            tracing::warn!(%error, "checkpoint failed, the next commit asks for another");
+            tracing::warn!(%error, "a checkpoint failed; as the log grows there will be another");
         }
     }
 }
@@ -164,4 +169,28 @@ async fn carry_over(connection: &mut AnyConnection) -> Result<i64, StoreError> {
     carried
         .and_then(|row| row.try_get(1))
         .map_err(|error| StoreError::of("carry the log over", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn checkpoints_are_asked_for_by_the_pages_of_the_log() {
+        let growth = LogGrowth::default();
+        let is_asked = |pages| {
+            growth.is_at(pages);
+            growth.wake.notified().now_or_never().is_some()
+        };
+        assert!(!is_asked(CHECKPOINT_AFTER - 1));
+        assert!(is_asked(CHECKPOINT_AFTER));
+        assert!(!is_asked(CHECKPOINT_AFTER + 1));
+        assert!(is_asked(2 * CHECKPOINT_AFTER));
+        // It began anew.
+        assert!(!is_asked(10));
+        assert!(!is_asked(CHECKPOINT_AFTER - 1));
+        assert!(is_asked(CHECKPOINT_AFTER));
+    }
 }

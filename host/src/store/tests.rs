@@ -201,6 +201,20 @@ async fn a_checkpoint_lets_the_log_begin_anew() {
 }
 
 #[tokio::test]
+async fn each_commit_tells_how_long_the_log_is() {
+    let (store, folder) = open().await;
+    store.append(append(10)).await.expect("appended");
+    let database = &store.database;
+    let mut direct = database.direct().await.expect("SQLite has one");
+    let pages = direct.log_pages().expect("read");
+    let log = std::fs::metadata(folder.path().join("x.db-wal"));
+    assert_eq!(
+        log.expect("the log").len(),
+        32 + pages.unsigned_abs() * (24 + 8192)
+    );
+}
+
+#[tokio::test]
 async fn a_log_that_could_not_be_synced_takes_nothing_until_the_next_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let (keys, clock) = (KeyRing::ephemeral(), Clock::fixed(Millis(1)));

@@ -12,6 +12,7 @@ on_both! {
     a_key_stands_for_the_same_jobs_until_its_time_is_over
     a_key_whose_time_is_over_is_trimmed
     jobs_beside_a_request_leave_no_row
+    what_a_call_made_may_begin_and_what_was_made_before_does_not_begin_again
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -22,6 +23,16 @@ async fn call(
     key: Option<&str>,
     has_row: bool,
 ) -> (JobId, Called) {
+    let (job, new) = new_call(fixture, runnable, key, has_row);
+    (job, fixture.store.call(new).await.expect("kept"))
+}
+
+fn new_call(
+    fixture: &Fixture,
+    runnable: &Runnable,
+    key: Option<&str>,
+    has_row: bool,
+) -> (JobId, NewCall) {
     let now = fixture.now();
     let job = JobId::generate(now);
     let request = CallRequest {
@@ -38,38 +49,34 @@ async fn call(
         status: 201,
         reason: None,
     };
-    let called = fixture
-        .store
-        .call(NewCall {
-            workspace_id: fixture.workspace.clone(),
-            request: has_row.then_some(request),
-            key: key.map(|key| CallKey {
-                key: key.to_owned(),
+    let new = NewCall {
+        workspace_id: fixture.workspace.clone(),
+        request: has_row.then_some(request),
+        key: key.map(|key| CallKey {
+            key: key.to_owned(),
+            runnable_id: runnable.id.clone(),
+            expires_at: now.plus(DAY),
+        }),
+        jobs: vec![CallJob {
+            job: NewJob {
+                id: job.clone(),
+                workspace_id: fixture.workspace.clone(),
+                cause: JobCause::Webhook,
+                event_id: None,
+                trigger_id: None,
                 runnable_id: runnable.id.clone(),
-                expires_at: now.plus(DAY),
-            }),
-            jobs: vec![CallJob {
-                job: NewJob {
-                    id: job.clone(),
-                    workspace_id: fixture.workspace.clone(),
-                    cause: JobCause::Webhook,
-                    event_id: None,
-                    trigger_id: None,
-                    runnable_id: runnable.id.clone(),
-                    version_id: runnable.version_id.clone(),
-                    arguments: Some(Bytes::from_static(b"{}")),
-                    attempts_max: 1,
-                    due_at: now,
-                    created_at: now,
-                },
-                lease: None,
-                is_wiped: false,
-            }],
-            token_id: None,
-        })
-        .await
-        .expect("kept");
-    (job, called)
+                version_id: runnable.version_id.clone(),
+                arguments: Some(Bytes::from_static(b"{}")),
+                attempts_max: 1,
+                due_at: now,
+                created_at: now,
+            },
+            lease: None,
+            is_wiped: false,
+        }],
+        token_id: None,
+    };
+    (job, new)
 }
 
 async fn a_key_stands_for_the_same_jobs_until_its_time_is_over(fixture: Fixture) {
@@ -115,4 +122,24 @@ async fn jobs_beside_a_request_leave_no_row(fixture: Fixture) {
         .await
         .expect("read");
     assert_eq!(rows.items.len(), 0);
+}
+
+async fn what_a_call_made_may_begin_and_what_was_made_before_does_not_begin_again(
+    fixture: Fixture,
+) {
+    let runnable = fixture.runnable("f/t/a").await;
+    let (job, new) = new_call(&fixture, &runnable, Some("k"), true);
+    let (begin, begun) = tokio::sync::oneshot::channel();
+    let called = fixture.store.call_and_begin(new, begin);
+    let (called, job) = tokio::join!(called, async {
+        begun.await.expect("told");
+        fixture.read_job(&job).await
+    });
+    assert_eq!(called.expect("kept"), Called::Made);
+    assert_eq!(job.state, JobState::Ready);
+    let (_, new) = new_call(&fixture, &runnable, Some("k"), true);
+    let (begin, begun) = tokio::sync::oneshot::channel();
+    let called = fixture.store.call_and_begin(new, begin).await;
+    assert_eq!(called.expect("kept"), Called::Again { jobs: vec![job.id] });
+    begun.await.expect_err("there is nothing to begin");
 }

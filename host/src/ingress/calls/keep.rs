@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::Arguments;
@@ -257,7 +258,7 @@ impl Calls {
         let claimed = hold.map(|hold| (hold, claimed_job(&jobs[0], &order.arguments[0])));
         let made = jobs.len();
         let started = std::time::Instant::now();
-        let called = self.parts.store.call(NewCall {
+        let call = NewCall {
             workspace_id: order.workspace_id,
             request: order.request,
             key: wanted.key.as_ref().map(|key| CallKey {
@@ -267,8 +268,24 @@ impl Calls {
             }),
             jobs,
             token_id: wanted.token_id.clone(),
-        });
-        let called = called.await?;
+        };
+        // Its job begins while the commit is synced: it is answered after the attempt's own commit,
+        // whose sync holds both. A key is to be lasting first, or its job could run under two names.
+        let (claimed, called) = match claimed {
+            Some((hold, claimed)) if wanted.key.is_none() => {
+                let (begin, is_begun) = oneshot::channel();
+                let start = async {
+                    // Not told: it is not committed, and the place is free again.
+                    if is_begun.await.is_ok() {
+                        hold.start(claimed);
+                    }
+                };
+                let called = self.parts.store.call_and_begin(call, begin);
+                (None, tokio::join!(called, start).0)
+            }
+            claimed => (claimed, self.parts.store.call(call).await),
+        };
+        let called = called?;
         let metrics = &self.parts.metrics;
         metrics.commit_latency.observe(started.elapsed());
         if called == Called::Made {
@@ -279,7 +296,8 @@ impl Calls {
             }
             match claimed {
                 Some((hold, claimed)) => hold.start(claimed),
-                None => self.parts.jobs_wake.notify_one(),
+                None if lease.is_none() => self.parts.jobs_wake.notify_one(),
+                None => {}
             }
         } else {
             metrics.calls.increment("duplicate");

@@ -40,18 +40,14 @@ async fn send_and_kill(host: &mut Host) -> Sent {
     let (send, kill) = tokio::join!(
         tokio::task::spawn_blocking(move || sending.wait_with_output().expect("the client ends")),
         async {
-            tokio::time::sleep(Duration::from_millis(100 + any_number(300))).await;
+            let accepted = "triggerd_requests_total{outcome=\"accepted\"}";
+            let has_begun = async || (host.metric(accepted).await > 0.0).then_some(());
+            host.until("a first answer", has_begun).await;
+            tokio::time::sleep(Duration::from_millis(any_number(300))).await;
             host.kill();
         }
     );
     let ((), output) = (kill, send.expect("the client ends"));
-    if output.stdout.is_empty() {
-        // The host was gone before it gave the first sample.
-        return Sent {
-            accepted: 0,
-            request_ids: Vec::new(),
-        };
-    }
     let account: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     let ids = account["request_ids"].as_array().expect("a list");
     Sent {

@@ -17,7 +17,8 @@ run: build place ## Builds host and providers, places them under ./run and serve
 		'$(TARGET)/release/triggerd send github push --to my-repo' \
 		'$(TARGET)/release/triggerd jobs'
 	@exec $(TARGET)/release/triggerd serve --listen $(LISTEN) --data $(RUN) \
-		--plugins $(RUN)/plugins --manifests $(RUN)/manifests --command-dir examples/quickstart
+		--plugins $(RUN)/plugins --manifests $(RUN)/manifests \
+		--command-dir examples/quickstart --command-dir examples/flows
 
 demo: build ## Fake services on this machine, and a host that knows them: everything without an account anywhere
 	cargo build --release --locked -p triggerd-fakes

@@ -79,7 +79,7 @@ async fn each_second_is_run_for_once_on_two_hosts() {
     let spanned = to.duration_since(*from).as_secs() as usize + 1;
     assert_eq!(seconds.len(), spanned, "no second left out: {seconds:?}");
     assert!(times.iter().all(|(_, late)| *late >= 0.0), "{times:?}");
-    let in_time = times.iter().filter(|(_, late)| *late < 1.0).count();
+    let in_time = times.iter().filter(|(_, late)| *late < 2.0).count();
     assert!(in_time * 2 > times.len(), "{times:?}");
 }
 

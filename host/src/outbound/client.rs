@@ -199,7 +199,7 @@ async fn check_before_proxy(policy: &Policy, url: &Url) -> Result<(), OutboundEr
         .await
         .map_err(|failure| OutboundError::Resolve {
             host: failure.host,
-            source: failure.kind.into(),
+            source: std::io::Error::other(failure.reason),
         })?;
     Ok(check_answer(&policy.allow, host, &addresses)?)
 }

@@ -27,7 +27,7 @@ pub(super) async fn dial(
             .await
             .map_err(|failure| OutboundError::Resolve {
                 host: failure.host,
-                source: failure.kind.into(),
+                source: std::io::Error::other(failure.reason),
             })?,
     };
     check_answer(allow, &host.to_string(), &addresses)?;

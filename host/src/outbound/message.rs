@@ -197,7 +197,7 @@ impl OutboundError {
         if let Some(resolve) = cause_in::<ResolveFailure>(&error) {
             return OutboundError::Resolve {
                 host: resolve.host.clone(),
-                source: resolve.kind.into(),
+                source: std::io::Error::other(resolve.reason.clone()),
             };
         }
         if error.is_connect() {
@@ -221,7 +221,8 @@ impl OutboundError {
 #[error("the name cannot be resolved")]
 pub(super) struct ResolveFailure {
     pub(super) host: String,
-    pub(super) kind: std::io::ErrorKind,
+    /// In the system's words.
+    pub(super) reason: String,
 }
 
 fn cause_in<T: StdError + 'static>(error: &reqwest::Error) -> Option<&T> {

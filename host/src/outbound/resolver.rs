@@ -41,16 +41,16 @@ impl Resolve for GuardedResolver {
 
 /// Asks the system's resolver.
 pub(super) async fn lookup(host: &str) -> Result<Vec<SocketAddr>, ResolveFailure> {
-    let failure = |kind| ResolveFailure {
+    let failure = |reason| ResolveFailure {
         host: host.to_owned(),
-        kind,
+        reason,
     };
     let addresses: Vec<_> = tokio::net::lookup_host((host, 0))
         .await
-        .map_err(|error| failure(error.kind()))?
+        .map_err(|error| failure(error.to_string()))?
         .collect();
     if addresses.is_empty() {
-        return Err(failure(std::io::ErrorKind::NotFound));
+        return Err(failure("it has no address".to_owned()));
     }
     Ok(addresses)
 }

@@ -136,7 +136,7 @@ impl Outbound {
                 let addresses = lookup(name).await.map_err(|failure| {
                     SocketError::from(OutboundError::Resolve {
                         host: failure.host,
-                        source: failure.kind.into(),
+                        source: std::io::Error::other(failure.reason),
                     })
                 })?;
                 check_answer(&policy.allow, name, &addresses).map_err(OutboundError::from)?;

@@ -5,8 +5,18 @@ use serde_json::json;
 use super::harness::{Host, root};
 use super::{begin, call, ended, start, step_in, steps};
 
+/// With the programs that lie beside it.
 fn apply_example(host: &Host, name: &str) {
-    let path = root().join("examples/flows").join(name);
+    let folder = root().join("examples/flows");
+    for file in std::fs::read_dir(&folder).expect("the examples") {
+        let file = file.expect("a file").path();
+        if file.extension().is_some_and(|extension| extension == "sh") {
+            let name = file.file_name().expect("a name").to_str().expect("text");
+            let text = std::fs::read_to_string(&file).expect("a program");
+            host.script(name, &text);
+        }
+    }
+    let path = folder.join(name);
     let text = std::fs::read_to_string(&path).expect("the example");
     host.apply(&text);
     let checked = host.cli_ok(&["check", path.to_str().expect("a path")]);
@@ -16,8 +26,6 @@ fn apply_example(host: &Host, name: &str) {
 #[tokio::test]
 async fn the_sequential_example_runs() {
     let host = start().await;
-    host.script("price.sh", "echo '{\"net\": 200}'");
-    host.script("bill.sh", "cat");
     apply_example(&host, "sequential.yaml");
     let (status, body) = call(&host, "f/shop/order", &json!({"order": 7})).await;
     assert_eq!(status, 200);
@@ -59,9 +67,6 @@ async fn the_sequential_example_runs() {
 #[tokio::test]
 async fn the_example_with_branch_and_loop_runs() {
     let host = start().await;
-    host.script("shape.sh", "cat");
-    host.script("approve.sh", "echo '{\"by\": \"ada\"}'");
-    host.script("ship.sh", "cat");
     apply_example(&host, "branch-and-loop.yaml");
     let lines = json!([{"article": "a", "count": 1}, {"article": "b", "count": 200}]);
     let (status, body) = call(&host, "f/stock/deliver", &json!({"lines": lines})).await;
@@ -90,15 +95,11 @@ async fn the_example_with_branch_and_loop_runs() {
 #[tokio::test]
 async fn the_example_with_early_return_and_error_handlers_runs() {
     let host = start().await;
-    host.script("accept.sh", "echo '{\"ticket\": 41}'");
-    host.script("enrich.sh", "echo 'no oracle' >&2; exit 3");
-    host.script("fallback.sh", "cat");
+    apply_example(&host, "early-return.yaml");
     host.script(
         "file.sh",
         "for i in $(seq 1200); do [ -e go ] && break; sleep 0.05; done; cat; [ ! -e bad ]",
     );
-    host.script("alarm.sh", "cat");
-    apply_example(&host, "early-return.yaml");
     let (status, body) = call(&host, "f/desk/ticket", &json!({})).await;
     assert_eq!((status.as_u16(), body), (200, json!({"ticket": 41})));
     let job = host

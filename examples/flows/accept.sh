@@ -1,0 +1,3 @@
+#!/bin/sh
+# The number that the caller is told at once.
+echo '{"ticket": 41}'

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Gets the error and what it is about.
+cat

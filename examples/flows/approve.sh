@@ -1,0 +1,3 @@
+#!/bin/sh
+# Somebody agrees.
+echo '{"by": "ada"}'

@@ -1,0 +1,3 @@
+#!/bin/sh
+# The bill is what it was told to say.
+cat

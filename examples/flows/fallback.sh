@@ -1,0 +1,3 @@
+#!/bin/sh
+# What stands in for the step that failed.
+cat

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Hands on what came in.
+cat

@@ -1,0 +1,3 @@
+#!/bin/sh
+# The parcel is what it was told to hold.
+cat

@@ -240,12 +240,12 @@ async fn a_host_that_fell_silent_is_taken_over_and_its_late_tokens_win() {
     }
     // Its lease is over while its request is on the way; another host asks as well.
     fixture.advance(61);
+    let lease = fixture.read("me").await.lease_expires_at;
     let second = {
         let (credentials, id) = (fixture.another().await, kept.id.clone());
         let generation = kept.generation;
         tokio::spawn(async move { credentials.renew(&id, generation).await })
     };
-    let lease = fixture.read("me").await.lease_expires_at;
     while fixture.read("me").await.lease_expires_at == lease {
         tokio::task::yield_now().await;
     }

@@ -156,6 +156,11 @@ impl Calls {
         row.outcome = RequestOutcome::Refused;
         row.status = refusal.status.as_u16();
         row.reason = Some(refusal.reason().to_owned());
+        self.log_afterwards(row);
+    }
+
+    /// Writes a row after its answer: nothing was promised that it would prove.
+    pub(super) fn log_afterwards(&self, row: CallRequest) {
         let Ok(permit) = Arc::clone(&self.refused_rows).try_acquire_owned() else {
             return;
         };
@@ -170,7 +175,7 @@ impl Calls {
                 token_id: None,
             };
             if let Err(error) = store.call(call).await {
-                tracing::warn!(%error, "the row of a refused call could not be kept");
+                tracing::warn!(%error, "the row of a request could not be kept");
             }
         });
     }

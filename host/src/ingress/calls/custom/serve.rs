@@ -25,9 +25,7 @@ use crate::ingress::calls::options::{self, Options};
 use crate::ingress::calls::refusal::Refusal;
 use crate::ingress::calls::routes::{Calls, How};
 use crate::ingress::calls::{logged, options::KEY_MAX};
-use crate::model::{
-    CallRequest, NewCall, RequestOutcome, RouteAnswer, RouteMode, decoded_segments,
-};
+use crate::model::{CallRequest, RequestOutcome, RouteAnswer, RouteMode, decoded_segments};
 
 /// Who may not call is answered at the next beat, so that the time says nothing of what was looked at.
 const BEAT: Duration = Duration::from_millis(20);
@@ -270,30 +268,9 @@ impl Calls {
 
     fn log_answered(&self, row: &CallRequest) {
         self.parts.metrics.calls.increment("answered");
-        self.log(CallRequest {
+        self.log_afterwards(CallRequest {
             outcome: RequestOutcome::Answered,
             ..row.clone()
-        });
-    }
-
-    /// The row is written after the answer: nothing was promised that it would prove.
-    fn log(&self, row: CallRequest) {
-        let Ok(permit) = Arc::clone(&self.refused_rows).try_acquire_owned() else {
-            return;
-        };
-        let store = self.parts.store.clone();
-        tokio::spawn(async move {
-            let _permit = permit;
-            let call = NewCall {
-                workspace_id: row.workspace_id.clone(),
-                request: Some(row),
-                key: None,
-                jobs: Vec::new(),
-                token_id: None,
-            };
-            if let Err(error) = store.call(call).await {
-                tracing::warn!(%error, "the row of a request could not be kept");
-            }
         });
     }
 

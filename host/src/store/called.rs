@@ -46,6 +46,18 @@ impl Store {
             Callee::Path(path) => (BY_PATH, path),
             Callee::Version(hash) => (BY_VERSION, hash),
         };
+        // What is asked before a change is answered as it was before it.
+        let changes = self.database.changes.count();
+        let asked = self
+            .database
+            .is_alone()
+            .then(|| Asked::new(token_hash, workspace, callee));
+        let known = asked
+            .as_ref()
+            .and_then(|asked| self.called.get(changes, asked));
+        if known.is_some() {
+            return Ok(known);
+        }
         let select = Statement::new("find what a call names", text)
             .bind(workspace)
             .bind(named)
@@ -58,6 +70,10 @@ impl Store {
         addressed
             .runnables
             .extend(rows.flat_map(|row| row.0.runnables));
+        // What is not there has no end of names.
+        if let (Some(asked), false) = (asked, addressed.runnables.is_empty()) {
+            self.called.keep(changes, asked, addressed.clone());
+        }
         Ok(Some(addressed))
     }
 
@@ -112,6 +128,30 @@ impl Store {
             1 => jobs.pop(),
             _ => None,
         })
+    }
+}
+
+/// What a call asked, as it is remembered.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct Asked {
+    token_hash: [u8; 32],
+    workspace: String,
+    is_version: bool,
+    named: String,
+}
+
+impl Asked {
+    fn new(token_hash: &[u8; 32], workspace: &str, callee: Callee<'_>) -> Asked {
+        let (is_version, named) = match callee {
+            Callee::Path(path) => (false, path),
+            Callee::Version(version) => (true, version),
+        };
+        Asked {
+            token_hash: *token_hash,
+            workspace: workspace.to_owned(),
+            is_version,
+            named: named.to_owned(),
+        }
     }
 }
 

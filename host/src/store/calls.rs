@@ -29,7 +29,8 @@ impl Store {
     }
 
     /// The same, and tells when it is committed but not yet synced, unless its key was seen before: what
-    /// the call asked for may be begun then. Nothing may be answered before all of it is kept.
+    /// the call asked for may be begun then. Nothing may be answered before all of it is kept, and the
+    /// sync waits a little for the commit of what was begun, which it can be shared with.
     pub async fn call_and_begin(
         &self,
         call: NewCall,
@@ -139,11 +140,12 @@ impl PackedCall {
         }
     }
 
-    /// It is committed, if not synced.
-    pub(super) fn tell_begun(&mut self, called: &Called) {
-        if let (Some(begun), Called::Made) = (self.begun.take(), called) {
+    /// It is committed, if not synced; whether what it asked for is begun now.
+    pub(super) fn tell_begun(&mut self, called: &Called) -> bool {
+        match (self.begun.take(), called) {
             // Who does not wait any more begins nothing.
-            let _ = begun.send(());
+            (Some(begun), Called::Made) => begun.send(()).is_ok(),
+            _ => false,
         }
     }
 

@@ -141,10 +141,12 @@ impl Committer {
     fn answer(&self, group: &mut Vec<Waiting>, (written, turn): Committed) {
         let bytes = group.iter().map(|each| each.write.size()).sum::<usize>() as u64;
         let mut answers: Vec<(Waiting, Written)> = group.drain(..).zip(written).collect();
+        let mut is_begun = true;
         for (each, written) in &mut answers {
-            if let (Write::Call(call), Written::Call(called)) = (&mut each.write, written) {
-                call.tell_begun(called);
-            }
+            is_begun &= match (&mut each.write, written) {
+                (Write::Call(call), Written::Call(called)) => call.tell_begun(called),
+                _ => false,
+            };
         }
         let (database, clock) = (self.database.clone(), self.clock.clone());
         let is_alone = answers.len() == 1;
@@ -166,6 +168,8 @@ impl Committer {
             }
         };
         match (&self.log, turn) {
+            // Whoever waits for it waits for its end, too.
+            (Some(log), Some(turn)) if is_begun => log.sync_later(turn, then),
             (Some(log), Some(turn)) if is_alone => log.sync_here(turn, then),
             (Some(log), Some(turn)) => log.sync(turn, then),
             _ => then(Ok(())),

@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 use super::direct::{Direct, Looks};
 use super::health::WriteHealth;
 use super::open::{Backend, DatabaseConfig};
+use super::remembered::{Changes, Noted};
 use super::sql::{FromRow, Statement};
 use super::transaction::Transaction;
 use super::{StoreError, sqlite};
@@ -34,6 +35,8 @@ pub(super) struct Database {
     /// Whose turn it is to write: SQLite has room for one, and lets others wait asleep.
     turns: Option<Arc<Mutex<()>>>,
     pub(super) health: WriteHealth,
+    /// What the writing connections may have changed. The group commit changes no settings.
+    pub(super) changes: Changes,
     /// Where SQLite's file lies.
     pub(super) path: Option<PathBuf>,
     /// What SQLite's log holds may not be on the disk.
@@ -112,8 +115,14 @@ impl Database {
             .map_err(|error| StoreError::of("reach the database", error))?;
         Ok(WriterConnection {
             connection,
+            _noted: self.changes.noted(),
             _turn: turn,
         })
+    }
+
+    /// Whether all changes pass through here: SQLite has no other host.
+    pub(super) fn is_alone(&self) -> bool {
+        self.backend == Backend::Sqlite
     }
 
     /// The connection of the group commit, if there is one, and the turn to write.
@@ -162,6 +171,7 @@ impl Database {
 /// The writing connection, for as long as nobody else may write.
 pub(super) struct WriterConnection {
     connection: PoolConnection<Any>,
+    _noted: Noted,
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
@@ -250,6 +260,7 @@ async fn connect_sqlite(path: &str, config: &DatabaseConfig) -> Result<Database,
         looks: Some(Looks::at(&file.path)),
         turns: Some(Arc::default()),
         health: WriteHealth::default(),
+        changes: Changes::default(),
         path: Some(file.path),
         log_lost: AtomicBool::new(false),
         lock: Some(file.lock),
@@ -273,6 +284,7 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
         looks: None,
         turns: None,
         health: WriteHealth::default(),
+        changes: Changes::default(),
         path: None,
         log_lost: AtomicBool::new(false),
         lock: None,

@@ -5,6 +5,10 @@
 //! While one commit is synced, the statements of the next one run. A write that is alone in its commit
 //! is synced by the writer itself, since handing it over would take longer than it gains.
 //!
+//! Nobody is answered before the end of what only began with a commit, and that end has a commit of
+//! its own: such a one is synced with the next ([`LogSync::sync_later`]), at the latest after
+//! [`LATER`].
+//!
 //! After a sync that failed nobody knows what of the log is on the disk, and the system may have
 //! forgotten what it could not write: a second try that goes well would prove nothing. From then on
 //! nothing is taken; the next start reads the log anew, by its checksums.
@@ -13,52 +17,74 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::StoreError;
+
+/// How long a commit may wait for a sync that it shares with a later one.
+const LATER: Duration = Duration::from_millis(5);
 
 /// Held from before a commit until it is synced.
 pub(super) struct Turn {
     _permit: OwnedSemaphorePermit,
 }
 
-struct Unsynced {
-    turn: Turn,
-    then: Box<dyn FnOnce(io::Result<()>) + Send>,
+/// Told what became of the sync.
+type Then = Box<dyn FnOnce(io::Result<()>) + Send>;
+
+/// What the syncing thread is told.
+enum Told {
+    Sync(Turn, Then),
+    /// Something may wait for [`LATER`].
+    Watch,
 }
 
 pub(super) struct LogSync {
     turns: Arc<Semaphore>,
-    log: Arc<Mutex<Log>>,
-    commits: Option<mpsc::Sender<Unsynced>>,
+    syncing: Arc<Syncing>,
+    thread_waits: Option<mpsc::Sender<Told>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the writer and the syncing thread share.
+struct Syncing {
+    log: Mutex<Log>,
+    later: Mutex<Later>,
+}
+
+/// Commits that wait for the next sync.
+#[derive(Default)]
+struct Later {
+    thens: Vec<Then>,
+    /// When the first of them was committed.
+    since: Option<Instant>,
+    /// The syncing thread looks after them.
+    is_watched: bool,
 }
 
 impl LogSync {
     /// Of this database.
     pub(super) fn start(database: &Path) -> Result<LogSync, StoreError> {
-        let log = Arc::new(Mutex::new(Log::of(database)));
-        let of_thread = Arc::clone(&log);
-        let (commits, waiting) = mpsc::channel::<Unsynced>();
-        let run = move || {
-            for Unsynced { turn, then } in waiting {
-                let synced = sync(&of_thread);
-                // The next commit need not wait until everybody is answered.
-                drop(turn);
-                then(synced);
-            }
-        };
+        let syncing = Arc::new(Syncing {
+            log: Mutex::new(Log::of(database)),
+            later: Mutex::default(),
+        });
+        let of_thread = Arc::clone(&syncing);
+        let (thread_waits, told) = mpsc::channel::<Told>();
         let thread = std::thread::Builder::new().name("store-sync".to_owned());
-        let thread = thread.spawn(run).map_err(|error| {
-            StoreError::Refused(format!("the syncing thread cannot be started: {error}"))
-        })?;
+        let thread = thread
+            .spawn(move || of_thread.run(&told))
+            .map_err(|error| {
+                StoreError::Refused(format!("the syncing thread cannot be started: {error}"))
+            })?;
         Ok(LogSync {
             turns: Arc::new(Semaphore::new(1)),
-            log,
-            commits: Some(commits),
+            syncing,
+            thread_waits: Some(thread_waits),
             thread: Some(thread),
         })
     }
@@ -73,31 +99,120 @@ impl LogSync {
 
     /// Syncs what was committed under this turn, then calls `then` in the syncing thread.
     pub(super) fn sync(&self, turn: Turn, then: impl FnOnce(io::Result<()>) + Send + 'static) {
-        let then = Box::new(then);
-        let commits = self.commits.as_ref();
-        let commits = commits.expect("invariant: taken when this is dropped, not before");
-        if let Err(mpsc::SendError(unsynced)) = commits.send(Unsynced { turn, then }) {
-            (unsynced.then)(Err(io::Error::other("the syncing thread is gone")));
+        if let Err(mpsc::SendError(Told::Sync(_, then))) =
+            self.thread_waits().send(Told::Sync(turn, Box::new(then)))
+        {
+            then(Err(io::Error::other("the syncing thread is gone")));
         }
     }
 
     /// The same here and now.
-    pub(super) fn sync_here(&self, turn: Turn, then: impl FnOnce(io::Result<()>)) {
-        let synced = sync(&self.log);
+    pub(super) fn sync_here(&self, turn: Turn, then: impl FnOnce(io::Result<()>) + Send + 'static) {
+        self.syncing.sync(Some((turn, Box::new(then))));
+    }
+
+    /// The same with the next sync, or after [`LATER`].
+    pub(super) fn sync_later(
+        &self,
+        turn: Turn,
+        then: impl FnOnce(io::Result<()>) + Send + 'static,
+    ) {
         drop(turn);
-        then(synced);
+        let was_watched = {
+            let mut later = self.syncing.later();
+            later.thens.push(Box::new(then));
+            later.since.get_or_insert_with(Instant::now);
+            std::mem::replace(&mut later.is_watched, true)
+        };
+        if !was_watched && self.thread_waits().send(Told::Watch).is_err() {
+            self.syncing.sync(None);
+        }
+    }
+
+    fn thread_waits(&self) -> &mpsc::Sender<Told> {
+        let thread_waits = self.thread_waits.as_ref();
+        thread_waits.expect("invariant: taken when this is dropped, not before")
     }
 }
 
-/// Nobody else has the log meanwhile: whoever syncs it has the turn.
-fn sync(log: &Mutex<Log>) -> io::Result<()> {
-    log.lock().unwrap_or_else(PoisonError::into_inner).sync()
+impl Syncing {
+    /// The syncing thread, until nobody can tell it anything more.
+    fn run(&self, told: &mpsc::Receiver<Told>) {
+        let mut is_watching = false;
+        loop {
+            let next = match is_watching {
+                false => told.recv().map_err(mpsc::RecvTimeoutError::from),
+                true => told.recv_timeout(LATER),
+            };
+            match next {
+                Ok(Told::Sync(turn, then)) => self.sync(Some((turn, then))),
+                Ok(Told::Watch) => is_watching = true,
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            }
+            if is_watching {
+                is_watching = self.watch();
+            }
+        }
+        self.sync(None);
+    }
+
+    /// Syncs what waited for long enough; whether something may wait.
+    fn watch(&self) -> bool {
+        let is_due = {
+            let mut later = self.later();
+            // Who comes after this tells the thread anew.
+            later.is_watched = later.since.is_some();
+            later.since.map(|since| since.elapsed() >= LATER)
+        };
+        if is_due == Some(true) {
+            self.sync(None);
+        }
+        is_due.is_some()
+    }
+
+    /// Syncs what is committed by now, and tells all who waited for that.
+    fn sync(&self, now: Option<(Turn, Then)>) {
+        let later = {
+            let mut later = self.later();
+            later.since = None;
+            std::mem::take(&mut later.thens)
+        };
+        if now.is_none() && later.is_empty() {
+            return;
+        }
+        let synced = self.log().sync();
+        for then in later {
+            then(again(&synced));
+        }
+        if let Some((turn, then)) = now {
+            // The next commit need not wait until everybody is answered.
+            drop(turn);
+            then(synced);
+        }
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn later(&self) -> MutexGuard<'_, Later> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The same outcome for somebody else.
+fn again(synced: &io::Result<()>) -> io::Result<()> {
+    match synced {
+        Ok(()) => Ok(()),
+        Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+    }
 }
 
 impl Drop for LogSync {
     /// Everybody is answered before this ends.
     fn drop(&mut self) {
-        self.commits = None;
+        self.thread_waits = None;
         if let Some(thread) = self.thread.take() {
             // Whoever waited for a thread that panicked was told so by their dropped answers.
             let _ = thread.join();
@@ -193,5 +308,63 @@ mod tests {
         });
         drop(log.turn().await);
         told.await.expect("told").expect("synced");
+    }
+
+    /// A log with something in it, and who tells what became of a sync.
+    fn begun(folder: &Path) -> (LogSync, impl Fn(&'static str) -> Then, mpsc::Receiver<String>) {
+        std::fs::write(folder.join("x.db-wal"), "one").expect("written");
+        let log = LogSync::start(&folder.join("x.db")).expect("started");
+        let (tell, told) = mpsc::channel();
+        let then = move |name: &'static str| -> Then {
+            let tell = tell.clone();
+            Box::new(move |synced| {
+                let outcome = synced.map_or("lost", |()| "synced");
+                let _ = tell.send(format!("{name} {outcome}"));
+            })
+        };
+        (log, then, told)
+    }
+
+    #[tokio::test]
+    async fn what_may_wait_is_synced_with_the_next_and_told_before_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (log, then, told) = begun(folder.path());
+        // As if the syncing thread looked after it, so that it does not by itself.
+        log.syncing.later().is_watched = true;
+        log.sync_later(log.turn().await, then("first"));
+        assert_eq!(log.turns.available_permits(), 1, "the next may commit");
+        log.sync_later(log.turn().await, then("second"));
+        told.try_recv().expect_err("nothing is synced yet");
+        log.sync_here(log.turn().await, then("third"));
+        let all: Vec<String> = told.try_iter().collect();
+        assert_eq!(all, ["first synced", "second synced", "third synced"]);
+    }
+
+    #[tokio::test]
+    async fn what_may_wait_does_not_wait_for_long() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (log, then, told) = begun(folder.path());
+        for name in ["first", "again"] {
+            log.sync_later(log.turn().await, then(name));
+            assert_eq!(told.recv().expect("told"), format!("{name} synced"));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_synced_at_the_end_and_hears_of_a_failure() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (log, then, told) = begun(folder.path());
+        log.syncing.later().is_watched = true;
+        log.sync_later(log.turn().await, then("first"));
+        drop(log);
+        assert_eq!(told.recv().expect("told"), "first synced");
+
+        let (log, then, told) = begun(folder.path());
+        log.syncing.later().is_watched = true;
+        log.sync_later(log.turn().await, then("first"));
+        std::fs::remove_file(folder.path().join("x.db-wal")).expect("removed");
+        log.sync_here(log.turn().await, then("second"));
+        let all: Vec<String> = told.try_iter().collect();
+        assert_eq!(all, ["first lost", "second lost"]);
     }
 }

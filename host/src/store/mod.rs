@@ -73,6 +73,7 @@ mod direct;
 mod health;
 mod log_sync;
 mod migrations;
+mod remembered;
 mod rows;
 mod select;
 mod sql;

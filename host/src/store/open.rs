@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use super::called::Asked;
 use super::database::{Database, SharedDatabase};
+use super::remembered::Remembered;
 use super::sql::{Number, Statement};
 use super::writer::Writer;
 use super::{StoreError, keys, migrations};
 use crate::clock::Clock;
+use crate::model::Addressed;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 
@@ -49,6 +52,8 @@ pub struct Store {
     pub(super) writer: Writer,
     pub(super) keys: KeyRing,
     pub(super) clock: Clock,
+    /// What calls named.
+    pub(super) called: Arc<Remembered<Asked, Addressed>>,
 }
 
 impl Store {
@@ -67,6 +72,7 @@ impl Store {
             writer,
             keys,
             clock,
+            called: Arc::default(),
         })
     }
 

@@ -311,7 +311,13 @@ mod tests {
     }
 
     /// A log with something in it, and who tells what became of a sync.
-    fn begun(folder: &Path) -> (LogSync, impl Fn(&'static str) -> Then, mpsc::Receiver<String>) {
+    fn begun(
+        folder: &Path,
+    ) -> (
+        LogSync,
+        impl Fn(&'static str) -> Then,
+        mpsc::Receiver<String>,
+    ) {
         std::fs::write(folder.join("x.db-wal"), "one").expect("written");
         let log = LogSync::start(&folder.join("x.db")).expect("started");
         let (tell, told) = mpsc::channel();

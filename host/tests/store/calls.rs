@@ -13,6 +13,7 @@ on_both! {
     a_key_whose_time_is_over_is_trimmed
     jobs_beside_a_request_leave_no_row
     what_a_call_made_may_begin_and_what_was_made_before_does_not_begin_again
+    what_a_call_names_is_as_it_was_changed_last
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -142,4 +143,55 @@ async fn what_a_call_made_may_begin_and_what_was_made_before_does_not_begin_agai
     let called = fixture.store.call_and_begin(new, begin).await;
     assert_eq!(called.expect("kept"), Called::Again { jobs: vec![job.id] });
     begun.await.expect_err("there is nothing to begin");
+}
+
+async fn what_a_call_names_is_as_it_was_changed_last(fixture: Fixture) {
+    let store = &fixture.store;
+    let runnable = fixture.runnable("f/x").await;
+    let workspace = store.workspace(&fixture.workspace).await.expect("read");
+    let name = workspace.expect("it is there").name;
+    let token = NewToken {
+        runs: None,
+        id: TokenId::generate(fixture.now()),
+        workspace_id: Some(fixture.workspace.clone()),
+        name: "ci".to_owned(),
+        hash: [7; 32],
+        scopes: vec![Scope::Run],
+        expires_at: None,
+    };
+    store.insert_token(token.clone()).await.expect("kept");
+    // Asked twice each time: the second answer may be the one that is remembered.
+    let ask = async || {
+        let ask = || store.find_called(&[7; 32], &name, Callee::Path("f/x"));
+        let once = ask().await.expect("read").expect("a token");
+        let again = ask().await.expect("read").expect("a token");
+        assert_eq!(format!("{once:?}"), format!("{again:?}"));
+        again
+    };
+    assert_eq!(ask().await.runnables[0].version_id, runnable.version_id);
+
+    fixture
+        .apply(vec![Change::UpdateRunnable(RunnableUpdate {
+            id: runnable.id.clone(),
+            version: fixture.new_version("./other.sh"),
+        })])
+        .await;
+    let changed = ask().await.runnables;
+    assert_ne!(changed[0].version_id, runnable.version_id);
+
+    let disabled = RunnableState::Disabled;
+    let set = store.set_runnable_state(&runnable.id, disabled, None);
+    set.await.expect("set");
+    assert_eq!(ask().await.runnables[0].runnable.state, disabled);
+
+    fixture
+        .apply(vec![Change::DeleteRunnable(runnable.id.clone())])
+        .await;
+    assert!(ask().await.runnables.is_empty());
+    // One that was missed is there as soon as it is made.
+    fixture.runnable("f/x").await;
+    assert_eq!(ask().await.runnables.len(), 1);
+
+    store.revoke_token(&token.id).await.expect("revoked");
+    assert!(ask().await.token.revoked_at.is_some());
 }

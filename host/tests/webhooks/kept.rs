@@ -63,6 +63,28 @@ async fn a_key_stands_for_its_job_for_24_hours() {
     }
 }
 
+#[tokio::test]
+async fn the_list_of_requests_shows_method_and_path_and_no_token() {
+    let host = host_with(&[]).await;
+    let text = super::token(&host, &["--for", "f/t/echo"]);
+    let payload = "payload=eyJuIjoxfQ";
+    let path = format!("run_wait_result/p/f/t/echo?token={text}&{payload}");
+    let answer = Call::get(&host, &path).token(None).send().await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let printed = host.cli_ok(&["requests"]);
+    let line = "GET /api/w/default/jobs/run_wait_result/p/f/t/echo ";
+    assert!(printed.contains(line), "{printed}");
+    assert!(
+        !printed.contains(&text) && !printed.contains('?'),
+        "{printed}"
+    );
+    let row = &host.items("requests").await[0];
+    assert_eq!(
+        (&row["method"], &row["query"]),
+        (&json!("GET"), &json!("token=[masked]&payload=[arguments]"))
+    );
+}
+
 /// All that two hosts show of a job, and what the database holds of it.
 async fn all_of(hosts: [&Host; 2], pool: &AnyPool, job: &str) -> String {
     let mut shown = Vec::new();

@@ -8,7 +8,7 @@ use triggerd::id::VersionId;
 use triggerd::jobs::{ExecutorConfig, Tick};
 use triggerd::model::{AttemptOutcome, JobState, RunnableKind, RunnableState};
 
-use crate::host::{Host, LEASE, until_idle};
+use crate::host::{Host, LEASE, until_idle, until_running};
 use crate::target::{Answer, Target};
 
 /// A target's spec with one place, a retry after a second, and no jitter.
@@ -153,6 +153,7 @@ async fn a_slow_runnable_does_not_hold_up_another() {
         let id = host.add_job(&other, 1).await;
         executor.tick().await.expect("a tick");
         host.until_state(&id, JobState::Done).await;
+        until_running(&executor, 6).await;
     }
     assert!(!executor.drain(Duration::ZERO).await);
 }

@@ -81,10 +81,14 @@ pub enum End {
 
 /// Plans. Wants a deep stack.
 pub fn plan(flow: &FlowSpec, facts: &Facts) -> Plan {
+    plan_until(flow, facts, Instant::now() + TIME_MAX)
+}
+
+fn plan_until(flow: &FlowSpec, facts: &Facts, until: Instant) -> Plan {
     let mut planning = Planning {
         flow,
         facts,
-        until: Instant::now() + TIME_MAX,
+        until,
         begun: facts.steps.keys().filter_map(|key| item_of(key)).collect(),
         plan: Plan::default(),
     };

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, Row};
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
@@ -34,6 +35,8 @@ pub(super) struct Database {
     /// Whose turn it is to write: SQLite has room for one, and lets others wait asleep.
     turns: Option<Arc<Mutex<()>>>,
     pub(super) health: WriteHealth,
+    /// Where PostgreSQL is listened to for hints of other hosts.
+    pub(super) hints_at: Option<PgConnectOptions>,
     /// Where SQLite's file lies.
     pub(super) path: Option<PathBuf>,
     /// What SQLite's log holds may not be on the disk.
@@ -250,6 +253,7 @@ async fn connect_sqlite(path: &str, config: &DatabaseConfig) -> Result<Database,
         looks: Some(Looks::at(&file.path)),
         turns: Some(Arc::default()),
         health: WriteHealth::default(),
+        hints_at: None,
         path: Some(file.path),
         log_lost: AtomicBool::new(false),
         lock: Some(file.lock),
@@ -273,6 +277,7 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
         looks: None,
         turns: None,
         health: WriteHealth::default(),
+        hints_at: Some(parse(config.url.expose())?),
         path: None,
         log_lost: AtomicBool::new(false),
         lock: None,
@@ -308,8 +313,8 @@ async fn accept_primary(connection: &mut AnyConnection) -> Result<(), sqlx::Erro
 }
 
 /// The address may hold a password, so what is wrong with it is not repeated.
-fn parse(url: &str) -> Result<AnyConnectOptions, StoreError> {
-    url.parse::<AnyConnectOptions>()
+fn parse<O: ConnectOptions>(url: &str) -> Result<O, StoreError> {
+    url.parse::<O>()
         .map(ConnectOptions::disable_statement_logging)
         .map_err(|_| StoreError::Refused("the database's address is not a URL".to_owned()))
 }

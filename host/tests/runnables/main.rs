@@ -4,6 +4,7 @@ mod host;
 mod target;
 
 mod command;
+mod down;
 mod http;
 mod jobs;
 mod outbound;

@@ -120,7 +120,7 @@ async fn a_declaration_alone_can_speak_over_a_connection() {
     }
     assert!(!host.log().contains("canary"));
     // Over HTTP nobody speaks for it.
-    let endpoint = host.endpoint("feed").await;
+    let endpoint = crate::untold_endpoint(&host).await;
     let sent = host.client().post(endpoint).body("{}").send().await;
     assert!(sent.expect("an answer").status().is_client_error());
 }

@@ -515,6 +515,27 @@ async fn every_refusal_says_what_was_wrong_and_with_which_field() {
         ..Call::post(&host, path)
     };
     says(&route.send().await, (401, "authorization"));
+    // What was deleted after use is not there for a second answer to the same key.
+    let once =
+        || Call::post(&host, "run_wait_result/p/f/t/secret").header("Idempotency-Key", "once");
+    assert_eq!(once().send().await.status, 200);
+    let gone = host.until("the job is wiped", async || {
+        let answer = once().send().await;
+        (answer.status != 200).then_some(answer)
+    });
+    says(&gone.await, (410, "idempotency-key"));
+    host.apply(
+        "
+workspace: default
+routes:
+- {name: own, path: /hooks/own, runnable: f/t/echo, auth: none, cors: {origins: ['https://app.example.org']}}
+",
+    );
+    let page = Call {
+        path: "/hooks/own".to_owned(),
+        ..Call::post(&host, path).header("Origin", "https://evil.example.org")
+    };
+    says(&page.send().await, (403, "origin"));
 }
 
 fn says(answer: &Answer, (status, field): (u16, &str)) {

@@ -219,7 +219,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     tokio::join!(
         http::serve_http(
             listener,
-            peers,
+            http::Bounds::new(peers),
             router,
             ended.clone(),
             ending.drain + ANSWERS

@@ -85,11 +85,15 @@ pub enum End {
 /// Plans. Wants a deep stack. What is remembered of the flow's last plan is not looked at again; it is
 /// good for the next plan only if what this one begins is made.
 pub fn plan(flow: &FlowSpec, facts: &Facts, memory: &mut Memory) -> Plan {
+    plan_until(flow, facts, memory, Instant::now() + TIME_MAX)
+}
+
+fn plan_until(flow: &FlowSpec, facts: &Facts, memory: &mut Memory, until: Instant) -> Plan {
     let mut planning = Planning {
         flow,
         facts,
         memory,
-        until: Instant::now() + TIME_MAX,
+        until,
         plan: Plan::default(),
     };
     let outcome = planning.walk();

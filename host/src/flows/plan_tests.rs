@@ -26,6 +26,14 @@ fn fact(key: &str, outcome: Value) -> (String, StepFact) {
 
 /// What is planned, a line each.
 fn planned(flow: &Value, steps: Value) -> String {
+    planned_by(flow, steps, plan)
+}
+
+fn planned_by(
+    flow: &Value,
+    steps: Value,
+    by: fn(&FlowSpec, &Facts, &mut Memory) -> Plan,
+) -> String {
     let Value::Object(steps) = steps else {
         panic!("a map")
     };
@@ -39,7 +47,7 @@ fn planned(flow: &Value, steps: Value) -> String {
             .collect(),
     };
     let flow = FlowSpec::parse(flow).expect("a flow");
-    let plan = run_on_own_stack(|| plan(&flow, &facts, &mut Memory::default())).expect("no panic");
+    let plan = run_on_own_stack(|| by(&flow, &facts, &mut Memory::default())).expect("no panic");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut lines: Vec<String> = plan
         .starts
@@ -317,6 +325,48 @@ fn an_expression_that_fails_ends_the_flow_and_names_its_field() {
         json!({}),
         expect!["failed step `a`: `inputs`.deep.0.x: No such key: nothing"],
     );
+}
+
+#[test]
+fn a_flow_is_bounded_in_its_jobs_its_result_and_its_time() {
+    let loops: Vec<Value> = (0..10)
+        .map(|n| json!({"id": format!("s{n}"), "run": "f/x/a"}))
+        .collect();
+    let flow = json!({"steps": [
+        {"id": "all", "run": "f/x/a"},
+        {"id": "each", "for_each": "results.all", "steps": loops},
+        {"id": "last", "run": "f/x/a"},
+    ]});
+    let items: Vec<usize> = (0..ITEMS_MAX).collect();
+    let mut steps = json!({ "all": items });
+    for item in 0..ITEMS_MAX {
+        for step in 0..10 {
+            steps[format!("each[{item}].s{step}")] = json!(1);
+        }
+    }
+    check(
+        &flow,
+        steps,
+        expect!["failed its steps would become more than 10000 jobs"],
+    );
+    let flow = json!({"steps": [{"id": "a", "run": "f/x/a"}]});
+    let just = "x".repeat(RESULT_MAX - 2);
+    assert_eq!(
+        planned(&flow, json!({ "a": just })),
+        format!("done \"{just}\"")
+    );
+    check(
+        &flow,
+        json!({"a": format!("{just}x")}),
+        expect!["failed its result has 4194305 bytes, more than 4194304"],
+    );
+    let late = |flow: &FlowSpec, facts: &Facts, memory: &mut Memory| {
+        let until = Instant::now();
+        while Instant::now() == until {}
+        plan_until(flow, facts, memory, until)
+    };
+    expect!["failed step `a`: the flow's expressions take more than 10 s together"]
+        .assert_eq(&planned_by(&flow, json!({}), late));
 }
 
 /// Goes through a flow whose steps end in some order, once with what is remembered and once without: both

@@ -201,18 +201,13 @@ impl Host {
 
 /// Waits until nothing runs.
 pub async fn until_idle(executor: &Executor) {
-    until_running(executor, 0).await;
-}
-
-/// Waits until no more than so many run. A job has ended before its place is free.
-pub async fn until_running(executor: &Executor, count: u32) {
     let looking = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(2));
-        while executor.running() > count {
+        while executor.running() > 0 {
             ticks.tick().await;
         }
     };
     tokio::time::timeout(PATIENCE, looking)
         .await
-        .expect("free in time");
+        .expect("idle in time");
 }

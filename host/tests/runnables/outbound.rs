@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use triggerd::outbound::{
-    BodyLimit, HostPort, OutboundError, OutboundRequest, OutboundResponse, Policy, Refusal,
+    BodyLimit, HostPort, Outbound, OutboundConfig, OutboundError, OutboundRequest,
+    OutboundResponse, Policy, Refusal,
 };
 use url::Url;
 
@@ -76,6 +77,40 @@ async fn a_name_is_refused_by_what_it_resolves_to() {
         hosts: None,
     };
     assert!(send(&opened, get(&url)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_proxy_is_not_asked_for_what_is_not_open() {
+    let mut proxy = Target::answering("200 OK", "", "by the proxy").await;
+    let config = OutboundConfig {
+        proxy: Some(Url::parse(&proxy.url("/")).expect("an address")),
+    };
+    let outbound = Outbound::open(&config).expect("a client");
+    for url in [
+        "http://localhost:9/",
+        "http://127.0.0.1:9/",
+        "http://[::1]:9/",
+        "http://169.254.169.254/",
+    ] {
+        let refused = outbound.send(&Policy::default(), get(url)).await;
+        assert!(
+            matches!(
+                refused,
+                Err(OutboundError::Refused(Refusal::Address { .. }))
+            ),
+            "{url}: {refused:?}"
+        );
+    }
+    assert!(!proxy.has_seen_more());
+    let open = Policy {
+        allow: vec![
+            "127.0.0.0/8".parse().expect("a range"),
+            "::1/128".parse().expect("a range"),
+        ],
+        hosts: None,
+    };
+    let answer = outbound.send(&open, get("http://localhost:9/")).await;
+    assert_eq!(&answer.expect("an answer").body[..], b"by the proxy");
 }
 
 #[tokio::test]

@@ -154,6 +154,9 @@ async fn a_request_at_the_endpoint_is_not_taken_for_a_message() {
             .send();
         let status = sent.await.expect("an answer").status();
         assert!(status.is_client_error(), "{method}: {status}");
+        if method.as_str() == "MESSAGE" {
+            assert_eq!(status, 404, "the host's own word");
+        }
     }
     server.connection(1).await.say("genuine");
     host.until("the message", async || {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use triggerd::outbound::{
     BodyLimit, HostPort, Outbound, OutboundConfig, OutboundError, OutboundRequest,
-    OutboundResponse, Policy, Refusal,
+    OutboundResponse, Policy, Refusal, SocketError, SocketRequest,
 };
 use url::Url;
 
@@ -199,6 +199,24 @@ async fn the_deadline_covers_silence() {
     let failed = send(&loopback(), request).await.expect_err("a timeout");
     assert!(matches!(failed, OutboundError::Timeout { .. }));
     assert!(failed.is_transient());
+}
+
+#[tokio::test]
+async fn the_deadline_covers_a_handshake_that_is_not_answered() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let request = SocketRequest {
+        url: Url::parse(&format!("ws://{address}/")).expect("an address"),
+        headers: http::HeaderMap::new(),
+        message_max: 1000,
+        within: Duration::from_millis(50),
+    };
+    let opened = outbound_client().open_socket(&loopback(), request).await;
+    let Err(SocketError::Outbound(OutboundError::Timeout { after })) = opened.map(drop) else {
+        panic!("it was opened, or failed otherwise");
+    };
+    assert_eq!(after, Duration::from_millis(50));
 }
 
 #[tokio::test]

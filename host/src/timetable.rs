@@ -230,6 +230,8 @@ mod tests {
             "0 0 0 * * *; rm",
             "*/0 * * * * *",
             &"* ".repeat(3000),
+            // Good, but for its length.
+            &format!("{}0 0 0 * * *", "0,".repeat(CRON_MAX / 2)),
         ] {
             let refused = Timetable::parse(cron, "UTC");
             assert!(matches!(refused, Err(TimetableError::Cron(_))), "{cron}");

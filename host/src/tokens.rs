@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::{Clock, Millis, random};
 use crate::id::{TokenId, WorkspaceId};
-use crate::model::{NewToken, Runs, Scope, Token};
+use crate::model::{AuditEntry, NewToken, Runs, Scope, Token};
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 
@@ -149,8 +149,24 @@ impl Tokens {
         Ok((self.insert(order, &text).await?, text))
     }
 
+    /// The same with the entry that says who asked for it.
+    pub async fn create_noted(
+        &self,
+        order: TokenOrder,
+        entry: AuditEntry,
+    ) -> Result<(Token, TokenText), StoreError> {
+        let text = TokenText::generate();
+        let new = self.new_token(order, &text);
+        Ok((self.store.noted(entry).insert_token(new).await?, text))
+    }
+
     async fn insert(&self, order: TokenOrder, text: &TokenText) -> Result<Token, StoreError> {
-        let new = NewToken {
+        let new = self.new_token(order, text);
+        self.store.insert_token(new).await
+    }
+
+    fn new_token(&self, order: TokenOrder, text: &TokenText) -> NewToken {
+        NewToken {
             id: TokenId::generate(self.clock.now()),
             workspace_id: order.workspace_id,
             name: order.name,
@@ -158,8 +174,7 @@ impl Tokens {
             scopes: order.scopes,
             expires_at: order.expires_at,
             runs: order.runs,
-        };
-        self.store.insert_token(new).await
+        }
     }
 
     /// Writes down when tokens were last used; to be called now and then.

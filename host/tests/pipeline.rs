@@ -16,6 +16,10 @@ triggers:
 ";
 
 async fn host_with(document: &str) -> (Host, String) {
+    host_set(document, &[]).await
+}
+
+async fn host_set(document: &str, settings: &[(&str, &str)]) -> (Host, String) {
     // A proxy is used if it is configured, and never because the environment names one.
     let proxies = [
         "HTTP_PROXY",
@@ -26,7 +30,15 @@ async fn host_with(document: &str) -> (Host, String) {
     ];
     let nobody = |name: &str| (name.to_owned(), "http://127.0.0.1:9".to_owned());
     let host = Host::start_with(Options {
-        variables: proxies.map(nobody).into(),
+        variables: proxies
+            .map(nobody)
+            .into_iter()
+            .chain(
+                settings
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+            )
+            .collect(),
         ..Options::default()
     })
     .await;
@@ -116,6 +128,15 @@ async fn a_wrong_signature_gets_401_one_row_and_no_event() {
                 .as_str()
                 .is_some_and(|reason| reason.to_lowercase().contains("signature")),
             "{row}"
+        );
+        let id = row["id"].as_str().expect("an id");
+        let whole = host
+            .get(&format!("/api/v1/workspaces/default/requests/{id}"))
+            .await;
+        assert_eq!(whole["body_size"], body.len());
+        assert!(
+            whole["body"].is_null() && whole["body_base64"].is_null(),
+            "what nobody vouches for is not kept: {whole}"
         );
     }
     assert!(host.items("events").await.is_empty());
@@ -596,6 +617,118 @@ async fn strangers_take_no_place_and_no_memory_from_endpoints() {
             .status(),
         200
     );
+    // Nor do they all wait: those who find no place in their lane are answered at once.
+    let answers = strangers.iter_mut().map(|stream| {
+        Box::pin(async move {
+            let mut answer = [0; 12];
+            let read = tokio::io::AsyncReadExt::read_exact(stream, &mut answer);
+            read.await.expect("an answer");
+            text(&answer)
+        })
+    });
+    let (first, ..) = futures_util::future::select_all(answers).await;
+    assert_eq!(first, "HTTP/1.1 404");
+}
+
+#[tokio::test]
+async fn more_requests_at_once_than_are_read_hear_503() {
+    use tokio::io::AsyncWriteExt;
+
+    let one = ("TRIGGERD_LIMITS_WEBHOOKS_IN_FLIGHT", "1");
+    let (host, endpoint) = host_set(DOCUMENT, &[one]).await;
+    let path = endpoint.trim_start_matches(&host.url);
+    let address = host.url.trim_start_matches("http://");
+    let begun = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{");
+    let mut slow = Vec::new();
+    let body = push("main");
+    let send = async |id: &str| {
+        let delivery = Delivery {
+            event: "push",
+            id,
+            body: &body,
+        };
+        delivery.send(&endpoint, SECRET).await.expect("an answer")
+    };
+    let refused = host
+        .until("a request that finds no place", async || {
+            let connecting = tokio::net::TcpStream::connect(address).await;
+            let mut stream = connecting.expect("a connection");
+            stream.write_all(begun.as_bytes()).await.expect("sent");
+            slow.push(stream);
+            let answer = send("d-1").await;
+            (answer.status() == 503).then_some(answer)
+        })
+        .await;
+    assert!(refused.headers().contains_key("retry-after"));
+    drop(slow);
+    host.until("a request that finds a place again", async || {
+        (send("d-2").await.status() == 200).then_some(())
+    })
+    .await;
+}
+
+/// What a host takes from the last byte of a body to its answer, at the least of several times.
+async fn answered_after(host: &Host, path: &str, body: &[u8]) -> (std::time::Duration, String) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let address = host.url.trim_start_matches("http://");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nX-GitHub-Event: push\r\nX-Hub-Signature-256: sha256={}\r\nContent-Length: {}\r\n\r\n",
+        "0".repeat(64),
+        body.len()
+    );
+    let (most, last) = body.split_at(body.len() - 1);
+    let mut least = None;
+    for _ in 0..5 {
+        let mut stream = tokio::net::TcpStream::connect(address)
+            .await
+            .expect("a connection");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        stream.write_all(most).await.expect("sent");
+        let started = std::time::Instant::now();
+        stream.write_all(last).await.expect("sent");
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        let taken = (started.elapsed(), text(&answer));
+        least = least.into_iter().chain([taken]).min();
+    }
+    least.expect("several times")
+}
+
+#[tokio::test]
+async fn a_large_body_for_nobody_takes_as_long_as_one_that_is_verified() {
+    use sha2::{Digest as _, Sha256};
+
+    let (host, _) = host_with(DOCUMENT).await;
+    let body = vec![b' '; 24 << 20];
+    let hashing = (0..5).map(|_| {
+        let started = std::time::Instant::now();
+        std::hint::black_box(Sha256::digest(&body));
+        started.elapsed()
+    });
+    let hashed = hashing.min().expect("several times");
+    let (taken, status) = answered_after(&host, "/webhooks/github/nobody", &body).await;
+    assert_eq!(status, "HTTP/1.1 404");
+    // A host under load takes longer, never less; far less than it takes to hash it is a sign.
+    assert!(taken > hashed / 5, "{taken:?} of {hashed:?}");
+}
+
+#[tokio::test]
+async fn what_a_paused_subscription_is_sent_is_noted_and_fires_nothing() {
+    let (host, endpoint) = host_with(DOCUMENT).await;
+    host.cli_ok(&["subscriptions", "pause", "repo"]);
+    let body = push("main");
+    let delivery = Delivery {
+        event: "push",
+        id: "d-1",
+        body: &body,
+    };
+    let answer = delivery.send(&endpoint, SECRET).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let row = host.item("requests", |row| row["status"] == 200).await;
+    assert_eq!(row["outcome"], "answered");
+    assert_eq!(row["reason"], "the subscription is paused");
+    assert!(host.items("events").await.is_empty());
 }
 
 #[tokio::test]

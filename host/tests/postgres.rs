@@ -123,3 +123,30 @@ async fn two_hosts_on_one_database_share_the_work_and_double_none() {
         "no job ran twice"
     );
 }
+
+#[tokio::test]
+async fn a_secret_that_was_changed_on_one_host_is_the_others_secret_too() {
+    let database = Cluster::shared().database().await;
+    let first = Host::start_with(on(&database)).await;
+    let second = Host::start_like(&first, on(&database)).await;
+    for host in [&first, &second] {
+        host.script("echo.sh", "cat >/dev/null");
+    }
+    first.apply(DOCUMENT);
+    let endpoint = second.with_own_address(&first.endpoint("repo").await);
+    let body = push("main");
+    let send = async |id: &str, secret: &str| {
+        let delivery = Delivery {
+            event: "push",
+            id,
+            body: &body,
+        };
+        let answer = delivery.send(&endpoint, secret).await;
+        answer.expect("an answer").status().as_u16()
+    };
+    assert_eq!(send("d-1", SECRET).await, 200);
+    first.apply(&DOCUMENT.replace(SECRET, "another-secret"));
+    // The service uses the new one from now on, and nobody else may use the old one.
+    assert_eq!(send("d-2", "another-secret").await, 200);
+    assert_eq!(send("d-3", SECRET).await, 401);
+}

@@ -400,19 +400,56 @@ async fn a_library_whose_loading_does_not_end_is_given_up_and_the_others_serve()
     assert_eq!(push_status(&host, "d-2").await, 200);
 }
 
-#[tokio::test]
-async fn five_panics_quarantine_a_provider_and_no_other() {
-    let host = Host::start().await;
+/// A provider that panics when it is asked to.
+async fn place_fixture(host: &Host, more: &str) {
     place(
         &target().join("libfixture_plugin.so"),
         &host.path("plugins/fixture.so"),
     );
     std::fs::write(
         host.path("manifests/fixture.yaml"),
-        "provider: fixture\nlibrary: fixture.so\n",
+        format!("provider: fixture\nlibrary: fixture.so\n{more}"),
     )
     .expect("a manifest");
-    provider_where(&host, "fixture", |row| row["state"] == "loaded").await;
+    provider_where(host, "fixture", |row| row["state"] == "loaded").await;
+}
+
+#[tokio::test]
+async fn a_request_that_names_no_endpoint_is_read_by_its_provider_too() {
+    let host = Host::start().await;
+    place_fixture(&host, "").await;
+    let nobody = format!("{}/webhooks/fixture/nobody?panic", host.url);
+    let sent = host.client().post(nobody).send().await;
+    assert_eq!(sent.expect("an answer").status(), 404);
+    host.until("the provider was asked", async || {
+        host.log().contains("the provider panicked").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn more_requests_a_second_than_a_manifest_allows_hear_429() {
+    let host = Host::start().await;
+    place_fixture(&host, "limits: {rate: 1/s}\n").await;
+    host.apply(&format!(
+        "{DOCUMENT}- {{name: odd, provider: fixture, manual: {{}}}}\n"
+    ));
+    let endpoint = host.endpoint("odd").await;
+    let refused = host
+        .until("a request that comes too early", async || {
+            let sent = host.client().post(&endpoint).send().await;
+            let answer = sent.expect("an answer");
+            (answer.status() == 429).then_some(answer)
+        })
+        .await;
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(push_status(&host, "d-1").await, 200, "others go on");
+}
+
+#[tokio::test]
+async fn five_panics_quarantine_a_provider_and_no_other() {
+    let host = Host::start().await;
+    place_fixture(&host, "").await;
     host.apply(&format!(
         "{DOCUMENT}- {{name: odd, provider: fixture, manual: {{}}}}\n"
     ));

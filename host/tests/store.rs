@@ -17,6 +17,8 @@ mod flows;
 mod intake;
 #[path = "store/matching.rs"]
 mod matching;
+#[path = "store/noted.rs"]
+mod noted;
 #[path = "store/objects.rs"]
 mod objects;
 #[path = "store/retention.rs"]

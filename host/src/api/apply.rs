@@ -320,7 +320,7 @@ async fn state_of(
             // A deleted one is still there while its service was not told.
             let found = found.filter(|found| !is_deleted || found.is_deleting);
             found.map(|found| Shown {
-                endpoint_url: Some(state.endpoint_url(&found.provider, &found.endpoint)),
+                endpoint_url: state.shown_endpoint(&found.provider, &found.endpoint),
                 state: Some(state_word(&found)),
                 reason: found.state_reason,
             })

@@ -97,7 +97,7 @@ impl Deed<'_> {
     }
 }
 
-/// Notes what the caller has done.
+/// Notes what the caller has done, where that has been done elsewhere than in the store.
 pub async fn note(state: &ApiState, caller: &Caller, deed: Deed<'_>) -> Result<(), Problem> {
     let entry = deed.of(caller, state);
     Ok(state.store().insert_audit(entry).await?)

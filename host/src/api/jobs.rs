@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::{InWorkspace, Named, Read, Run};
-use super::audit::{Deed, note};
+use super::audit::Deed;
 use super::body::{JsonBody, QueryOf};
 use super::events::shown;
 use super::names::{Names, find_runnable, find_trigger, id};
@@ -291,12 +291,12 @@ pub async fn start_job(
         created_at: now,
     };
     let job_id = job.id.clone();
-    store.insert_job(job).await?;
-    state.metrics().jobs.increment(JobCause::Test.as_str());
-    state.announce(Changed::Jobs);
     let detail = json!({ "runnable": body.runnable });
     let deed = deed(&place, "job.start", &job_id, detail);
-    note(&state, &place.caller, deed).await?;
+    let entry = deed.of(&place.caller, &state);
+    store.noted(entry).insert_job(job).await?;
+    state.metrics().jobs.increment(JobCause::Test.as_str());
+    state.announce(Changed::Jobs);
     let row = find(&state, &place.workspace, job_id.as_str()).await?;
     let mut names = Names::new(store, workspace);
     Ok((StatusCode::CREATED, Json(view(&mut names, row).await?)))
@@ -318,15 +318,15 @@ pub async fn replay_job(
         attempts_max: attempts_max(&state, &version_id).await?,
         version_id,
     };
+    let detail = json!({ "origin": origin.id });
+    let entry = deed(&place, "job.replay", &replay.id, detail).of(&place.caller, &state);
     let row = state
         .store()
+        .noted(entry)
         .replay_job(&place.workspace.id, &origin.id, replay)
         .await?;
     state.metrics().jobs.increment(JobCause::Replay.as_str());
     state.announce(Changed::Jobs);
-    let detail = json!({ "origin": origin.id });
-    let deed = deed(&place, "job.replay", &row.id, detail);
-    note(&state, &place.caller, deed).await?;
     let mut names = Names::new(state.store(), &place.workspace.id);
     Ok((StatusCode::CREATED, Json(view(&mut names, row).await?)))
 }
@@ -341,8 +341,10 @@ pub async fn cancel_job(
     Named(named): Named,
 ) -> Result<Json<JobView>, Problem> {
     let job_id: JobId = id("job", &named)?;
+    let entry = deed(&place, "job.cancel", &job_id, json!({})).of(&place.caller, &state);
     let row = state
         .store()
+        .noted(entry)
         .cancel_job(&place.workspace.id, &job_id)
         .await?;
     let steps = state.store().cancelled_steps(&job_id).await?;
@@ -350,8 +352,6 @@ pub async fn cancel_job(
         state.metrics().jobs_ended.increment(row.state.as_str());
         state.announce(Changed::Cancelled(cancelled));
     }
-    let deed = deed(&place, "job.cancel", &row.id, json!({}));
-    note(&state, &place.caller, deed).await?;
     let mut names = Names::new(state.store(), &place.workspace.id);
     Ok(Json(view(&mut names, row).await?))
 }

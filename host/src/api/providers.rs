@@ -23,6 +23,12 @@ pub trait Providers: Catalog + Send + Sync + 'static {
     /// Whether every enabled provider was tried once, so that traffic can be taken.
     fn is_settled(&self) -> bool;
 
+    /// Whether services send to endpoints of this provider: not if it only speaks over connections.
+    fn takes_webhooks(&self, provider: &str) -> bool {
+        let _ = provider;
+        true
+    }
+
     /// The OAuth clients that the instance shares with its workspaces.
     fn shared_clients(&self) -> Vec<SharedClientRow> {
         Vec::new()

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::providers::Providers;
 use crate::clock::Clock;
 use crate::credentials::Credentials;
-use crate::id::{JobId, WorkspaceId};
+use crate::id::{EndpointId, JobId, WorkspaceId};
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::subscriptions::Subscriptions;
@@ -116,8 +116,14 @@ impl ApiState {
         &self.0.free_pages
     }
 
+    /// Where the service of a subscription sends, if it sends anything there.
+    pub(super) fn shown_endpoint(&self, provider: &str, endpoint: &EndpointId) -> Option<String> {
+        let takes_webhooks = self.providers().takes_webhooks(provider);
+        takes_webhooks.then(|| self.endpoint_url(provider, endpoint))
+    }
+
     /// The address of an endpoint.
-    pub(super) fn endpoint_url(&self, provider: &str, endpoint: &crate::id::EndpointId) -> String {
+    pub(super) fn endpoint_url(&self, provider: &str, endpoint: &EndpointId) -> String {
         format!(
             "{}/webhooks/{provider}/{endpoint}",
             self.0.parts.public_base

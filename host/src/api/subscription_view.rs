@@ -23,8 +23,9 @@ pub struct SubscriptionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_reason: Option<String>,
     pub state_since: String,
-    /// Where the service sends.
-    pub endpoint_url: String,
+    /// Where the service sends; absent where messages only come over a connection that this host holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_url: Option<String>,
     /// manual: someone else registered the address at the service; managed: this host did.
     pub mode: String,
     /// The name of the credential that acts for us at the service.
@@ -168,7 +169,7 @@ pub async fn list_view(
     let policy = row.terms.policy;
     let time = |at: Option<crate::clock::Millis>| at.map(|at| at.to_string());
     Ok(SubscriptionView {
-        endpoint_url: state.endpoint_url(&row.provider, &row.endpoint),
+        endpoint_url: state.shown_endpoint(&row.provider, &row.endpoint),
         state: state_word(&row),
         id: row.id.to_string(),
         name: row.name,

@@ -10,7 +10,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::access::{Admin, Holder, Named};
-use super::audit::{self, Deed};
+use super::audit::Deed;
 use super::body::JsonBody;
 use super::names::id;
 use super::page::Listed;
@@ -139,11 +139,16 @@ pub async fn create_token(
     JsonBody(wish): JsonBody<TokenWish>,
 ) -> Result<(StatusCode, Json<CreatedToken>), Problem> {
     let order = order(&state, &admin.caller, wish).await?;
-    let (token, text) = state.tokens().create(order).await?;
-    let scopes: Vec<&str> = token.scopes.iter().map(|scope| scope.as_str()).collect();
-    let runs = token.runs.as_ref().map(|runs| runs.path.as_str());
-    let detail = json!({ "name": token.name, "scopes": scopes, "runs": runs });
-    note(&state, &admin.caller, "token.create", &token, detail).await?;
+    let scopes: Vec<&str> = order.scopes.iter().map(|scope| scope.as_str()).collect();
+    let runs = order.runs.as_ref().map(|runs| runs.path.as_str());
+    let deed = Deed {
+        workspace_id: order.workspace_id.as_ref(),
+        action: "token.create",
+        object: "",
+        detail: json!({ "name": order.name, "scopes": scopes, "runs": runs }),
+    };
+    let entry = deed.of(&admin.caller, &state);
+    let (token, text) = state.tokens().create_noted(order, entry).await?;
     let about = view(&state, token).await?;
     let created = CreatedToken {
         about,
@@ -271,24 +276,13 @@ pub async fn revoke_token(
     let found = reachable.into_iter().find(|token| token.id == token_id);
     let gone = || Problem::not_found(format!("there is no token `{named}`"));
     let token = found.ok_or_else(gone)?;
-    state.store().revoke_token(&token.id).await?;
-    let detail = json!({ "name": token.name });
-    note(&state, &admin.caller, "token.revoke", &token, detail).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-async fn note(
-    state: &ApiState,
-    caller: &Caller,
-    action: &str,
-    token: &Token,
-    detail: serde_json::Value,
-) -> Result<(), Problem> {
     let deed = Deed {
         workspace_id: token.workspace_id.as_ref(),
-        action,
+        action: "token.revoke",
         object: token.id.as_str(),
-        detail,
+        detail: json!({ "name": token.name }),
     };
-    audit::note(state, caller, deed).await
+    let entry = deed.of(&admin.caller, &state);
+    state.store().noted(entry).revoke_token(&token.id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -8,14 +8,14 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::access::{Holder, InstanceAdmin, Named, Read};
-use super::audit::{self, Deed};
+use super::audit::Deed;
 use super::body::JsonBody;
 use super::page::Listed;
 use super::problem::Problem;
 use super::state::ApiState;
 use super::subscriptions::time;
 use crate::documents::{Mistake, workspace_name_form};
-use crate::model::Workspace;
+use crate::model::{AuditEntry, Workspace};
 
 /// A workspace.
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,8 +66,9 @@ pub async fn create_workspace(
         let message = format!("expected {expected}");
         return Err(Problem::invalid(vec![Mistake::value("/name", message)]));
     }
-    let workspace = state.store().insert_workspace(&wish.name).await?;
-    note(&state, &admin, "workspace.create", &workspace).await?;
+    let entry = entry(&state, &admin, "workspace.create", ("", &wish.name));
+    let made = state.store().noted(entry).insert_workspace(&wish.name);
+    let workspace = made.await?;
     Ok((StatusCode::CREATED, Json(view(workspace))))
 }
 
@@ -82,22 +83,24 @@ pub async fn delete_workspace(
     let found = state.store().workspace_by_name(&named).await?;
     let gone = || Problem::not_found(format!("there is no workspace `{named}`"));
     let workspace = found.ok_or_else(gone)?;
-    state.store().delete_workspace(&workspace).await?;
-    note(&state, &admin, "workspace.delete", &workspace).await?;
+    let named = (workspace.id.as_str(), workspace.name.as_str());
+    let entry = entry(&state, &admin, "workspace.delete", named);
+    let deleted = state.store().noted(entry).delete_workspace(&workspace);
+    deleted.await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn note(
+fn entry(
     state: &ApiState,
     admin: &InstanceAdmin,
     action: &str,
-    workspace: &Workspace,
-) -> Result<(), Problem> {
+    (id, name): (&str, &str),
+) -> AuditEntry {
     let deed = Deed {
         workspace_id: None,
         action,
-        object: workspace.id.as_str(),
-        detail: json!({ "name": workspace.name }),
+        object: id,
+        detail: json!({ "name": name }),
     };
-    audit::note(state, &admin.caller, deed).await
+    deed.of(&admin.caller, state)
 }

@@ -60,7 +60,18 @@ impl Background {
         });
     }
 
-    /// The same for work that others need until they have ended: it goes on after `stop`, until
+    /// Work without ticks, cut off when the host stops.
+    pub fn run_until_stop(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tracker.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
+    /// As [`Background::run`], for work that others need until they have ended: it goes on after `stop`, until
     /// [`Background::ended`] is awaited.
     pub fn run_to_the_end<F, T>(&self, wake: Arc<Notify>, mut tick: T)
     where

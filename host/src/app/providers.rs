@@ -181,6 +181,11 @@ impl Providers for RegistryProviders {
         self.registry.is_settled()
     }
 
+    fn takes_webhooks(&self, provider: &str) -> bool {
+        self.live(provider)
+            .map_or(true, |live| live.facts.takes_webhooks)
+    }
+
     fn shared_clients(&self) -> Vec<SharedClientRow> {
         let names = self.registry.rows().into_iter().map(|row| row.name);
         let shared = names.filter_map(|name| {

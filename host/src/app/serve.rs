@@ -168,6 +168,8 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     executor::start(&executor, &parts.jobs_wake, &background)
         .await
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
+    let heard = (&store, &owner);
+    executor::hear_others(&executor, &parts.jobs_wake, heard, &background);
     let holder = sockets::start(&parts, &executor, &outbound, &owner, &background)
         .await
         .map_err(|error| StartError::of("connections cannot be taken back", error))?;
@@ -217,7 +219,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     tokio::join!(
         http::serve_http(
             listener,
-            peers,
+            http::Bounds::new(peers),
             router,
             ended.clone(),
             ending.drain + ANSWERS

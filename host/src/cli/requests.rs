@@ -36,6 +36,7 @@ pub async fn run(args: RequestsArgs) -> Result<(), CliError> {
         "OUTCOME",
         "STATUS",
         "SUBSCRIPTION",
+        "REQUEST",
         "EVENTS",
         "BYTES",
         "RECEIVED",
@@ -47,6 +48,7 @@ pub async fn run(args: RequestsArgs) -> Result<(), CliError> {
             Cell::state(text(request, "outcome")),
             Cell::plain(request["status"].to_string()),
             Cell::plain(text(request, "subscription")),
+            Cell::plain(line(request)),
             Cell::plain(request["events"].to_string()),
             Cell::plain(request["body_size"].to_string()),
             Cell::plain(local_time(request, "received_at")),
@@ -82,10 +84,7 @@ async fn show(connection: &Connection, id: &str, json: bool) -> Result<(), CliEr
         ("delivery", text(&request, "delivery_id").to_owned()),
         ("received", local_time(&request, "received_at")),
         ("events", request["events"].to_string()),
-        (
-            "line",
-            format!("{} {}", text(&request, "method"), text(&request, "path")),
-        ),
+        ("line", line(&request)),
         ("query", text(&request, "query").to_owned()),
         ("bytes", request["body_size"].to_string()),
     ]);
@@ -93,6 +92,11 @@ async fn show(connection: &Connection, id: &str, json: bool) -> Result<(), CliEr
     print_block("body", &request["body"]);
     print_block("body in base64", &request["body_base64"]);
     Ok(())
+}
+
+/// Its method and path. What stands in the query is for those who look at the one request.
+fn line(request: &Value) -> String {
+    format!("{} {}", text(request, "method"), text(request, "path"))
 }
 
 fn header_lines(headers: &Value) -> String {

@@ -172,6 +172,12 @@ mod tests {
     }
 
     #[test]
+    fn arguments_have_one_line_and_variables_no_nul() {
+        check(argument, &["", "a b", "$(x)", "ä"], &["a\nb", "a\r", "\0"]);
+        check(without_nul, &["", "a\r\nb"], &["\0", "a\0b"]);
+    }
+
+    #[test]
     fn headers_cannot_break_out_of_their_line() {
         check(
             header_name,

@@ -162,6 +162,33 @@ fn an_expression_that_is_too_big_is_refused() {
 }
 
 #[test]
+fn an_expression_is_nested_no_deeper_than_it_may_be() {
+    let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+    assert!(evaluated(&nested(40), json!({})).is_ok());
+    check_mistake(
+        &nested(41),
+        expect!["1:42: it is nested deeper than 40 levels"],
+    );
+}
+
+#[test]
+fn what_is_said_of_a_failure_is_short() {
+    let list: Vec<u32> = (0..10_000).collect();
+    let said = evaluated("args + 1", json!(list)).expect_err("a mistake");
+    assert!(said.starts_with("Unsupported binary operator"), "{said}");
+    assert_eq!(said.chars().count(), MESSAGE_MAX + 1, "{said}");
+}
+
+#[test]
+fn what_is_put_together_counts_each_time() {
+    let text = json!("x".repeat(2_500_000));
+    let sum = |times: usize| vec!["args"; times].join(" + ");
+    assert!(evaluated(&sum(2), text.clone()).is_ok());
+    let error = evaluated(&sum(6), text).expect_err("too much");
+    assert!(error.starts_with("it is too slow"), "{error}");
+}
+
+#[test]
 fn loops_may_not_be_nested_deeply() {
     let text = "[1].map(a, [2].map(b, [3].map(c, a)))";
     check_mistake(

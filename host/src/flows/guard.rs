@@ -176,3 +176,37 @@ fn call(id: u64, func_name: &str, args: Vec<IdedExpr>) -> IdedExpr {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn until(until: Instant) -> Budget {
+        let mut budget = Arc::into_inner(Budget::new()).expect("the only one");
+        assert!(budget.until <= Instant::now() + TIME_MAX);
+        budget.until = until;
+        budget
+    }
+
+    #[test]
+    fn what_an_evaluation_may_use_is_used_up() {
+        let an_hour = Duration::from_secs(3600);
+        for (which, max) in [(0, TURNS_MAX), (1, BYTES_MAX)] {
+            let budget = until(Instant::now() + an_hour);
+            let of = [&budget.turns, &budget.bytes][which];
+            assert!(budget.take(of, max).is_ok());
+            assert!(!budget.is_spent());
+            assert!(budget.take(of, 1).is_err());
+            assert!(budget.is_spent());
+        }
+    }
+
+    #[test]
+    fn the_time_of_an_evaluation_ends() {
+        let now = Instant::now();
+        let budget = until(now);
+        while Instant::now() == now {}
+        assert!(budget.is_spent());
+        assert!(budget.take(&budget.turns, 1).is_err());
+    }
+}

@@ -1,7 +1,7 @@
 //! What is to be done next in a flow: a walk over its steps that begins what can begin and stops where
 //! something has to be waited for.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::expression::{Given, Variables};
+use super::memory::Memory;
 use super::reading::PREPROCESSOR;
-use super::spec::{Body, Branch, Each, FlowSpec, ITEMS_MAX, OnError, Run, STEPS_MADE_MAX, Step};
+use super::spec::{Body, Branch, FlowSpec, OnError, Run, STEPS_MADE_MAX, Step};
 use super::template::Template;
 use crate::backoff::RetryPolicy;
 use crate::id::JobId;
@@ -55,6 +56,8 @@ pub struct Plan {
     pub answer: Option<Bytes>,
     /// The flow has ended; nothing of it runs any more.
     pub end: Option<End>,
+    /// How many steps were looked at for it.
+    pub looked_at: usize,
 }
 
 /// A step whose job is to be made.
@@ -79,13 +82,18 @@ pub enum End {
     Failed(String),
 }
 
-/// Plans. Wants a deep stack.
-pub fn plan(flow: &FlowSpec, facts: &Facts) -> Plan {
+/// Plans. Wants a deep stack. What is remembered of the flow's last plan is not looked at again; it is
+/// good for the next plan only if what this one begins is made.
+pub fn plan(flow: &FlowSpec, facts: &Facts, memory: &mut Memory) -> Plan {
+    plan_until(flow, facts, memory, Instant::now() + TIME_MAX)
+}
+
+fn plan_until(flow: &FlowSpec, facts: &Facts, memory: &mut Memory, until: Instant) -> Plan {
     let mut planning = Planning {
         flow,
         facts,
-        until: Instant::now() + TIME_MAX,
-        begun: facts.steps.keys().filter_map(|key| item_of(key)).collect(),
+        memory,
+        until,
         plan: Plan::default(),
     };
     let outcome = planning.walk();
@@ -117,32 +125,28 @@ fn ended(result: &Given) -> End {
 }
 
 /// How far some steps are.
-enum Outcome {
+pub(super) enum Outcome {
     Done(Given),
     Waits,
     Failed(String),
 }
 
-struct Planning<'a> {
+pub(super) struct Planning<'a> {
     flow: &'a FlowSpec,
-    facts: &'a Facts,
+    pub(super) facts: &'a Facts,
+    pub(super) memory: &'a mut Memory,
     until: Instant,
-    /// The items of loops that something was begun for: `each[3]`.
-    begun: HashSet<&'a str>,
     plan: Plan,
-}
-
-/// `each[3]` of `each[3].ship`.
-fn item_of(key: &str) -> Option<&str> {
-    key.find(']').map(|end| &key[..=end])
 }
 
 impl Planning<'_> {
     fn walk(&mut self) -> Outcome {
         let flow = self.flow;
+        let arguments = &mut self.memory.arguments;
+        let arguments = arguments.get_or_insert_with(|| Given::of(read(&self.facts.arguments)));
         let mut variables = Variables {
             named: BTreeMap::from([
-                ("args", Given::of(read(&self.facts.arguments))),
+                ("args", arguments.clone()),
                 ("trigger", Given::of(self.facts.trigger.clone())),
                 ("job", Given::of(self.facts.job.clone())),
             ]),
@@ -168,9 +172,15 @@ impl Planning<'_> {
     }
 
     /// One after the other; gives the last one's result.
-    fn steps(&mut self, steps: &[Step], prefix: &str, variables: &mut Variables) -> Outcome {
+    pub(super) fn steps(
+        &mut self,
+        steps: &[Step],
+        prefix: &str,
+        variables: &mut Variables,
+    ) -> Outcome {
         let mut last = Given::of(Value::Null);
         for step in steps {
+            self.plan.looked_at += 1;
             let key = format!("{prefix}{}", step.id);
             if Instant::now() > self.until {
                 let limit = TIME_MAX.as_secs();
@@ -202,66 +212,15 @@ impl Planning<'_> {
         prefix: &str,
         variables: &mut Variables,
     ) -> Outcome {
-        match branch.condition.evaluate(variables) {
-            Ok(Value::Bool(true)) => self.steps(&branch.then, prefix, variables),
-            Ok(Value::Bool(false)) => self.steps(&branch.otherwise, prefix, variables),
-            Ok(_) => Outcome::Failed(format!("step `{key}`: `if` gives neither true nor false")),
-            Err(error) => Outcome::Failed(format!("step `{key}`: `if`: {error}")),
-        }
-    }
-
-    fn each(&mut self, each: &Each, key: &str, variables: &Variables) -> Outcome {
-        let items = match each.items.evaluate(variables) {
-            Ok(Value::Array(items)) => items,
-            Ok(_) => return Outcome::Failed(format!("step `{key}`: `for_each` gives no list")),
-            Err(error) => return Outcome::Failed(format!("step `{key}`: `for_each`: {error}")),
+        let decide = || match branch.condition.evaluate(variables) {
+            Ok(Value::Bool(way)) => Ok(way),
+            Ok(_) => Err(format!("step `{key}`: `if` gives neither true nor false")),
+            Err(error) => Err(format!("step `{key}`: `if`: {error}")),
         };
-        if items.len() > ITEMS_MAX {
-            return Outcome::Failed(format!(
-                "step `{key}`: `for_each` gives {} items, more than {ITEMS_MAX}",
-                items.len()
-            ));
-        }
-        let (mut results, mut size) = (Vec::with_capacity(items.len()), 0);
-        let (mut under_way, mut failure) = (0, None);
-        // Those that were begun first: what they are tells how many may be begun now.
-        let name_of = |index: usize| format!("{key}[{index}]");
-        let begun: Vec<bool> = (0..items.len())
-            .map(|index| self.begun.contains(name_of(index).as_str()))
-            .collect();
-        results.resize(items.len(), None);
-        for is_begun in [true, false] {
-            for (index, item) in items.iter().enumerate() {
-                let may_begin = failure.is_none() && under_way < each.concurrency;
-                if begun[index] != is_begun || !(is_begun || may_begin) {
-                    continue;
-                }
-                let mut inner = variables.clone();
-                inner.named.insert("item", Given::of(item.clone()));
-                inner.named.insert("index", Given::of(index.into()));
-                let prefix = format!("{}.", name_of(index));
-                match self.steps(&each.steps, &prefix, &mut inner) {
-                    Outcome::Done(result) => {
-                        size += result.size;
-                        results[index] = Some(result.value);
-                    }
-                    Outcome::Waits => under_way += 1,
-                    Outcome::Failed(error) => {
-                        failure.get_or_insert(error);
-                    }
-                }
-            }
-        }
-        match (under_way, failure) {
-            (0, Some(error)) => Outcome::Failed(error),
-            (0, None) if results.iter().all(Option::is_some) => {
-                let list = results.into_iter().flatten().map(Arc::unwrap_or_clone);
-                Outcome::Done(Given {
-                    value: Arc::new(Value::Array(list.collect())),
-                    size,
-                })
-            }
-            _ => Outcome::Waits,
+        match self.memory.way(key, decide) {
+            Ok(true) => self.steps(&branch.then, prefix, variables),
+            Ok(false) => self.steps(&branch.otherwise, prefix, variables),
+            Err(error) => Outcome::Failed(error),
         }
     }
 
@@ -276,7 +235,7 @@ impl Planning<'_> {
             return self.begin(begin, run.inputs.as_ref(), variables);
         };
         match fact.state {
-            JobState::Done => Outcome::Done(result_of(fact)),
+            JobState::Done => Outcome::Done(self.memory.result(key, || result_of(fact))),
             JobState::Dead | JobState::Cancelled => match &run.on_error {
                 Some(handler) => self.handle(handler, run, (key, fact), variables),
                 None => Outcome::Failed(failure(key, fact)),

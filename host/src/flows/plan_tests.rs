@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::clock::Millis;
 use crate::flows::own_stack::run_on_own_stack;
+use crate::flows::spec::ITEMS_MAX;
 
 fn fact(key: &str, outcome: Value) -> (String, StepFact) {
     let (state, result, error) = match outcome.as_str() {
@@ -25,6 +26,14 @@ fn fact(key: &str, outcome: Value) -> (String, StepFact) {
 
 /// What is planned, a line each.
 fn planned(flow: &Value, steps: Value) -> String {
+    planned_by(flow, steps, plan)
+}
+
+fn planned_by(
+    flow: &Value,
+    steps: Value,
+    by: fn(&FlowSpec, &Facts, &mut Memory) -> Plan,
+) -> String {
     let Value::Object(steps) = steps else {
         panic!("a map")
     };
@@ -38,7 +47,7 @@ fn planned(flow: &Value, steps: Value) -> String {
             .collect(),
     };
     let flow = FlowSpec::parse(flow).expect("a flow");
-    let plan = run_on_own_stack(|| plan(&flow, &facts)).expect("no panic");
+    let plan = run_on_own_stack(|| by(&flow, &facts, &mut Memory::default())).expect("no panic");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut lines: Vec<String> = plan
         .starts
@@ -315,5 +324,148 @@ fn an_expression_that_fails_ends_the_flow_and_names_its_field() {
         &flow,
         json!({}),
         expect!["failed step `a`: `inputs`.deep.0.x: No such key: nothing"],
+    );
+}
+
+#[test]
+fn a_flow_is_bounded_in_its_jobs_its_result_and_its_time() {
+    let loops: Vec<Value> = (0..10)
+        .map(|n| json!({"id": format!("s{n}"), "run": "f/x/a"}))
+        .collect();
+    let flow = json!({"steps": [
+        {"id": "all", "run": "f/x/a"},
+        {"id": "each", "for_each": "results.all", "steps": loops},
+        {"id": "last", "run": "f/x/a"},
+    ]});
+    let items: Vec<usize> = (0..ITEMS_MAX).collect();
+    let mut steps = json!({ "all": items });
+    for item in 0..ITEMS_MAX {
+        for step in 0..10 {
+            steps[format!("each[{item}].s{step}")] = json!(1);
+        }
+    }
+    check(
+        &flow,
+        steps,
+        expect!["failed its steps would become more than 10000 jobs"],
+    );
+    let flow = json!({"steps": [{"id": "a", "run": "f/x/a"}]});
+    let just = "x".repeat(RESULT_MAX - 2);
+    assert_eq!(
+        planned(&flow, json!({ "a": just })),
+        format!("done \"{just}\"")
+    );
+    check(
+        &flow,
+        json!({"a": format!("{just}x")}),
+        expect!["failed its result has 4194305 bytes, more than 4194304"],
+    );
+    let late = |flow: &FlowSpec, facts: &Facts, memory: &mut Memory| {
+        let until = Instant::now();
+        while Instant::now() == until {}
+        plan_until(flow, facts, memory, until)
+    };
+    expect!["failed step `a`: the flow's expressions take more than 10 s together"]
+        .assert_eq(&planned_by(&flow, json!({}), late));
+}
+
+/// Goes through a flow whose steps end in some order, once with what is remembered and once without: both
+/// plan the same. How many steps were looked at with it.
+fn gone_through(
+    flow: &Value,
+    arguments: &Value,
+    end_of: impl Fn(&str) -> Value,
+) -> (usize, String) {
+    let flow = FlowSpec::parse(flow).expect("a flow");
+    let mut facts = Facts {
+        arguments: arguments.to_string().into(),
+        trigger: json!(null),
+        job: json!({"id": "job_1"}),
+        steps: HashMap::new(),
+    };
+    let (mut memory, mut looked_at, mut round) = (Memory::default(), 0, 0);
+    loop {
+        let (plan, anew) = run_on_own_stack(|| {
+            let anew = plan(&flow, &facts, &mut Memory::default());
+            (plan(&flow, &facts, &mut memory), anew)
+        })
+        .expect("no panic");
+        assert_eq!(plan.starts, anew.starts);
+        assert_eq!((&plan.end, &plan.answer), (&anew.end, &anew.answer));
+        looked_at += plan.looked_at;
+        if let Some(end) = plan.end {
+            let end = match end {
+                End::Done(result) => String::from_utf8_lossy(&result).into_owned(),
+                End::Failed(error) => error,
+            };
+            return (looked_at, end);
+        }
+        for start in plan.starts {
+            let (key, fact) = fact(&start.key, json!("running"));
+            facts.steps.insert(key, fact);
+        }
+        let running = facts.steps.iter();
+        let running = running.filter(|(_, fact)| fact.state == JobState::Running);
+        let mut running: Vec<String> = running.map(|(key, _)| key.clone()).collect();
+        assert!(!running.is_empty(), "it waits for something");
+        running.sort();
+        // Not always the first one.
+        let ended = running.swap_remove(round * 7 % running.len());
+        round += 1;
+        let (key, fact) = fact(&ended, end_of(&ended));
+        facts.steps.insert(key, fact);
+    }
+}
+
+#[test]
+fn what_is_remembered_changes_nothing_but_the_work() {
+    let flow = json!({
+        "preprocessor": {"run": "f/x/shape"},
+        "early_return": "b",
+        "steps": [
+            {"id": "a", "run": "f/x/a", "inputs": "args"},
+            {"id": "way", "if": "results.a > 3", "then": [{"id": "b", "run": "f/x/b"}],
+                "else": [{"id": "c", "run": "f/x/c"}]},
+            {"id": "each", "for_each": "[1, 2, 3, 4, 5, 6, 7]", "concurrency": 3, "steps": [
+                {"id": "d", "run": "f/x/d", "inputs": {"item": "item", "a": "results.a"}},
+                {"id": "odd", "if": "item % 2 == 1", "then": [
+                    {"id": "e", "run": "f/x/e", "inputs": "results.d",
+                        "on_error": {"run": "f/x/told", "then": "go_on"}},
+                ]},
+            ]},
+            {"id": "f", "run": "f/x/f", "inputs": {"all": "results.each"}},
+        ],
+    });
+    let end_of = |key: &str| match key {
+        "preprocessor" => json!({"n": 1}),
+        "each[4].e" => json!("dead"),
+        other => json!(other.len()),
+    };
+    let (_, end) = gone_through(&flow, &json!({}), end_of);
+    assert_eq!(end, "1");
+    let dead = |key: &str| match key {
+        "each[3].d" | "each[1].d" => json!("dead"),
+        other => end_of(other),
+    };
+    let (_, end) = gone_through(&flow, &json!({}), dead);
+    assert_eq!(end, "step `each[1].d`: no disk");
+}
+
+#[test]
+fn a_loop_looks_at_each_item_a_few_times_and_not_at_all_of_them_each_time() {
+    let flow = json!({"steps": [
+        {"id": "each", "for_each": "args", "concurrency": 4, "steps": [
+            {"id": "a", "run": "f/x/a", "inputs": "item"},
+            {"id": "b", "run": "f/x/b", "inputs": "results.a"},
+        ]},
+    ]});
+    let items = 200;
+    let arguments: Vec<usize> = (0..items).collect();
+    let (looked_at, _) = gone_through(&flow, &json!(arguments), |key| json!(key));
+    // Two steps for each item; at the end of each, the four items that go on are looked at.
+    let plans = 2 * items + 1;
+    assert!(
+        looked_at <= plans * (1 + 4 * 2),
+        "{looked_at} steps were looked at"
     );
 }

@@ -122,6 +122,11 @@ fn a_flow_is_bounded() {
             "/steps/0/inputs/0/0/0/0/0/0/0/0: inputs may be nested 8 deep; make an expression of it []"
         ],
     );
+    let inputs = vec!["1"; 201];
+    check(
+        json!({"steps": [{"id": "a", "run": "f/x/a", "inputs": inputs}]}),
+        expect!["/steps/0/inputs/200: a flow has at most 200 expressions []"],
+    );
     check(
         json!({"steps": []}),
         expect!["/steps: `steps`: expected at least one step []"],

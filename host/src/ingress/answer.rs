@@ -92,3 +92,43 @@ pub fn reply(reply: Reply) -> Response<Body> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status: u16, headers: &[(&str, &str)]) -> Response<Body> {
+        let headers = headers.iter();
+        reply(Reply {
+            status,
+            headers: headers
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            body: b"said".to_vec(),
+        })
+    }
+
+    #[test]
+    fn a_providers_reply_says_nothing_of_the_connection() {
+        let said = [
+            ("x-a", "b"),
+            ("Content-Length", "1"),
+            ("transfer-encoding", "chunked"),
+            ("Connection", "upgrade"),
+            ("x-broken", "a\r\nx-smuggled: b"),
+            ("x broken", "a"),
+        ];
+        let answer = of(202, &said);
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        let names: Vec<&str> = answer.headers().keys().map(|name| name.as_str()).collect();
+        assert_eq!(names, ["x-a"]);
+    }
+
+    #[test]
+    fn a_status_that_ends_no_exchange_is_left_out() {
+        for status in [100, 101, 199, 99, 1000, 0] {
+            assert_eq!(of(status, &[]).status(), StatusCode::OK, "{status}");
+        }
+        assert_eq!(of(599, &[]).status().as_u16(), 599);
+    }
+}

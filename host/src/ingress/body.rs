@@ -107,20 +107,23 @@ pub async fn read(body: Body, reading: Reading<'_>) -> Result<(Bytes, Held), Bod
     }
 }
 
-/// Lets a body pass by; keeps its beginning. What is over the limit is refused as by [`read`].
+/// Lets a body pass by; keeps its beginning, and how many bytes came after that. What is over the
+/// limit is refused as by [`read`].
 pub async fn pass_by(
     body: Body,
     announced: Option<u64>,
     limit: usize,
     within: Duration,
-) -> Result<Bytes, BodyError> {
-    let mut beginning = BytesMut::new();
+) -> Result<(Bytes, usize), BodyError> {
+    let (mut beginning, mut rest) = (BytesMut::new(), 0);
     pass_through(body, announced, (limit, within), |piece| {
         let left = FIRST_CAPACITY.saturating_sub(beginning.len());
-        beginning.extend_from_slice(&piece[..left.min(piece.len())]);
+        let kept = left.min(piece.len());
+        beginning.extend_from_slice(&piece[..kept]);
+        rest += piece.len() - kept;
     })
     .await?;
-    Ok(beginning.freeze())
+    Ok((beginning.freeze(), rest))
 }
 
 /// Shows a body piece by piece and keeps nothing of it.
@@ -160,5 +163,101 @@ fn check_size(size: usize, limit: usize) -> Result<(), BodyError> {
     match size > limit {
         true => Err(BodyError::TooLarge { limit }),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    const PATIENT: Duration = Duration::from_secs(60);
+
+    /// So many pieces of ten KiB, one after the other.
+    fn pieces(count: usize) -> Body {
+        let piece = Bytes::from(vec![b'x'; 10 << 10]);
+        let pieces = std::iter::repeat_n(piece, count).map(Ok::<_, std::io::Error>);
+        Body::from_stream(stream::iter(pieces))
+    }
+
+    fn endless() -> Body {
+        Body::from_stream(stream::pending::<std::io::Result<Bytes>>())
+    }
+
+    fn within(budget: &Budget, limit: usize) -> Reading<'_> {
+        Reading {
+            announced: None,
+            limit,
+            within: PATIENT,
+            budget,
+        }
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_hold_no_more_than_they_may() {
+        let budget = Budget::of(60 << 10);
+        let reading = || within(&budget, 1 << 20);
+        let (first, held) = read(pieces(4), reading()).await.expect("read");
+        assert_eq!(first.len(), 40 << 10);
+        let second = read(pieces(4), reading()).await;
+        assert_eq!(second.map(drop), Err(BodyError::Crowded));
+        read(pieces(2), reading())
+            .await
+            .expect("there is room for it");
+        drop(held);
+        read(pieces(6), reading())
+            .await
+            .expect("there is room again");
+    }
+
+    #[tokio::test]
+    async fn a_body_is_refused_as_soon_as_it_is_known_to_be_too_large() {
+        let budget = Budget::of(1 << 20);
+        let after = |count| {
+            let sent = stream::repeat_with(|| Ok(Bytes::from(vec![b'x'; 10 << 10])));
+            Body::from_stream(
+                sent.take(count)
+                    .chain(stream::pending::<std::io::Result<Bytes>>()),
+            )
+        };
+        let limit = 30 << 10;
+        let too_large = Some(BodyError::TooLarge { limit });
+        let read_it = read(after(4), within(&budget, limit)).await;
+        assert_eq!(read_it.err(), too_large);
+        let passed = pass_by(after(4), None, limit, PATIENT).await;
+        assert_eq!(passed.err(), too_large);
+        let announced = Some(limit as u64 + 1);
+        let reading = Reading {
+            announced,
+            ..within(&budget, limit)
+        };
+        assert_eq!(read(endless(), reading).await.err(), too_large);
+        let passed = pass_by(endless(), announced, limit, PATIENT).await;
+        assert_eq!(passed.err(), too_large);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end_is_given_up_whoever_it_is_for() {
+        let budget = Budget::of(1 << 20);
+        let soon = Duration::from_millis(10);
+        let reading = Reading {
+            within: soon,
+            ..within(&budget, 1 << 20)
+        };
+        assert_eq!(
+            read(endless(), reading).await.err(),
+            Some(BodyError::TooSlow)
+        );
+        let passed = pass_by(endless(), None, 1 << 20, soon).await;
+        assert_eq!(passed.err(), Some(BodyError::TooSlow));
+    }
+
+    #[tokio::test]
+    async fn of_a_body_that_passes_by_only_the_beginning_is_kept() {
+        let passed = pass_by(pieces(5), None, 1 << 20, PATIENT).await;
+        let (beginning, rest) = passed.expect("it passed");
+        assert_eq!(beginning.len(), FIRST_CAPACITY);
+        assert_eq!(rest, (50 << 10) - FIRST_CAPACITY);
     }
 }

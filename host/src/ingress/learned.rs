@@ -97,5 +97,11 @@ mod tests {
         assert_eq!(first["resource_id"], "r1");
         registration.learned = first;
         assert_eq!(learned(&rules, &registration, &headers), None);
+        registration.learned.clear();
+        for value in [String::new(), "r".repeat(VALUE_MAX + 1)] {
+            let value = HeaderValue::from_str(&value).expect("a value");
+            headers.insert("x-resource", value);
+            assert_eq!(learned(&rules, &registration, &headers), None);
+        }
     }
 }

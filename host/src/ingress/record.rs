@@ -202,6 +202,15 @@ mod tests {
     }
 
     #[test]
+    fn long_headers_are_cut() {
+        let mut headers = HeaderMap::new();
+        let long = HeaderValue::from_str(&"a".repeat(VALUE_MAX + 1)).expect("a value");
+        headers.insert("x-long", long);
+        let cut = format!(r#"[["x-long","{}"]]"#, "a".repeat(VALUE_MAX));
+        assert_eq!(headers_text(&headers, &[]), cut);
+    }
+
+    #[test]
     fn arguments_that_carry_a_secret_are_masked_however_they_are_written() {
         let masked = ["hub.verify_token".to_owned()];
         for (query, expected) in [

@@ -47,6 +47,9 @@ pub(super) fn start(host: &Arc<Inner>, claimed: ClaimedJob) {
         let is_last = worked.is_some_and(|worked| worked.is_last);
         if !is_last || host.is_short() {
             host.wake.notify_one();
+            if host.is_draining() {
+                host.tell_others().await;
+            }
         }
     });
 }

@@ -15,8 +15,10 @@ use crate::id::{HostId, JobId};
 use crate::jobs::attempt;
 use crate::jobs::context::Names;
 use crate::jobs::ends::Ends;
+use crate::jobs::remembered::Remembered;
 use crate::jobs::running::Running;
 use crate::jobs::schedule::{Candidate, Grant, Schedule};
+use crate::jobs::telling::Telling;
 use crate::jobs::versions::Versions;
 use crate::metrics::Metrics;
 use crate::model::{Attempt, AttemptOutcome, ReadyRunnable};
@@ -24,7 +26,7 @@ use crate::runnables::{Runner, strays};
 use crate::store::{Claim, Store, StoreError};
 
 /// How long nothing is looked for when nothing is known to be due: another host may have made
-/// something ready without a wake.
+/// something ready and died before it could say so.
 const IDLE: Duration = Duration::from_secs(5);
 
 /// How much runs here, and how long a claim holds.
@@ -86,6 +88,8 @@ pub(super) struct Inner {
     pub(super) versions: Versions,
     pub(super) names: Names,
     pub(super) ends: Ends,
+    pub(super) remembered: Remembered,
+    pub(super) telling: Telling,
     pub(super) config: ExecutorConfig,
     pub(super) wake: Arc<Notify>,
     pub(super) failures_wake: Arc<Notify>,
@@ -112,6 +116,8 @@ impl Executor {
             owner: parts.owner,
             metrics: parts.metrics,
             ends: Ends::default(),
+            remembered: Remembered::default(),
+            telling: Telling::default(),
             config: parts.config,
             wake: parts.wake,
             failures_wake: Arc::default(),
@@ -165,6 +171,7 @@ impl Executor {
             return Ok(Tick::After(IDLE));
         }
         let now = host.clock.now();
+        let was_told = host.telling.take_told();
         // Whoever frees a place from here on wakes another tick, until this one knows better.
         host.is_short.store(true, Ordering::SeqCst);
         let ready = host.store.runnables_with_ready_jobs(now).await?;
@@ -172,21 +179,28 @@ impl Executor {
         let grants = host.schedule().grant(&candidates, now);
         let claims = grants.iter().map(|grant| self.claim(grant, now));
         let mut are_places_back = false;
+        let mut is_in_vain = was_told;
         let mut is_short = grants.len() < candidates.len();
         for claimed in join_all(claims).await {
             let claimed = claimed?;
             are_places_back |= claimed == Claimed::Some;
             is_short |= claimed == Claimed::All;
+            is_in_vain &= claimed == Claimed::None;
         }
         if are_places_back {
             return Ok(Tick::AtOnce);
         }
         host.is_short.store(is_short, Ordering::SeqCst);
+        let rest = match is_short {
+            true => self.tell_of_rest(is_in_vain, now).await?,
+            false => None,
+        };
         let due = host.store.next_job_due(now).await?;
         let probe = host.schedule().next_probe(&candidates, now);
         let next = due.into_iter().chain(probe).min();
         let pause = next.map_or(IDLE, |next| next.since(host.clock.now()));
         // A breaker that is open at this moment and a job that is due at it would spin.
+        let pause = pause.min(rest.unwrap_or(IDLE));
         Ok(Tick::After(pause.clamp(Duration::from_millis(1), IDLE)))
     }
 
@@ -352,7 +366,10 @@ impl Inner {
     }
 
     /// The limits of those that have ready jobs, by their current versions.
-    async fn candidates(&self, ready: &[ReadyRunnable]) -> Result<Vec<Candidate>, StoreError> {
+    pub(super) async fn candidates(
+        &self,
+        ready: &[ReadyRunnable],
+    ) -> Result<Vec<Candidate>, StoreError> {
         let mut candidates = Vec::with_capacity(ready.len());
         for runnable in ready {
             let version = self.versions.read(&runnable.version_id).await?;

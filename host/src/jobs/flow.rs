@@ -1,16 +1,16 @@
 //! One step further in a flow: what its steps did is read, what follows is planned, and both what begins
 //! and that the flow waits for it are one commit. The flow keeps no place meanwhile.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::flows::{End, Facts, FlowSpec, Plan, StepFact, StepStart, on_own_stack, plan};
+use crate::flows::{End, Facts, FlowSpec, Plan, StepStart, on_own_stack, plan};
 use crate::id::JobId;
 use crate::jobs::ends::Ended;
 use crate::jobs::executor::Inner;
+use crate::jobs::remembered::Known;
 use crate::model::{Advance, AttemptOutcome, ClaimedJob, FlowState, JobState, NewStep, Pins};
 use crate::runnables::{AttemptReport, JobContext, Retry};
 use crate::store::StoreError;
@@ -38,7 +38,7 @@ pub(super) async fn advance(
     flow: &Arc<FlowSpec>,
 ) -> Result<Went, StoreError> {
     let job = &claimed.job;
-    let Some(state) = host.store.flow_state(&job.id, RESULTS_MAX).await? else {
+    let Some((state, known)) = look(host, claimed).await? else {
         return Ok(failed("the flow's job is not there"));
     };
     let pins = match &state.pins {
@@ -52,13 +52,11 @@ pub(super) async fn advance(
         // Another host may have committed it, and who waits for it waits here.
         tell(host, claimed, answer);
     }
-    let plan = if state.results_size > RESULTS_MAX {
-        too_large(&state)
+    let (plan, mut known) = if state.results_size > RESULTS_MAX {
+        (too_large(&state), known)
     } else {
-        let facts = facts_of(claimed, context, &state);
-        let flow = Arc::clone(flow);
-        match on_own_stack(move || plan(&flow, &facts)).await {
-            Some(plan) => plan,
+        match think(claimed, context, flow, known).await {
+            Some(planned) => planned,
             None => return Ok(failed("the flow's expressions could not be evaluated")),
         }
     };
@@ -81,6 +79,7 @@ pub(super) async fn advance(
         }
     }
     let made = steps.len() as u64;
+    known.begin(&steps);
     let advance = Advance {
         job_id: job.id.clone(),
         workspace_id: job.workspace_id.clone(),
@@ -95,11 +94,64 @@ pub(super) async fn advance(
         tracing::warn!(job = %job.id, "a flow was planned too late: its job is no longer ours");
         return Ok(Went::On);
     }
+    host.remembered.keep(&job.id, job.fence, known);
     host.metrics.jobs.add("flow", made);
     if let Some(answer) = &answer {
         tell(host, claimed, answer);
     }
     Ok(Went::On)
+}
+
+/// What is known of the flow, and what its steps did since. Nothing of that, if their results are too large.
+async fn look(
+    host: &Inner,
+    claimed: &ClaimedJob,
+) -> Result<Option<(FlowState, Known)>, StoreError> {
+    let (store, job) = (&host.store, &claimed.job);
+    if let Some(mut known) = host.remembered.take(&job.id, job.fence) {
+        let room = RESULTS_MAX.saturating_sub(known.results_size());
+        if let Some(mut news) = store.flow_news(&job.id, &known.open(), room).await? {
+            host.metrics.flow_steps_read.add(news.steps.len() as u64);
+            known.learn(std::mem::take(&mut news.steps), news.results_size);
+            return Ok(Some((news, known)));
+        }
+    }
+    let Some(mut state) = store.flow_state(&job.id, RESULTS_MAX).await? else {
+        return Ok(None);
+    };
+    host.metrics.flow_steps_read.add(state.steps.len() as u64);
+    let mut known = Known::with_arguments(claimed.arguments.len());
+    if state.results_size <= RESULTS_MAX {
+        known.learn(std::mem::take(&mut state.steps), state.results_size);
+    }
+    Ok(Some((state, known)))
+}
+
+/// Plans. `None`: it panicked.
+async fn think(
+    claimed: &ClaimedJob,
+    context: &JobContext,
+    flow: &Arc<FlowSpec>,
+    mut known: Known,
+) -> Option<(Plan, Known)> {
+    let facts = Facts {
+        arguments: claimed.arguments.clone(),
+        trigger: trigger_of(context),
+        job: json!({
+            "id": context.job_id,
+            "path": context.runnable,
+            "workspace": context.workspace,
+            "created_at": claimed.job.created_at.to_string(),
+        }),
+        steps: std::mem::take(&mut known.steps),
+    };
+    let flow = Arc::clone(flow);
+    on_own_stack(move || {
+        let plan = plan(&flow, &facts, &mut known.memory);
+        known.steps = facts.steps;
+        (plan, known)
+    })
+    .await
 }
 
 /// Answers who waits for a flow that goes on.
@@ -146,33 +198,6 @@ fn too_large(state: &FlowState) -> Plan {
     Plan {
         end: state.steps.is_empty().then_some(End::Failed(error)),
         ..Plan::default()
-    }
-}
-
-fn facts_of(claimed: &ClaimedJob, context: &JobContext, state: &FlowState) -> Facts {
-    let steps: HashMap<String, StepFact> = state
-        .steps
-        .iter()
-        .map(|step| {
-            let fact = StepFact {
-                job_id: step.job_id.clone(),
-                state: step.state,
-                result: step.result.clone(),
-                error: step.error.clone(),
-            };
-            (step.step.clone(), fact)
-        })
-        .collect();
-    Facts {
-        arguments: claimed.arguments.clone(),
-        trigger: trigger_of(context),
-        job: json!({
-            "id": context.job_id,
-            "path": context.runnable,
-            "workspace": context.workspace,
-            "created_at": claimed.job.created_at.to_string(),
-        }),
-        steps,
     }
 }
 

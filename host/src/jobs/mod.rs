@@ -5,7 +5,9 @@
 //! - [`schedule`]: who gets a free place; [`breaker`]: who gets none for now. Both are pure.
 //! - `attempt`: one claimed job from its claim to its record; `verdict`: what becomes of it.
 //! - [`Ends`]: who waits for the end of a job; [`Hold`]: a place taken before its job is made.
-//! - `flow`: a flow goes from step to step; `failures`: who is told of jobs that were given up.
+//! - `flow`: a flow goes from step to step; `remembered`: what it knows of flows that it planned last;
+//!   `failures`: who is told of jobs that were given up.
+//! - `telling`: other hosts are told of jobs that there is no place for.
 //! - `versions`: what is to be run; `context`: what it is told; `running`: what runs at the moment.
 //!
 //! ```text
@@ -37,7 +39,9 @@ mod executor;
 mod failures;
 mod flow;
 mod hold;
+mod remembered;
 mod running;
+mod telling;
 mod verdict;
 mod versions;
 

@@ -141,6 +141,16 @@ impl Schedule {
             .min()
     }
 
+    /// Whether one of these may run, but for a place here.
+    pub fn lacks_places(&self, candidates: &[Candidate], now: Millis) -> bool {
+        let is_held_back = |candidate: &Candidate| {
+            let load = self.runnables.get(&candidate.runnable);
+            load.is_some_and(|load| load.breaker.places(now) == 0)
+        };
+        let mut others = candidates.iter().filter(|one| !is_held_back(one));
+        others.any(|candidate| !self.has_place(candidate, now))
+    }
+
     /// How many places are taken.
     pub fn running(&self) -> u32 {
         self.running

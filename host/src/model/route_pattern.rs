@@ -219,6 +219,15 @@ mod tests {
         ] {
             assert!(text.parse::<RoutePattern>().is_err(), "{text}");
         }
+        let long = |length: usize| format!("/hooks/{}", "a".repeat(length - PREFIX.len()));
+        let deep = |segments: usize| format!("/hooks{}", "/a".repeat(segments));
+        for (fits, does_not) in [
+            (long(LENGTH_MAX), long(LENGTH_MAX + 1)),
+            (deep(SEGMENTS_MAX), deep(SEGMENTS_MAX + 1)),
+        ] {
+            assert!(fits.parse::<RoutePattern>().is_ok(), "{fits}");
+            assert!(does_not.parse::<RoutePattern>().is_err(), "{does_not}");
+        }
     }
 
     #[test]

@@ -299,6 +299,67 @@ mod tests {
     }
 
     #[test]
+    fn a_range_is_closed_from_its_first_to_its_last_address() {
+        for (first, last, expected) in [
+            ("0.0.0.0", "0.255.255.255", Class::Reserved),
+            ("10.0.0.0", "10.255.255.255", Class::Private),
+            ("100.64.0.0", "100.127.255.255", Class::Shared),
+            ("127.0.0.0", "127.255.255.255", Class::Loopback),
+            ("168.63.129.16", "168.63.129.16", Class::Metadata),
+            ("169.254.0.0", "169.254.255.255", Class::Metadata),
+            ("172.16.0.0", "172.31.255.255", Class::Private),
+            ("192.0.0.0", "192.0.0.255", Class::Reserved),
+            ("192.0.0.192", "192.0.0.192", Class::Metadata),
+            ("192.0.2.0", "192.0.2.255", Class::Reserved),
+            ("192.88.99.0", "192.88.99.255", Class::Reserved),
+            ("192.168.0.0", "192.168.255.255", Class::Private),
+            ("198.18.0.0", "198.19.255.255", Class::Reserved),
+            ("198.51.100.0", "198.51.100.255", Class::Reserved),
+            ("203.0.113.0", "203.0.113.255", Class::Reserved),
+            ("224.0.0.0", "239.255.255.255", Class::Multicast),
+            ("240.0.0.0", "255.255.255.255", Class::Reserved),
+            ("2001:db8::", "2001:db8:ffff:ffff::ffff", Class::Reserved),
+            ("3fff::", "3fff:fff:ffff::ffff", Class::Reserved),
+            ("fc00::", "fdff:ffff::ffff", Class::UniqueLocal),
+            ("fd00:ec2::23", "fd00:ec2::23", Class::Metadata),
+            ("fd20:ce::254", "fd20:ce::254", Class::Metadata),
+            ("fe80::", "febf:ffff::ffff", Class::LinkLocal),
+            ("fec0::", "feff:ffff::ffff", Class::LinkLocal),
+            ("ff00::", "ffff:ffff::ffff", Class::Multicast),
+        ] {
+            assert_eq!(class(first), expected, "{first}");
+            assert_eq!(class(last), expected, "{last}");
+        }
+        for beside in [
+            "1.0.0.0",
+            "9.255.255.255",
+            "11.0.0.0",
+            "100.63.255.255",
+            "126.255.255.255",
+            "128.0.0.0",
+            "169.253.255.255",
+            "169.255.0.0",
+            "172.15.255.255",
+            "191.255.255.255",
+            "192.0.1.0",
+            "192.0.3.0",
+            "192.88.98.255",
+            "192.167.255.255",
+            "192.169.0.0",
+            "198.17.255.255",
+            "198.20.0.0",
+            "198.51.99.255",
+            "203.0.114.0",
+            "223.255.255.255",
+            "2001:db7:ffff::1",
+            "2001:200::1",
+            "3ffe::1",
+        ] {
+            assert_eq!(class(beside), Class::Public, "{beside}");
+        }
+    }
+
+    #[test]
     fn an_embedded_address_decides() {
         let cases = [
             ("::ffff:127.0.0.1", Class::Loopback),

@@ -34,6 +34,8 @@ pub struct Facts {
     pub sync: SyncFacts,
     /// The host connects to the service, and messages come over that.
     pub socket: Option<SocketFacts>,
+    /// Whether anything that is sent to an endpoint can be genuine.
+    pub takes_webhooks: bool,
     /// What may be reached, as the manifest narrows and opens it.
     pub reach: Reach,
     /// What the manifest sets.
@@ -94,6 +96,7 @@ impl Facts {
                 _ => {}
             }
         }
+        let socket = SocketFacts::of(&declaration.native);
         let network = declaration
             .native
             .get("permissions")
@@ -118,7 +121,8 @@ impl Facts {
                 .as_ref()
                 .map(|constructor| constructor.parameters.clone()),
             sync: SyncFacts::of(&declaration.native),
-            socket: SocketFacts::of(&declaration.native),
+            takes_webhooks: socket.is_none() || verify.is_some(),
+            socket,
             reach: Reach::default(),
             config: Config::default(),
         }

@@ -179,6 +179,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_hosts_own_variables_win() {
+        let job = JobContext {
+            job_id: "job_00000000000000000000000000".parse().expect("an id"),
+            attempt: 2,
+            workspace: "default".into(),
+            runnable: "f/t/echo".into(),
+            trigger: None,
+            event: None,
+            arguments: "{}".into(),
+        };
+        let declared = ["PATH", "HOME", JOB_ID, ATTEMPT, "TRIGGERD_WORKSPACE", "OWN"];
+        let declared = declared.map(|name| (name, "forged"));
+        let all = build(&job, Path::new("/srv/x"), declared.into_iter());
+        let forged: Vec<&&str> = all
+            .iter()
+            .filter(|(_, value)| value.to_str() == Some("forged"))
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(forged, [&"OWN"]);
+    }
+
+    #[test]
     fn names_of_one_form_are_allowed_unless_they_steer_programs() {
         for name in [
             "A", "API_KEY", "X2", "LANG", "TZ", "LC_ALL", "HOMEPAGE", "PATHS",

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::asking::Runs;
 use super::connection::Connection;
-use super::lease::{LEASE, Lease};
+use super::lease::{LEASE, Lease, TICK};
 use crate::clock::{Clock, Millis};
 use crate::id::{HostId, SubscriptionId};
 use crate::metrics::Metrics;
@@ -20,8 +20,6 @@ use crate::outbound::Outbound;
 use crate::plugins::{LiveProvider, Registry};
 use crate::store::{Store, StoreError};
 
-/// The lease is renewed and what nobody holds is taken this often.
-const TICK: Duration = Duration::from_millis(500);
 /// As many are taken in one statement.
 const CLAIM_MAX: u32 = 500;
 /// What is held is compared with what is open this often.

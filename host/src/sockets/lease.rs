@@ -4,7 +4,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Another host takes over when the row was not renewed for so long.
-pub(super) const LEASE: Duration = Duration::from_secs(4);
+pub const LEASE: Duration = Duration::from_secs(4);
+/// The lease is renewed and what nobody holds is taken this often.
+pub const TICK: Duration = Duration::from_millis(500);
+/// So long after a host died another one has its connections.
+pub const TAKEOVER_MAX: Duration = Duration::from_secs(5);
+
+/// A host that died just after it renewed is found out by the first tick after its lease; what is left
+/// is for connecting.
+const _: () = assert!(LEASE.as_millis() + TICK.as_millis() < TAKEOVER_MAX.as_millis());
 
 #[derive(Debug, Default)]
 pub(super) struct Lease(Mutex<Option<Instant>>);

@@ -30,3 +30,4 @@ mod serving;
 
 pub use asking::Runs;
 pub use holder::{Holder, HolderParts, Tick};
+pub use lease::{LEASE, TAKEOVER_MAX, TICK};

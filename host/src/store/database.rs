@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, Row};
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
 use super::direct::{Direct, Looks};
 use super::health::WriteHealth;
 use super::open::{Backend, DatabaseConfig};
-use super::remembered::{Changes, Noted};
+use super::remembered::{Changes, Counted};
 use super::sql::{FromRow, Statement};
 use super::transaction::Transaction;
 use super::{StoreError, sqlite};
@@ -37,6 +38,8 @@ pub(super) struct Database {
     pub(super) health: WriteHealth,
     /// What the writing connections may have changed. The group commit changes no settings.
     pub(super) changes: Changes,
+    /// Where PostgreSQL is listened to for hints of other hosts.
+    pub(super) hints_at: Option<PgConnectOptions>,
     /// Where SQLite's file lies.
     pub(super) path: Option<PathBuf>,
     /// What SQLite's log holds may not be on the disk.
@@ -115,7 +118,7 @@ impl Database {
             .map_err(|error| StoreError::of("reach the database", error))?;
         Ok(WriterConnection {
             connection,
-            _noted: self.changes.noted(),
+            _counted: self.changes.counted(),
             _turn: turn,
         })
     }
@@ -171,7 +174,7 @@ impl Database {
 /// The writing connection, for as long as nobody else may write.
 pub(super) struct WriterConnection {
     connection: PoolConnection<Any>,
-    _noted: Noted,
+    _counted: Counted,
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
@@ -261,6 +264,7 @@ async fn connect_sqlite(path: &str, config: &DatabaseConfig) -> Result<Database,
         turns: Some(Arc::default()),
         health: WriteHealth::default(),
         changes: Changes::default(),
+        hints_at: None,
         path: Some(file.path),
         log_lost: AtomicBool::new(false),
         lock: Some(file.lock),
@@ -285,6 +289,7 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
         turns: None,
         health: WriteHealth::default(),
         changes: Changes::default(),
+        hints_at: Some(parse(config.url.expose())?),
         path: None,
         log_lost: AtomicBool::new(false),
         lock: None,
@@ -320,8 +325,8 @@ async fn accept_primary(connection: &mut AnyConnection) -> Result<(), sqlx::Erro
 }
 
 /// The address may hold a password, so what is wrong with it is not repeated.
-fn parse(url: &str) -> Result<AnyConnectOptions, StoreError> {
-    url.parse::<AnyConnectOptions>()
+fn parse<O: ConnectOptions>(url: &str) -> Result<O, StoreError> {
+    url.parse::<O>()
         .map(ConnectOptions::disable_statement_logging)
         .map_err(|_| StoreError::Refused("the database's address is not a URL".to_owned()))
 }

@@ -16,12 +16,12 @@ use super::connection::Connection;
 use super::jobs::{cancel, job_columns};
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
-use super::sql::{FromRow, Number, Row, Statement, Text};
+use super::sql::{Row, Statement, Text};
 use super::writer::{Write, Written};
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{JobId, RunnableId, WorkspaceId};
-use crate::model::{Advance, FlowState, Job, NewStep, Pin, Pins, StepOf, StepState};
+use crate::model::{Advance, Job, NewStep, Pin, Pins, StepOf};
 
 /// A job and all jobs below it; its id is the only value.
 macro_rules! with_steps {
@@ -33,55 +33,6 @@ macro_rules! with_steps {
 pub(super) use with_steps;
 
 impl Store {
-    /// How far a flow's job is. The results of its steps are left out where they have more than
-    /// `results_max` bytes together.
-    pub async fn flow_state(
-        &self,
-        job: &JobId,
-        results_max: u64,
-    ) -> Result<Option<FlowState>, StoreError> {
-        let mut connection = self.database.read().await?;
-        // Before the steps: one that ends between the two pokes it once more.
-        let head: Option<HeadRow> = Statement::new(
-            "read a flow",
-            "select pokes, pins, answer from jobs where id = $1",
-        )
-        .bind(job)
-        .one(&mut connection)
-        .await?;
-        let Some(head) = head else { return Ok(None) };
-        let size: Option<Number> = Statement::new(
-            "read the size of a flow's results",
-            "select cast(coalesce(sum(length(result)), 0) as bigint) as n from jobs \
-             where flow_id = $1 and state = 'done'",
-        )
-        .bind(job)
-        .one(&mut connection)
-        .await?;
-        let results_size = size.map_or(0, |size| size.0.unsigned_abs());
-        let steps = match results_size > results_max {
-            false => "select id, step, state, result, error from jobs where flow_id = $1",
-            true => {
-                "select id, step, state, null as result, error from jobs where flow_id = $1 \
-                 and state in ('ready', 'running', 'waiting')"
-            }
-        };
-        let steps = Statement::new("read the steps of a flow", steps).bind(job);
-        let steps = steps.all(&mut connection).await?;
-        let depth = match head.pins {
-            Some(_) => 0,
-            None => depth(&mut connection, job).await?,
-        };
-        Ok(Some(FlowState {
-            pokes: head.pokes,
-            pins: head.pins,
-            answer: head.answer,
-            depth,
-            results_size,
-            steps,
-        }))
-    }
-
     /// The versions that these runnables have now; those that are not there are left out.
     pub async fn find_pins(
         &self,
@@ -139,22 +90,6 @@ impl Store {
         });
         ids.collect()
     }
-}
-
-/// How many flows a job is in.
-async fn depth(connection: &mut AnyConnection, job: &JobId) -> Result<u32, StoreError> {
-    let depth: Option<Number> = Statement::new(
-        "read how deep a flow is",
-        "with recursive above (id, depth) as (select flow_id, 1 from jobs \
-         where id = $1 and flow_id is not null union all \
-         select j.flow_id, a.depth + 1 from jobs j join above a on j.id = a.id \
-         where j.flow_id is not null and a.depth < 100) \
-         select cast(count(*) as bigint) as n from above",
-    )
-    .bind(job)
-    .one(connection)
-    .await?;
-    Ok(depth.map_or(0, |depth| u32::try_from(depth.0).unwrap_or(u32::MAX)))
 }
 
 /// An advance with its steps' arguments as they are stored.
@@ -326,35 +261,6 @@ pub(super) async fn cancel_flows_of(
     Ok(())
 }
 
-struct HeadRow {
-    pokes: i64,
-    pins: Option<Pins>,
-    answer: Option<Bytes>,
-}
-
-impl FromRow for HeadRow {
-    fn from_row(row: &Row<'_>) -> Result<HeadRow, StoreError> {
-        let pins = row.text_opt("pins")?;
-        Ok(HeadRow {
-            pokes: row.int("pokes")?,
-            pins: pins.map(|pins| read("pins", &pins)).transpose()?,
-            answer: row.bytes_opt("answer")?.map(Bytes::from),
-        })
-    }
-}
-
-impl FromRow for StepState {
-    fn from_row(row: &Row<'_>) -> Result<StepState, StoreError> {
-        Ok(StepState {
-            job_id: row.parsed("id")?,
-            step: row.text("step")?,
-            state: row.parsed("state")?,
-            result: row.bytes_opt("result")?.map(Into::into),
-            error: row.text_opt("error")?,
-        })
-    }
-}
-
 /// The flow that a job is a step of.
 pub(super) fn step_of(row: &Row<'_>) -> Result<Option<StepOf>, StoreError> {
     let Some(flow_id) = row.parsed_opt("flow_id")? else {
@@ -368,7 +274,10 @@ pub(super) fn step_of(row: &Row<'_>) -> Result<Option<StepOf>, StoreError> {
     }))
 }
 
-fn read<T: serde::de::DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(
+    column: &'static str,
+    text: &str,
+) -> Result<T, StoreError> {
     serde_json::from_str(text)
         .map_err(|_| StoreError::corrupt(column, "it is not the JSON that was expected"))
 }

@@ -50,34 +50,8 @@ impl Store {
         replay: Replay,
     ) -> Result<Job, StoreError> {
         let mut transaction = self.database.write().await?;
-        find(&mut transaction, workspace, origin).await?;
         let now = self.clock.now();
-        let made = Statement::new(
-            "replay a job",
-            "insert into jobs (id, workspace_id, cause, event_id, trigger_id, runnable_id, \
-             version_id, arguments, encoding, state, attempts_made, attempts_max, due_at, fence, \
-             origin_job_id, created_at) \
-             select $1, j.workspace_id, 'replay', j.event_id, j.trigger_id, v.runnable_id, v.id, \
-             j.arguments, j.encoding, 'ready', 0, $2, $3, 0, j.id, $4 \
-             from jobs j cross join runnable_versions v \
-             where j.id = $5 and v.id = $6 and v.runnable_id = j.runnable_id \
-             and (j.arguments is not null or exists (select 1 from events e where e.id = j.event_id))",
-        )
-        .bind(&replay.id)
-        .bind(replay.attempts_max)
-        .bind(now)
-        .bind(now)
-        .bind(origin)
-        .bind(&replay.version_id)
-        .run(&mut transaction)
-        .await?;
-        if made == 0 {
-            return Err(StoreError::Conflict(format!(
-                "{origin} cannot be replayed: its event is no longer kept, or {} is not a version of its runnable",
-                replay.version_id
-            )));
-        }
-        let job = find(&mut transaction, workspace, &replay.id).await?;
+        let job = self::replay(&mut transaction, (workspace, origin), &replay, now).await?;
         transaction.commit().await?;
         Ok(job)
     }
@@ -87,8 +61,20 @@ impl Store {
     /// comes home too late. A conflict if it already ended.
     pub async fn cancel_job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Job, StoreError> {
         let mut transaction = self.database.write().await?;
+        let job = self.cancel_in(&mut transaction, workspace, id).await?;
+        transaction.commit().await?;
+        Ok(job)
+    }
+
+    /// The same in a transaction.
+    pub(super) async fn cancel_in(
+        &self,
+        connection: &mut AnyConnection,
+        workspace: &WorkspaceId,
+        id: &JobId,
+    ) -> Result<Job, StoreError> {
         let now = self.clock.now();
-        let job = select(&mut transaction, workspace, id, self.database.for_update()).await?;
+        let job = select(connection, workspace, id, self.database.for_update()).await?;
         let job = job.ok_or_else(|| missing(id))?;
         if job.state.is_final() {
             return Err(StoreError::Conflict(format!(
@@ -97,14 +83,12 @@ impl Store {
             )));
         }
         let backend = self.database.backend;
-        cancel(&mut transaction, &job, now).await?;
-        flows::cancel_steps(&mut transaction, self.database.for_update(), id, now).await?;
+        cancel(connection, &job, now).await?;
+        flows::cancel_steps(connection, self.database.for_update(), id, now).await?;
         if let Some(step) = &job.step {
-            flows::poke(&mut transaction, backend, [step.flow_id.clone()], now).await?;
+            flows::poke(connection, backend, [step.flow_id.clone()], now).await?;
         }
-        let job = find(&mut transaction, workspace, id).await?;
-        transaction.commit().await?;
-        Ok(job)
+        find(connection, workspace, id).await
     }
 
     /// A job of this workspace.
@@ -168,6 +152,42 @@ impl Store {
             .await?;
         Ok(count.map_or(0, |count| count.0.unsigned_abs()))
     }
+}
+
+/// Makes a new job with the arguments of an earlier one.
+pub(super) async fn replay(
+    connection: &mut AnyConnection,
+    (workspace, origin): (&WorkspaceId, &JobId),
+    replay: &Replay,
+    now: Millis,
+) -> Result<Job, StoreError> {
+    find(connection, workspace, origin).await?;
+    let made = Statement::new(
+        "replay a job",
+        "insert into jobs (id, workspace_id, cause, event_id, trigger_id, runnable_id, \
+         version_id, arguments, encoding, state, attempts_made, attempts_max, due_at, fence, \
+         origin_job_id, created_at) \
+         select $1, j.workspace_id, 'replay', j.event_id, j.trigger_id, v.runnable_id, v.id, \
+         j.arguments, j.encoding, 'ready', 0, $2, $3, 0, j.id, $4 \
+         from jobs j cross join runnable_versions v \
+         where j.id = $5 and v.id = $6 and v.runnable_id = j.runnable_id \
+         and (j.arguments is not null or exists (select 1 from events e where e.id = j.event_id))",
+    )
+    .bind(&replay.id)
+    .bind(replay.attempts_max)
+    .bind(now)
+    .bind(now)
+    .bind(origin)
+    .bind(&replay.version_id)
+    .run(connection)
+    .await?;
+    if made == 0 {
+        return Err(StoreError::Conflict(format!(
+            "{origin} cannot be replayed: its event is no longer kept, or {} is not a version of its runnable",
+            replay.version_id
+        )));
+    }
+    find(connection, workspace, &replay.id).await
 }
 
 /// Cancels a job that has not ended; its row is held.

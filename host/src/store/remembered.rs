@@ -1,7 +1,7 @@
 //! What was read of settings and has not changed since.
 //!
 //! Everything but the group commit changes rows over [`Database::writer`](super::database::Database),
-//! which notes it here when the connection is given back: after the commit, and before whoever
+//! which counts it here when the connection is given back: after the commit, and before whoever
 //! asked for the change hears of it. What was read before that is not used again. Only for a
 //! database that no other host changes.
 
@@ -19,19 +19,19 @@ const REMEMBERED_MAX: usize = 1024;
 pub(super) struct Changes(Arc<AtomicU64>);
 
 /// Counts once when it is dropped.
-pub(super) struct Noted(Arc<AtomicU64>);
+pub(super) struct Counted(Arc<AtomicU64>);
 
 impl Changes {
     pub(super) fn count(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
 
-    pub(super) fn noted(&self) -> Noted {
-        Noted(Arc::clone(&self.0))
+    pub(super) fn counted(&self) -> Counted {
+        Counted(Arc::clone(&self.0))
     }
 }
 
-impl Drop for Noted {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -96,7 +96,7 @@ mod tests {
         let before = changes.count();
         remembered.keep(before, "a", 1);
         assert_eq!(remembered.get(changes.count(), "a"), Some(1));
-        drop(changes.noted());
+        drop(changes.counted());
         assert_eq!(remembered.get(changes.count(), "a"), None);
         // Read before the change, kept after it.
         remembered.keep(before, "b", 1);

@@ -1,5 +1,7 @@
 //! Workspaces and tokens.
 
+use sqlx::AnyConnection;
+
 use super::sql::{FromRow, Row, Statement};
 use super::{Store, StoreError};
 use crate::clock::Millis;
@@ -16,13 +18,22 @@ macro_rules! select_tokens {
 impl Store {
     /// Makes a workspace; a conflict if the name is taken.
     pub async fn insert_workspace(&self, name: &str) -> Result<Workspace, StoreError> {
+        let mut connection = self.database.writer().await?;
+        self.insert_workspace_in(&mut connection, name).await
+    }
+
+    /// The same in a transaction.
+    pub(super) async fn insert_workspace_in(
+        &self,
+        connection: &mut AnyConnection,
+        name: &str,
+    ) -> Result<Workspace, StoreError> {
         let now = self.clock.now();
         let workspace = Workspace {
             id: WorkspaceId::generate(now),
             name: name.to_owned(),
             created_at: now,
         };
-        let mut connection = self.database.writer().await?;
         let made = Statement::new(
             "insert a workspace",
             "insert into workspaces (id, name, created_at) values ($1, $2, $3) \
@@ -31,7 +42,7 @@ impl Store {
         .bind(&workspace.id)
         .bind(name)
         .bind(now)
-        .run(&mut connection)
+        .run(connection)
         .await?;
         match made {
             0 => Err(StoreError::Conflict(format!(
@@ -93,8 +104,19 @@ impl Store {
     /// Deletes a workspace, and the tokens of it that are revoked or expired; a conflict while it
     /// holds subscriptions, runnables or good tokens.
     pub async fn delete_workspace(&self, workspace: &Workspace) -> Result<(), StoreError> {
-        let Workspace { id, name, .. } = workspace;
         let mut transaction = self.database.write().await?;
+        self.delete_workspace_in(&mut transaction, workspace)
+            .await?;
+        transaction.commit().await
+    }
+
+    /// The same in a transaction.
+    pub(super) async fn delete_workspace_in(
+        &self,
+        connection: &mut AnyConnection,
+        workspace: &Workspace,
+    ) -> Result<(), StoreError> {
+        let Workspace { id, name, .. } = workspace;
         Statement::new(
             "delete the dead tokens of a workspace",
             "delete from tokens where workspace_id = $1 \
@@ -102,11 +124,11 @@ impl Store {
         )
         .bind(id)
         .bind(self.clock.now())
-        .run(&mut transaction)
+        .run(&mut *connection)
         .await?;
         let deleted = Statement::new("delete a workspace", "delete from workspaces where id = $1")
             .bind(id)
-            .run(&mut transaction)
+            .run(connection)
             .await
             .map_err(|error| match error {
                 StoreError::Conflict(_) => StoreError::Conflict(format!(
@@ -118,15 +140,24 @@ impl Store {
             0 => Err(StoreError::NotFound(format!(
                 "there is no workspace `{name}`"
             ))),
-            _ => transaction.commit().await,
+            _ => Ok(()),
         }
     }
 
     /// Keeps a token.
     pub async fn insert_token(&self, token: NewToken) -> Result<Token, StoreError> {
+        let mut connection = self.database.writer().await?;
+        self.insert_token_in(&mut connection, token).await
+    }
+
+    /// The same in a transaction.
+    pub(super) async fn insert_token_in(
+        &self,
+        connection: &mut AnyConnection,
+        token: NewToken,
+    ) -> Result<Token, StoreError> {
         let now = self.clock.now();
         let scopes: Vec<&str> = token.scopes.iter().map(|scope| scope.as_str()).collect();
-        let mut connection = self.database.writer().await?;
         Statement::new(
             "insert a token",
             "insert into tokens (id, workspace_id, name, hash, scopes, created_at, expires_at, \
@@ -141,7 +172,7 @@ impl Store {
         .bind(token.expires_at)
         .bind(token.runs.as_ref().map(|runs| runs.path.as_str()))
         .bind(token.runs.as_ref().map(|runs| runs.kind.as_str()))
-        .run(&mut connection)
+        .run(connection)
         .await?;
         Ok(Token {
             id: token.id,
@@ -204,13 +235,22 @@ impl Store {
     /// Revokes a token; absent or already revoked: not found.
     pub async fn revoke_token(&self, id: &TokenId) -> Result<(), StoreError> {
         let mut connection = self.database.writer().await?;
+        self.revoke_token_in(&mut connection, id).await
+    }
+
+    /// The same in a transaction.
+    pub(super) async fn revoke_token_in(
+        &self,
+        connection: &mut AnyConnection,
+        id: &TokenId,
+    ) -> Result<(), StoreError> {
         let revoked = Statement::new(
             "revoke a token",
             "update tokens set revoked_at = $1 where id = $2 and revoked_at is null",
         )
         .bind(self.clock.now())
         .bind(id)
-        .run(&mut connection)
+        .run(connection)
         .await?;
         match revoked {
             0 => Err(StoreError::NotFound(format!(

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::harness::{Delivery, Host, Options, SECRET, push};
 use super::postgres_harness::Cluster;
-use super::{begin, call, ended};
+use super::{begin, call, called, ended};
 
 const DOCUMENT: &str = "
 workspace: default
@@ -74,22 +74,25 @@ async fn an_event_runs_a_flow_and_the_most_specific_error_handler_is_told() {
     assert_eq!(host.items("jobs?cause=error").await.len(), 3);
 }
 
+/// On this database, with so many places.
+fn on(database: &str, places: &str) -> Options {
+    let variables = [
+        ("TRIGGERD_DATABASE", database),
+        ("TRIGGERD_RUNNABLES_RUNNING_MAX", places),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Options {
+        variables: variables.into(),
+        no_plugins: true,
+        ..Options::default()
+    }
+}
+
 #[tokio::test]
 async fn several_hosts_work_on_one_flow_and_run_each_step_once() {
     let database = Cluster::shared().database().await;
-    let on = |places: &str| Options {
-        variables: vec![
-            ("TRIGGERD_DATABASE".to_owned(), database.clone()),
-            (
-                "TRIGGERD_RUNNABLES_RUNNING_MAX".to_owned(),
-                places.to_owned(),
-            ),
-        ],
-        no_plugins: true,
-        ..Options::default()
-    };
-    let first = Host::start_with(on("2")).await;
-    let second = Host::start_like(&first, on("8")).await;
+    let first = Host::start_with(on(&database, "2")).await;
+    let second = Host::start_like(&first, on(&database, "8")).await;
     for host in [&first, &second] {
         host.script("echo.sh", "cat");
     }
@@ -128,4 +131,40 @@ runnables:
             assert_eq!(counts, (&json!("done"), &json!(1)), "{step}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_a_full_host_has_no_place_for_is_told_to_another_and_taken_by_it() {
+    let database = Cluster::shared().database().await;
+    let first = Host::start_with(on(&database, "1")).await;
+    let second = Host::start_like(&first, on(&database, "8")).await;
+    for host in [&first, &second] {
+        host.script("echo.sh", "cat");
+        host.script(
+            "hold.sh",
+            "until [ -e go ]; do [ -e hold.sh ] || exit 1; sleep 0.05; done",
+        );
+    }
+    first.apply(
+        "
+workspace: default
+runnables:
+- {path: f/t/hold, command: {argv: [./hold.sh]}}
+- {path: f/t/echo, command: {argv: [./echo.sh]}}
+- path: f/t/flow
+  flow:
+    steps:
+    - {id: a, run: f/t/echo, inputs: args.n + 1}
+    - {id: b, run: f/t/echo, inputs: results.a + 1}
+",
+    );
+    // Its only place is taken: a job whose caller waits begins where it is called.
+    let held = called(&first, "run_wait_result/p/f/t/hold?timeout=0.2", &json!({})).await;
+    assert_eq!(held.0, reqwest::StatusCode::GATEWAY_TIMEOUT);
+    for n in 0..5 {
+        let answer = call(&first, "f/t/flow", &json!({"n": n})).await;
+        assert_eq!(answer, (reqwest::StatusCode::OK, json!(n + 2)));
+    }
+    assert!(second.metric("triggerd_hints_heard_total").await >= 1.0);
+    assert_eq!(first.metric("triggerd_jobs_running").await, 1.0);
 }

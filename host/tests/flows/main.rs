@@ -9,6 +9,7 @@ mod postgres_harness;
 mod durable;
 mod examples;
 mod hosts;
+mod loops;
 mod refusals;
 mod stories;
 

@@ -92,6 +92,32 @@ async fn a_flow_that_runs_itself_ends() {
 }
 
 #[tokio::test]
+async fn a_flow_whose_results_are_too_large_together_ends_and_says_so() {
+    let host = start().await;
+    host.script("large.sh", "head -c 9000000 /dev/zero | tr '\\0' x");
+    host.apply(
+        "
+runnables:
+- {path: f/t/large, command: {argv: [./large.sh], stdout_max: 10MiB}}
+- path: f/t/two
+  flow:
+    steps:
+    - {id: a, run: f/t/large}
+    - {id: b, run: f/t/large}
+    - {id: c, run: f/t/large}
+",
+    );
+    let job = begin(&host, "f/t/two", &json!({})).await;
+    let shown = ended(&host, &job).await;
+    let error = shown["error"].as_str().expect("words");
+    assert!(
+        error.starts_with("the results of its steps have 180000"),
+        "{error}"
+    );
+    assert_eq!(steps(&host, &job).len(), 2, "the third is not begun");
+}
+
+#[tokio::test]
 async fn a_slow_expression_fails_its_step_and_holds_nobody() {
     let host = host().await;
     let list: Vec<u32> = (0..3_000).collect();

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use triggerd::outbound::{
-    BodyLimit, HostPort, OutboundError, OutboundRequest, OutboundResponse, Policy, Refusal,
+    BodyLimit, HostPort, Outbound, OutboundConfig, OutboundError, OutboundRequest,
+    OutboundResponse, Policy, Refusal, SocketError, SocketRequest,
 };
 use url::Url;
 
@@ -76,6 +77,40 @@ async fn a_name_is_refused_by_what_it_resolves_to() {
         hosts: None,
     };
     assert!(send(&opened, get(&url)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_proxy_is_not_asked_for_what_is_not_open() {
+    let mut proxy = Target::answering("200 OK", "", "by the proxy").await;
+    let config = OutboundConfig {
+        proxy: Some(Url::parse(&proxy.url("/")).expect("an address")),
+    };
+    let outbound = Outbound::open(&config).expect("a client");
+    for url in [
+        "http://localhost:9/",
+        "http://127.0.0.1:9/",
+        "http://[::1]:9/",
+        "http://169.254.169.254/",
+    ] {
+        let refused = outbound.send(&Policy::default(), get(url)).await;
+        assert!(
+            matches!(
+                refused,
+                Err(OutboundError::Refused(Refusal::Address { .. }))
+            ),
+            "{url}: {refused:?}"
+        );
+    }
+    assert!(!proxy.has_seen_more());
+    let open = Policy {
+        allow: vec![
+            "127.0.0.0/8".parse().expect("a range"),
+            "::1/128".parse().expect("a range"),
+        ],
+        hosts: None,
+    };
+    let answer = outbound.send(&open, get("http://localhost:9/")).await;
+    assert_eq!(&answer.expect("an answer").body[..], b"by the proxy");
 }
 
 #[tokio::test]
@@ -164,6 +199,24 @@ async fn the_deadline_covers_silence() {
     let failed = send(&loopback(), request).await.expect_err("a timeout");
     assert!(matches!(failed, OutboundError::Timeout { .. }));
     assert!(failed.is_transient());
+}
+
+#[tokio::test]
+async fn the_deadline_covers_a_handshake_that_is_not_answered() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let request = SocketRequest {
+        url: Url::parse(&format!("ws://{address}/")).expect("an address"),
+        headers: http::HeaderMap::new(),
+        message_max: 1000,
+        within: Duration::from_millis(50),
+    };
+    let opened = outbound_client().open_socket(&loopback(), request).await;
+    let Err(SocketError::Outbound(OutboundError::Timeout { after })) = opened.map(drop) else {
+        panic!("it was opened, or failed otherwise");
+    };
+    assert_eq!(after, Duration::from_millis(50));
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! An HTTP target that misbehaves as it is told to, on a loopback port.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -46,6 +46,7 @@ impl Seen {
 pub struct Target {
     pub address: SocketAddr,
     pub connections: Arc<AtomicUsize>,
+    answer: Arc<Mutex<Answer>>,
     seen: mpsc::UnboundedReceiver<Seen>,
     accepting: JoinHandle<()>,
 }
@@ -57,15 +58,18 @@ impl Target {
         let connections = Arc::new(AtomicUsize::new(0));
         let (tell, seen) = mpsc::unbounded_channel();
         let counted = Arc::clone(&connections);
+        let answer = Arc::new(Mutex::new(answer));
+        let answering = Arc::clone(&answer);
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(stream, answer.clone(), tell.clone()));
+                tokio::spawn(serve(stream, Arc::clone(&answering), tell.clone()));
             }
         });
         Target {
             address,
             connections,
+            answer,
             seen,
             accepting,
         }
@@ -76,6 +80,11 @@ impl Target {
         let length = body.len();
         let text = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
         Target::start(Answer::Raw(text.into_bytes())).await
+    }
+
+    /// From the next request on it answers like this.
+    pub fn answer_from_now(&self, answer: Answer) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -100,11 +109,19 @@ impl Drop for Target {
     }
 }
 
-async fn serve(mut stream: TcpStream, answer: Answer, tell: mpsc::UnboundedSender<Seen>) {
+async fn serve(
+    mut stream: TcpStream,
+    answer: Arc<Mutex<Answer>>,
+    tell: mpsc::UnboundedSender<Seen>,
+) {
     let mut buffer = Vec::new();
     while let Some(seen) = read_request(&mut stream, &mut buffer).await {
         // Nobody may be listening any more.
         let _ = tell.send(seen);
+        let answer = answer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         match &answer {
             Answer::Raw(bytes) => {
                 if stream.write_all(bytes).await.is_err() {

@@ -120,7 +120,7 @@ async fn a_declaration_alone_can_speak_over_a_connection() {
     }
     assert!(!host.log().contains("canary"));
     // Over HTTP nobody speaks for it.
-    let endpoint = host.endpoint("feed").await;
+    let endpoint = crate::untold_endpoint(&host).await;
     let sent = host.client().post(endpoint).body("{}").send().await;
     assert!(sent.expect("an answer").status().is_client_error());
 }
@@ -150,4 +150,32 @@ async fn a_declaration_opens_no_ranges_by_itself() {
     let host = start(&server, "'{server}'", "").await;
     reason(&host, "loopback").await;
     assert!(server.made().is_empty());
+}
+
+#[tokio::test]
+async fn a_message_that_its_provider_cannot_read_is_refused_and_the_next_one_is_read() {
+    let server = Server::start().await;
+    let host = start(&server, "'{server}'", OPENED).await;
+    let connection = server.connection(1).await;
+    for text in ["no JSON", r#"{"type":7}"#, r#"{"type":"trade","id":"t-1"}"#] {
+        connection.say(text);
+    }
+    host.item("jobs", |job| job["state"] == "done").await;
+    let rows = host.items("requests").await;
+    let refused = rows.iter().find(|row| row["outcome"] == "refused");
+    let refused = refused.expect("a row that says so");
+    assert_eq!(refused["status"], 400);
+    assert!(refused["reason"].is_string(), "{refused}");
+    assert_eq!(server.made().len(), 1, "the connection stays");
+}
+
+#[tokio::test]
+async fn a_field_cannot_break_out_of_its_header() {
+    let server = Server::start().await;
+    let host = start(&server, "'{server}'", OPENED).await;
+    server.connection(1).await;
+    let broken = r#""canary\r\nX-Smuggled: y""#;
+    host.apply(&DOCUMENT.replace("canary-55", broken));
+    reason(&host, "a header cannot be sent as it is").await;
+    assert_eq!(server.made().len(), 1, "it is not sent in another form");
 }

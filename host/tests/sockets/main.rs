@@ -14,6 +14,7 @@ use std::fs;
 
 use harness::{Host, Options, place, root, target};
 use serde_json::Value;
+use sqlx::{Executor, Row};
 
 /// A host with the provider for any WebSocket server.
 pub async fn start(options: Options) -> Host {
@@ -66,6 +67,22 @@ triggers:
 - {{name: all, subscription: feed, event: message, runnable: f/t/echo}}
 "
     )
+}
+
+/// Where requests for `feed` would go. Nobody is told of it, since nothing is taken there.
+pub async fn untold_endpoint(host: &Host) -> String {
+    let shown = host.items("subscriptions").await;
+    assert!(shown[0]["endpoint_url"].is_null(), "{shown:?}");
+    let printed = host.cli_ok(&["subscriptions"]);
+    assert!(!printed.contains("/webhooks/"), "{printed}");
+    sqlx::any::install_default_drivers();
+    let file = format!("sqlite://{}", host.path("data/triggerd.db").display());
+    let pool = sqlx::AnyPool::connect(&file).await.expect("a connection");
+    let found = pool.fetch_one("select provider, endpoint from subscriptions where name = 'feed'");
+    let row = found.await.expect("the subscription");
+    pool.close().await;
+    let (provider, endpoint): (String, String) = (row.get(0), row.get(1));
+    format!("{}/webhooks/{provider}/{endpoint}", host.url)
 }
 
 pub fn scripts(host: &Host) {

@@ -273,4 +273,26 @@ async fn what_stands_wrong_in_a_socket_is_told_with_its_place() {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    let many = vec!["{message: 1}"; 101].join(", ");
+    for (wrong, expected) in [
+        ("{url: 'ws://u:p@x.example'}", "without user and password"),
+        (
+            "{url: 'ws://x.example', headers: {X-A: \"b\\r\\nX-B: c\"}}",
+            "`X-A`: expected a header's value",
+        ),
+        (
+            "{url: 'ws://x.example', secret_headers: {X-A: \"b\\nX-B: c\"}}",
+            "`X-A`: expected a header's value",
+        ),
+        (
+            &format!("{{url: 'ws://x.example', initial_messages: [{many}]}}"),
+            "expected at most 100",
+        ),
+    ] {
+        std::fs::write(&path, document(wrong)).expect("a file");
+        let refused = host.cli(&["apply", "-f", path.to_str().expect("a path")]);
+        assert!(!refused.status.success(), "{wrong}");
+        let said = crate::harness::text(&refused.stderr);
+        assert!(said.contains(expected), "{wrong}: {said}");
+    }
 }

@@ -144,7 +144,7 @@ async fn a_request_at_the_endpoint_is_not_taken_for_a_message() {
     let host = start(options(None)).await;
     scripts(&host);
     host.apply(&local(&server));
-    let endpoint = host.endpoint("feed").await;
+    let endpoint = crate::untold_endpoint(&host).await;
     for method in ["POST", "MESSAGE", "GET"] {
         let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
         let sent = host
@@ -154,6 +154,9 @@ async fn a_request_at_the_endpoint_is_not_taken_for_a_message() {
             .send();
         let status = sent.await.expect("an answer").status();
         assert!(status.is_client_error(), "{method}: {status}");
+        if method.as_str() == "MESSAGE" {
+            assert_eq!(status, 404, "the host's own word");
+        }
     }
     server.connection(1).await.say("genuine");
     host.until("the message", async || {

@@ -17,6 +17,7 @@ on_both! {
     a_cancelled_flow_cancels_its_steps_and_theirs
     a_flow_answers_before_its_end
     results_that_are_too_large_are_left_out
+    of_steps_that_are_known_those_are_read_that_ended
     steps_of_a_flow_that_goes_on_are_kept
     a_deleted_runnable_takes_its_flows_and_steps_along
     the_most_specific_handler_is_told_once
@@ -333,6 +334,27 @@ async fn results_that_are_too_large_are_left_out(fixture: Fixture) {
     let state = fixture.store.flow_state(&begun.id, 5).await;
     let state = state.expect("read").expect("it is there");
     assert_eq!((state.results_size, state.steps.len()), (6, 0));
+}
+
+async fn of_steps_that_are_known_those_are_read_that_ended(fixture: Fixture) {
+    let begun = begun(&fixture).await;
+    let open = [begun.step_id.clone(), JobId::generate(fixture.now())];
+    let news = async |room: u64| {
+        let news = fixture.store.flow_news(&begun.id, &open, room).await;
+        news.expect("read")
+    };
+    let before = news(100).await.expect("it is there");
+    assert_eq!((before.pokes, before.steps.len()), (0, 0));
+    assert!(before.pins.is_some());
+    let step = claim_one(&fixture, &begun.step).await;
+    assert_eq!(news(100).await.expect("it is there").steps.len(), 0);
+    end(&fixture, &step, Next::Done).await;
+    let after = news(6).await.expect("it is there");
+    assert_eq!((after.pokes, after.results_size), (1, 6));
+    let ended = &after.steps[0];
+    assert_eq!((&ended.job_id, ended.step.as_str()), (&begun.step_id, "a"));
+    assert_eq!(ended.result.as_deref(), Some(&b"\"fine\""[..]));
+    assert!(news(5).await.is_none(), "its result is too large");
 }
 
 async fn steps_of_a_flow_that_goes_on_are_kept(fixture: Fixture) {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use triggerd::model::Appended;
 use triggerd::store::DatabaseConfig;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, host};
 use crate::postgres_harness::Cluster;
 
 #[tokio::test]
@@ -53,6 +53,38 @@ async fn a_restarted_server_is_found_again_without_a_restart_of_the_host() {
         .await
         .expect("read");
     assert_eq!(events.len(), 2);
+    fixture.store.close().await;
+}
+
+#[tokio::test]
+async fn hints_of_other_hosts_are_heard_and_own_ones_are_not() {
+    let cluster = Cluster::own();
+    let url = cluster.database().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let fixture = Fixture::open(folder, DatabaseConfig::new(url)).await;
+    let (one, other) = (host(), host());
+    let hear = async || {
+        let heard = fixture.store.hear_hints().await;
+        heard.expect("listening").expect("there are other hosts")
+    };
+    let hint = async |from| fixture.store.hint_jobs(from).await.expect("told");
+    let mut hints = hear().await;
+    hint(&one).await;
+    hint(&other).await;
+    assert_eq!(hints.next(&one).await.expect("heard"), Some(other.clone()));
+    hint(&one).await;
+    hint(&other).await;
+    assert_eq!(hints.next(&one).await.expect("heard"), Some(other.clone()));
+    // Who may have missed one is told, or listens anew.
+    cluster.stop();
+    let lost = hints.next(&one).await;
+    cluster.resume();
+    let mut hints = match lost {
+        Ok(_) => hints,
+        Err(_) => hear().await,
+    };
+    hint(&other).await;
+    hints.next(&one).await.expect("heard again");
     fixture.store.close().await;
 }
 

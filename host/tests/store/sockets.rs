@@ -1,14 +1,18 @@
 //! Connections: one host holds each, and what it lost it keeps nothing of.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use triggerd::clock::Millis;
 use triggerd::id::{EventId, HostId};
 use triggerd::model::*;
+use triggerd::sockets::{LEASE, TAKEOVER_MAX, TICK};
 
 use crate::fixture::{Fixture, host, on_both};
 
 on_both! {
     a_connection_is_held_by_one_host_until_that_falls_silent
+    a_connection_of_a_host_that_died_is_taken_over_within_five_seconds
     a_message_of_who_lost_the_connection_is_not_kept
     of_one_commit_only_the_messages_of_holders_are_kept
     a_paused_or_deleted_subscription_has_no_connection
@@ -101,6 +105,41 @@ async fn a_connection_is_held_by_one_host_until_that_falls_silent(fixture: Fixtu
         .expect("released");
     assert_eq!(released, 1);
     assert_eq!(claim(&fixture, &one).await, 1, "at once");
+}
+
+async fn a_connection_of_a_host_that_died_is_taken_over_within_five_seconds(fixture: Fixture) {
+    subscription(&fixture, "feed").await;
+    // Whenever the other host looks between two of its ticks.
+    for later in [
+        0,
+        1,
+        TICK.as_millis() as u64 / 2,
+        TICK.as_millis() as u64 - 1,
+    ] {
+        let (one, other) = (host(), host());
+        let died = fixture.now();
+        let kept = fixture.store.keep_sockets(&one, died.plus(LEASE)).await;
+        kept.expect("kept");
+        let claim = async |host: &HostId| {
+            let claimed = fixture.store.claim_sockets(host, fixture.now(), 10).await;
+            claimed.expect("claimed")
+        };
+        assert_eq!(claim(&one).await, 1);
+        fixture.clock.advance(Duration::from_millis(later));
+        while claim(&other).await == 0 {
+            fixture.clock.advance(TICK);
+            assert!(fixture.now().since(died) < TAKEOVER_MAX, "not taken over");
+        }
+        let took = fixture.now().since(died);
+        assert!(took >= LEASE, "it was still held after {took:?}");
+        let connecting = TAKEOVER_MAX - took;
+        assert!(
+            connecting >= TAKEOVER_MAX - LEASE - TICK,
+            "{connecting:?} are left"
+        );
+        let released = fixture.store.release_sockets(&other).await;
+        assert_eq!(released.expect("released"), 1);
+    }
 }
 
 async fn a_message_of_who_lost_the_connection_is_not_kept(fixture: Fixture) {

@@ -133,4 +133,13 @@ async fn the_handshake_is_answered() {
         assert_eq!(origin, "eventemitter.example.com");
         assert_eq!(answer.headers["webhook-allowed-rate"], "120");
     }
+    for rate in ["0", "-1", "fast", "99999999999", ""] {
+        let mut call = Call::post(&host, "run/p/f/t/echo")
+            .token(None)
+            .header("WebHook-Request-Origin", "eventemitter.example.com")
+            .header("WebHook-Request-Rate", rate);
+        call.method = reqwest::Method::OPTIONS;
+        let answer = call.send().await;
+        assert_eq!(answer.headers["webhook-allowed-rate"], "*", "{rate}");
+    }
 }

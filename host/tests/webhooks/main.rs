@@ -15,6 +15,7 @@ mod seeded;
 mod bad_input;
 mod conformance;
 mod hooks;
+mod kept;
 mod noise;
 mod routes;
 mod sentences;

@@ -267,6 +267,7 @@ async fn a_password_is_asked_for_and_kept_out_of_sight() {
         ("Basic eA==", 401),
         ("Basic", 401),
         ("Bearer CANARY-pw", 401),
+        ("Digest dTpDQU5BUlktcHc=", 401),
     ] {
         let answer = post(&host, "/hooks/r/1")
             .header("Authorization", credentials)
@@ -353,6 +354,40 @@ async fn a_signature_rule_fails_closed() {
     let row = host.item("requests", |row| row["status"] == 401).await;
     assert_eq!(row["outcome"], "refused");
     assert_eq!(host.items("jobs?limit=100").await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_route_whose_secret_is_lost_lets_nobody_in() {
+    use sqlx::{Connection as _, Executor as _};
+
+    let database = Cluster::shared().database().await;
+    let mut host = host_with(&[("TRIGGERD_DATABASE", &database)]).await;
+    host.apply(&document(&[
+        route(json!({"name": "s", "path": "/hooks/s", "auth": rules(json!({}))})),
+        route(json!({"name": "b", "path": "/hooks/b",
+            "auth": {"basic": {"username": "u", "password": "p"}}})),
+    ]));
+    let calls = async |host: &Host| {
+        let signed = signed_post(host, "/hooks/s", "{}", SECRET).await;
+        // u:p, and u: without one.
+        let mut found = vec![signed.status.as_u16()];
+        for credentials in ["Basic dTpw", "Basic dTo="] {
+            let call = post(host, "/hooks/b").header("Authorization", credentials);
+            found.push(call.send().await.status.as_u16());
+        }
+        let nothing = post(host, "/hooks/s").body("{}").send().await;
+        found.push(nothing.status.as_u16());
+        found
+    };
+    assert_eq!(calls(&host).await, [200, 200, 401, 401]);
+    host.kill();
+    let mut beside = sqlx::PgConnection::connect(&database)
+        .await
+        .expect("a connection");
+    let lost = beside.execute("update routes set secrets = null").await;
+    assert_eq!(lost.expect("done").rows_affected(), 2);
+    host.resume().await;
+    assert_eq!(calls(&host).await, [401, 401, 401, 401]);
 }
 
 #[tokio::test]
@@ -512,6 +547,70 @@ async fn pages_of_named_origins_may_call() {
         .await;
     assert_eq!(answer.status, 403);
     assert_eq!(host.items("jobs").await.len(), 1);
+    // Where no origin is named, no page reads an answer, though anybody may call.
+    host.apply(&document(&[route(json!({}))]));
+    let answer = post(&host, "/hooks/r/1")
+        .header("Origin", "https://app.example.org")
+        .send()
+        .await;
+    assert_eq!(answer.status, 200);
+    let asked = ask("/hooks/r/1", "https://app.example.org", "POST").await;
+    for answer in [answer, asked] {
+        let name = "access-control-allow-origin";
+        assert!(!answer.headers.contains_key(name), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_proves_a_caller_is_handed_to_nobody_and_logged_nowhere() {
+    let host = host_with(&[("TRIGGERD_WEBHOOKS_INCLUDE_HEADERS", "X-Proof,X-Always")]).await;
+    let shaped = "cat > shaped; echo \"{\\\"told\\\": $(cat shaped)}\"";
+    host.script("shape.sh", shaped);
+    host.apply("{runnables: [{path: f/t/shape, command: {argv: [./shape.sh]}}]}");
+    let auth = json!({
+        "verify": {"scheme": "token", "header": "X-Proof", "secret": "proof"},
+        "challenge": {
+            "when": {"query": "mode", "value": "subscribe"},
+            "token": {"query": "told", "secret": "told"},
+            "answer": {"query": "challenge"},
+        },
+        "secrets": {"proof": "CANARY-header", "told": "CANARY-query"},
+    });
+    let fields = json!({"auth": auth, "preprocessor": "f/t/shape", "methods": ["GET", "POST"]});
+    host.apply(&document(&[route(fields)]));
+    let challenge = "/hooks/r/1?mode=subscribe&%74old=CANARY-query&challenge=c-1";
+    let asked = by(Method::GET, post(&host, challenge)).send().await;
+    assert_eq!((asked.status.as_u16(), asked.text.as_str()), (200, "c-1"));
+    let wrong = challenge.replace("CANARY-query", "CANARY-almost");
+    let refused = by(Method::GET, post(&host, &wrong)).send().await;
+    assert_eq!(refused.status, 401);
+    let called = post(&host, "/hooks/r/1?told=CANARY-query&token=CANARY-token&b=2")
+        .header("X-Proof", "CANARY-header")
+        .header("X-Always", "yes")
+        .header("Cookie", "CANARY-cookie")
+        .header("Authorization", "Basic CANARY")
+        .body("{}")
+        .send()
+        .await;
+    let told = called.json()["told"].clone();
+    assert_eq!(told["x_always"], "yes");
+    assert_eq!(told["WEBHOOK__REQUEST__"]["query"], json!({"b": "2"}));
+    let rows = host
+        .until("all three requests in the log", async || {
+            let rows = host.items("requests").await;
+            (rows.len() == 3).then_some(rows)
+        })
+        .await;
+    let mut shown = vec![told, Value::from(rows.clone())];
+    for row in &rows {
+        let id = row["id"].as_str().expect("an id");
+        let path = format!("/api/v1/workspaces/default/requests/{id}");
+        shown.push(host.get(&path).await);
+    }
+    shown.push(host.log().into());
+    for text in shown.iter().map(ToString::to_string) {
+        assert!(!text.contains("CANARY"), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -737,6 +836,32 @@ async fn mistakes_in_a_route_are_placed() {
             json!({"cors": {"origins": ["*", "https://a.example"]}}),
             "`*` alone",
         ),
+        (json!({"include_headers": ["x y"]}), "an HTTP header"),
+        (
+            json!({"auth": "token", "include_query": ["token"]}),
+            "not the host's own",
+        ),
+        (
+            json!({"include_query": ["a", "WEBHOOK__FILES__"]}),
+            "not the host's own",
+        ),
+        (json!({"include_query": [""]}), "not the host's own"),
+        (
+            json!({"auth": {"basic": {"username": "u", "password": "p\r\nq"}}}),
+            "`password`",
+        ),
+        (
+            json!({"mode": "async", "answer": {"headers": {"x-a": "b\r\nx-smuggled: c"}}}),
+            "one line",
+        ),
+        (
+            json!({"mode": "async", "answer": {"headers": {"Content-Length": "1"}}}),
+            "set by the host itself",
+        ),
+        (
+            json!({"mode": "async", "answer": {"body": "x".repeat((64 << 10) + 1)}}),
+            "at most 65536 bytes",
+        ),
         (json!({"mode": "sync", "answer": {}}), "exclude each other"),
         (
             json!({"mode": "async", "answer": {"status": 101}}),
@@ -813,6 +938,8 @@ async fn limits_hold_for_routes_and_for_strangers() {
     for path in ["/hooks/r/1", "/hooks/none"] {
         let answer = post(&host, path).body(vec![b' '; 2000]).send().await;
         assert_eq!(answer.status, 413, "{path}: {answer:?}");
+        let ends = answer.headers.get("connection");
+        assert_eq!(ends.expect("said"), "close", "the rest is not read");
     }
     let head = by(Method::HEAD, post(&host, "/hooks/r/1")).send().await;
     assert_eq!(head.status, 401, "a look runs nothing");

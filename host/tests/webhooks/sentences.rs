@@ -205,6 +205,48 @@ fn beside_the_body() -> Vec<Row> {
             (422, "/WEBHOOK__FILES__"),
         ),
         refused(
+            "nor in a field of a multipart form",
+            ECHO,
+            (&[("content-type", "multipart/form-data; boundary=B")], b"--B\r\ncontent-disposition: form-data; name=WEBHOOK__FILES__\r\n\r\n/etc\r\n--B--\r\n"),
+            (422, "/WEBHOOK__FILES__"),
+        ),
+        refused(
+            "nor by the name of a file's field",
+            ECHO,
+            (&[("content-type", "multipart/form-data; boundary=B")], b"--B\r\ncontent-disposition: form-data; name=WEBHOOK__METADATA__; filename=f\r\n\r\nx\r\n--B--\r\n"),
+            (422, "/WEBHOOK__METADATA__"),
+        ),
+        refused(
+            "nor in the query",
+            "POST run_wait_result/p/f/t/echo?include_query=a,WEBHOOK__METADATA__&WEBHOOK__METADATA__=x",
+            (&[], b"{}"),
+            (422, "?include_query=WEBHOOK__METADATA__"),
+        ),
+        refused(
+            "nor in the data of an event",
+            ECHO,
+            (&[("content-type", CE)], br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"WEBHOOK__METADATA__":{"id":"2"}}}"#),
+            (422, "/WEBHOOK__METADATA__"),
+        ),
+        refused(
+            "a field of a multipart form that is not UTF-8",
+            ECHO,
+            (&[("content-type", "multipart/form-data; boundary=B")], b"--B\r\ncontent-disposition: form-data; name=a\r\n\r\n\xff\r\n--B--\r\n"),
+            (400, "body"),
+        ),
+        refused(
+            "a key that stands there twice",
+            ECHO,
+            (&[("Idempotency-Key", "k"), ("Idempotency-Key", "k")], b"{}"),
+            (400, "idempotency-key"),
+        ),
+        refused(
+            "a key that is none",
+            ECHO,
+            (&[("Idempotency-Key", "a\tb")], b"{}"),
+            (422, "idempotency-key"),
+        ),
+        refused(
             "a packed body",
             ECHO,
             (&[("content-encoding", "gzip")], b"{}"),
@@ -332,6 +374,10 @@ fn cloudevents() -> Vec<Row> {
         refused("another version", ECHO, (&[("content-type", CE)], br#"{"specversion":"0.3","id":"1","source":"/s","type":"t"}"#), (400, "/specversion")),
         refused("a time that is none", ECHO, (&[("content-type", CE)], br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","time":"noon"}"#), (400, "/time")),
         refused("an attribute that is an object", ECHO, (&[("content-type", CE)], br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","x":{}}"#), (400, "/x")),
+        refused("an attribute whose name is none", ECHO, (&[("content-type", CE)], br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","Ext":"x"}"#), (400, "/Ext")),
+        refused("an attribute that is a broken number", ECHO, (&[("content-type", CE)], br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","x":1.5}"#), (400, "/x")),
+        refused("a subject that is no text", ECHO, (&[("content-type", CE)], br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","subject":7}"#), (400, "/subject")),
+        refused("data that is no base64", ECHO, (&[("content-type", CE)], br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data_base64":"***"}"#), (400, "/data_base64")),
         refused("data twice", ECHO, (&[("content-type", CE)], br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":1,"data_base64":"AA=="}"#), (400, "/data_base64")),
         refused("a header that is not UTF-8 when decoded", ECHO, (&[("ce-specversion", "1.0"), ("ce-id", "%ff")], b""), (400, "ce-id")),
         refused("a header that stands there twice", ECHO, (&[("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-id", "2")], b""), (400, "ce-id")),
@@ -406,6 +452,13 @@ async fn headers_of_a_result_are_sent_and_a_page_of_it_is_boxed_in() {
             assert_eq!(answer.headers[name], value, "{body}");
         }
     }
+    // Also where a header alone says what it is.
+    let body = r#"{"windmill_headers":{"Content-Type":"text/html"},"result":"<script>"}"#;
+    let call = Call::post(&host, "run_wait_result/p/f/t/echo").body(body);
+    let answer = call.send().await;
+    assert_eq!(answer.kind, "text/html");
+    assert_eq!(answer.headers["content-security-policy"], "sandbox");
+    assert_eq!(answer.headers["x-content-type-options"], "nosniff");
 }
 
 #[tokio::test]
@@ -462,6 +515,27 @@ async fn every_refusal_says_what_was_wrong_and_with_which_field() {
         ..Call::post(&host, path)
     };
     says(&route.send().await, (401, "authorization"));
+    // What was deleted after use is not there for a second answer to the same key.
+    let once =
+        || Call::post(&host, "run_wait_result/p/f/t/secret").header("Idempotency-Key", "once");
+    assert_eq!(once().send().await.status, 200);
+    let gone = host.until("the job is wiped", async || {
+        let answer = once().send().await;
+        (answer.status != 200).then_some(answer)
+    });
+    says(&gone.await, (410, "idempotency-key"));
+    host.apply(
+        "
+workspace: default
+routes:
+- {name: own, path: /hooks/own, runnable: f/t/echo, auth: none, cors: {origins: ['https://app.example.org']}}
+",
+    );
+    let page = Call {
+        path: "/hooks/own".to_owned(),
+        ..Call::post(&host, path).header("Origin", "https://evil.example.org")
+    };
+    says(&page.send().await, (403, "origin"));
 }
 
 fn says(answer: &Answer, (status, field): (u16, &str)) {

@@ -274,6 +274,10 @@ async fn a_batch_makes_a_job_for_each_event_or_none() {
     assert_eq!(jobs.len(), 3);
     let last = finished(&host, jobs[2].as_str().expect("an id")).await;
     assert_eq!(last["result"]["id"], "3");
+    for (count, status) in [(1000, 201), (1001, 413)] {
+        let events: Vec<_> = (0..count).map(|n: u32| event(&n.to_string())).collect();
+        assert_eq!(send(events.into()).await.status, status, "{count} events");
+    }
     let empty = send(json!([])).await;
     assert_eq!((empty.status.as_u16(), empty.json()), (201, json!([])));
 }
@@ -330,6 +334,18 @@ async fn a_token_for_one_runnable_runs_it_and_nothing_else() {
         "run/h/abc",
     ] {
         assert_eq!(call(path).await.status, 403, "{path}");
+    }
+    // By its hash a version is run too, and others are not.
+    for (named, status) in [("f/t/fail", 403), ("f/t/echo", 201)] {
+        let items = host.items("runnables?limit=100").await;
+        let found = items.iter().find(|item| item["path"] == named);
+        let hash = &found.expect("the runnable")["version"]["hash"];
+        let hash = hash.as_str().expect("a hash");
+        assert_eq!(
+            call(&format!("run/h/{hash}")).await.status,
+            status,
+            "{named}"
+        );
     }
     for path in [
         "/api/v1/workspaces/default/jobs",

@@ -2,6 +2,7 @@
 
 use trigger_plugin_api::declaration::Declared;
 use trigger_plugin_api::messages::OwnedRequest;
+use trigger_plugin_api::signature::{Algorithm, Encoding, Key};
 
 use crate::support::{is_refused, outcome, post, provider, spec, subscription};
 
@@ -319,6 +320,130 @@ fn a_header_missing_empty_doubled_or_truncated_is_refused() {
 }
 
 #[test]
+fn a_signature_without_its_prefix_or_with_another_one_is_refused() {
+    for case in CASES {
+        let (_, prefix) = case
+            .verify
+            .split_once("prefix: ")
+            .filter(|(before, _)| !before.ends_with("secret_"))
+            .unwrap_or_default();
+        let prefix = prefix.split([',', '}']).next().unwrap_or_default();
+        let prefix = prefix.trim_matches('\'');
+        let declared = case.declared();
+        let bare = case.headers[case.proof()].1.strip_prefix(prefix);
+        let bare = bare.expect("the case has its prefix");
+        let others = ["", "sha1=", "v1=", "Basic ", " "];
+        for other in others.iter().filter(|_| !prefix.is_empty()) {
+            let mut request = case.request();
+            request.headers[case.proof()].1 = format!("{other}{bare}").into_bytes();
+            assert!(
+                is_refused(dispatch(&declared, case.secret, &request)),
+                "{}: `{other}`",
+                case.name
+            );
+        }
+    }
+}
+
+/// The header of a service that signs its time, as `t=…,v1=…`.
+const IN_PARTS: &str = "{scheme: hmac-sha256, header: X-Sign, parts: {separator: ',', assign: '=', signature: v1}, signed: '{part:t}.{body}', timestamp: {part: t}, tolerance: 5m}";
+
+/// What it signs with `s3cret` for this time, over `{}`.
+fn signed_at(time: &str) -> String {
+    let key = Key::new(Algorithm::HmacSha256, b"s3cret").expect("a key");
+    Encoding::Hex.encode(&key.sign([time.as_bytes(), b".", b"{}"]))
+}
+
+fn in_parts(header: &str) -> String {
+    let declared = provider(&format!("verify: {IN_PARTS}\nevent: {{name: any}}"), &[]);
+    outcome(dispatch(
+        &declared,
+        "s3cret",
+        &post(&[("X-Sign", header)], "{}"),
+    ))
+}
+
+#[test]
+fn of_a_time_that_is_said_twice_neither_counts() {
+    let sign = signed_at("1700000000");
+    assert_eq!(in_parts(&format!("t=1700000000,v1={sign}")), "ok");
+    for header in [
+        format!("t=1700000000,t=1,v1={sign}"),
+        format!("t=1700000000,v1={sign},t=1700000000"),
+    ] {
+        assert_eq!(
+            in_parts(&header),
+            "unauthenticated: the header X-Sign has the part `t` more than once"
+        );
+    }
+    assert_eq!(
+        in_parts(&format!("v1={sign}")),
+        "unauthenticated: the header X-Sign has no part `t`"
+    );
+}
+
+#[test]
+fn a_signed_time_that_is_none_is_refused() {
+    for time in ["", "soon", "1e9", "17 00", "99999999999999999999"] {
+        let sign = signed_at(time);
+        let said = in_parts(&format!("t={time},v1={sign}"));
+        let expected = "unauthenticated: the timestamp is not a time in seconds";
+        assert_eq!(said, expected, "`{time}`");
+    }
+}
+
+#[test]
+fn of_many_signatures_the_first_thirty_two_are_compared() {
+    let sign = signed_at("1700000000");
+    let after = |wrong: usize| {
+        let wrong = "v1=00,".repeat(wrong);
+        in_parts(&format!("t=1700000000,{wrong}v1={sign}"))
+    };
+    assert_eq!(after(31), "ok");
+    assert_eq!(
+        after(32),
+        "unauthenticated: the signature in X-Sign does not hold"
+    );
+}
+
+#[test]
+fn only_secrets_of_its_name_prove_a_request() {
+    let declared = CASES[0].declared();
+    for name in ["webhook_secret2", "webhook_secretprevious", "other"] {
+        let secrets = spec(&[("webhook_secret", "another"), (name, CASES[0].secret)]);
+        let subscription = declared.open_subscription(secrets).unwrap();
+        let request = CASES[0].request();
+        let read = declared.dispatch(&subscription, &request.as_request());
+        assert!(is_refused(read), "{name}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_proof_is_told_apart() {
+    let verify = "verify: {scheme: hmac-sha256, header: X-Sign, prefix: v0=}";
+    let declared = provider(&format!("{verify}\nevent: {{name: any}}"), &[]);
+    let said = |headers: &[(&str, &str)]| outcome(dispatch(&declared, "s", &post(headers, "{}")));
+    for (headers, expected) in [
+        (&[][..], "the header X-Sign is missing"),
+        (&[("X-Sign", "")], "the header X-Sign is empty"),
+        (
+            &[("X-Sign", "00")],
+            "the header X-Sign does not begin with `v0=`",
+        ),
+        (
+            &[("X-Sign", "v0=zz")],
+            "the header X-Sign holds no signature of the declared form",
+        ),
+        (
+            &[("X-Sign", "v0=00")],
+            "the signature in X-Sign does not hold",
+        ),
+    ] {
+        assert_eq!(said(headers), format!("unauthenticated: {expected}"));
+    }
+}
+
+#[test]
 fn the_name_of_a_header_may_be_written_in_any_case() {
     for case in CASES {
         for change in [str::to_ascii_uppercase, str::to_ascii_lowercase] {
@@ -405,6 +530,14 @@ fn a_secret_that_is_a_prefix_alone_is_empty() {
     let declared = provider(&format!("verify: {STANDARD}"), &[]);
     let opened = declared
         .open_subscription(spec(&[("webhook_secret", "whsec_")]))
+        .map(drop);
+    assert_eq!(
+        outcome(opened),
+        "invalid_input: the secret `webhook_secret` is empty, which would accept everybody"
+    );
+    let token = "{scheme: token, header: X-Token, secret_prefix: tok_}";
+    let opened = provider(&format!("verify: {token}"), &[])
+        .open_subscription(spec(&[("webhook_secret", "tok_")]))
         .map(drop);
     assert_eq!(
         outcome(opened),

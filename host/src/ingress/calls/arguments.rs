@@ -150,12 +150,19 @@ impl Arguments {
     }
 
     fn checked(self) -> Result<Arguments, Refusal> {
-        match self.values.keys().find(|name| name.starts_with(RESERVED)) {
-            None => Ok(self),
-            Some(name) => {
-                let detail = format!("names that begin with `{RESERVED}` are the host's own");
-                Err(Refusal::invalid(format!("/{name}"), detail))
-            }
+        let mut names = self.values.keys();
+        names.try_for_each(|name| check_name(name, || format!("/{name}")))?;
+        Ok(self)
+    }
+}
+
+/// Refuses a name of an argument that only the host gives; `field` names where it stood.
+pub(super) fn check_name(name: &str, field: impl FnOnce() -> String) -> Result<(), Refusal> {
+    match name.starts_with(RESERVED) {
+        false => Ok(()),
+        true => {
+            let detail = format!("names that begin with `{RESERVED}` are the host's own");
+            Err(Refusal::invalid(field(), detail))
         }
     }
 }

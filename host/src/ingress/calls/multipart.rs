@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, check_name};
 use super::content::{FIELDS_MAX, Read};
 use super::refusal::Refusal;
 
@@ -48,6 +48,7 @@ pub(super) async fn read(body: Bytes, boundary: String) -> Result<Read, Refusal>
         let bytes = part.bytes().await.map_err(unreadable)?;
         match file_name {
             Some(file_name) => {
+                check_name(&name, || format!("/{name}"))?;
                 let file = File {
                     name: file_name,
                     content_type,

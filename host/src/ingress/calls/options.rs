@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use url::form_urlencoded;
 
+use super::arguments::check_name;
 use super::refusal::Refusal;
 use crate::units;
 
@@ -50,6 +51,9 @@ impl Options {
         if let Some(name) = wanted.iter().find(|name| *name == "token") {
             let detail = "the token of the call is not handed over to what it runs";
             return Err(Refusal::invalid(format!("?include_query={name}"), detail));
+        }
+        for name in &wanted {
+            check_name(name, || format!("?include_query={name}"))?;
         }
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if wanted.iter().any(|wanted| *wanted == name) {
@@ -170,6 +174,10 @@ mod tests {
             ("error_status=99", "?error_status"),
             ("job_id=", "?job_id"),
             ("include_query=token", "?include_query=token"),
+            (
+                "include_query=a,WEBHOOK__FILES__",
+                "?include_query=WEBHOOK__FILES__",
+            ),
         ] {
             let refusal = Options::parse(query).expect_err(query);
             let body = format!("{refusal:?}");

@@ -128,6 +128,8 @@ pub struct Metrics {
     pub jobs_ready: Gauge,
     /// Jobs that this host runs now.
     pub jobs_running: Gauge,
+    /// Hints of other hosts that they have no place for jobs.
+    pub hints_heard: Counter,
     /// Steps of flows that were read from the store to plan what follows.
     pub flow_steps_read: Counter,
     /// Attempts by outcome.
@@ -191,6 +193,7 @@ impl Default for Metrics {
             jobs_ended: Counters::of(["done", "dead", "cancelled"]),
             jobs_ready: Gauge::default(),
             jobs_running: Gauge::default(),
+            hints_heard: Counter::default(),
             flow_steps_read: Counter::default(),
             attempts: Counters::of(["ok", "failed", "timeout", "refused", "lost"]),
             commit_latency: Latency::default(),
@@ -238,6 +241,8 @@ impl Metrics {
         page.counters("jobs_ended", "state", "Jobs that ended.", &self.jobs_ended);
         page.gauge("jobs_ready", "Jobs that wait.", &self.jobs_ready);
         page.gauge("jobs_running", "Jobs that run here.", &self.jobs_running);
+        let help = "Hints of other hosts that they have no place for jobs.";
+        page.counter("hints_heard", help, &self.hints_heard);
         let help = "Steps of flows that were read to plan what follows.";
         page.counter("flow_steps_read", help, &self.flow_steps_read);
         page.counters(

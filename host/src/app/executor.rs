@@ -67,14 +67,20 @@ pub async fn start(
 }
 
 /// Hears what other hosts have no place for. While nothing can be heard, timers find it.
-pub fn hear_others(executor: &Executor, store: &Store, owner: &HostId, background: &Background) {
+pub fn hear_others(
+    executor: &Executor,
+    wake: &Arc<Notify>,
+    (store, owner): (&Store, &HostId),
+    background: &Background,
+) {
     if !store.may_be_shared() {
         return;
     }
-    let (executor, store, owner) = (executor.clone(), store.clone(), owner.clone());
+    let (executor, wake) = (executor.clone(), Arc::clone(wake));
+    let (store, owner) = (store.clone(), owner.clone());
     background.run_until_stop(async move {
         loop {
-            if let Err(error) = hear(&executor, &store, &owner).await {
+            if let Err(error) = hear(&executor, &wake, &store, &owner).await {
                 tracing::debug!(%error, "other hosts cannot be heard");
                 tokio::time::sleep(super::STORE_PAUSE).await;
             }
@@ -82,12 +88,17 @@ pub fn hear_others(executor: &Executor, store: &Store, owner: &HostId, backgroun
     });
 }
 
-async fn hear(executor: &Executor, store: &Store, owner: &HostId) -> Result<(), StoreError> {
+async fn hear(
+    executor: &Executor,
+    wake: &Notify,
+    store: &Store,
+    owner: &HostId,
+) -> Result<(), StoreError> {
     let Some(mut hints) = store.hear_hints().await? else {
         return Ok(());
     };
     // One may have been given before anybody listened.
-    executor.hear();
+    wake.notify_one();
     while let Ok(heard) = tokio::time::timeout(SILENCE_MAX, hints.next(owner)).await {
         heard?;
         executor.hear();

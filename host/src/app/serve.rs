@@ -168,7 +168,8 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     executor::start(&executor, &parts.jobs_wake, &background)
         .await
         .map_err(|error| StartError::of("jobs of an earlier run cannot be taken back", error))?;
-    executor::hear_others(&executor, &store, &owner, &background);
+    let heard = (&store, &owner);
+    executor::hear_others(&executor, &parts.jobs_wake, heard, &background);
     let holder = sockets::start(&parts, &executor, &outbound, &owner, &background)
         .await
         .map_err(|error| StartError::of("connections cannot be taken back", error))?;

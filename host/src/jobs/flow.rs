@@ -120,7 +120,7 @@ async fn look(
         return Ok(None);
     };
     host.metrics.flow_steps_read.add(state.steps.len() as u64);
-    let mut known = Known::default();
+    let mut known = Known::with_arguments(claimed.arguments.len());
     if state.results_size <= RESULTS_MAX {
         known.learn(std::mem::take(&mut state.steps), state.results_size);
     }

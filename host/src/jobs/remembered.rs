@@ -13,10 +13,10 @@ use crate::model::{JobState, NewStep, StepState};
 
 /// A flow with fewer steps is read as fast.
 const STEPS_MIN: usize = 16;
-/// What is kept of a flow is about as large as the results of its steps.
+/// The arguments of a flow and the results of its steps; read, they take a few times as much.
 const FLOW_BYTES_MAX: u64 = 4 << 20;
 /// Of all flows; the one that was planned longest ago is forgotten first.
-const BYTES_MAX: u64 = 16 << 20;
+const BYTES_MAX: u64 = 8 << 20;
 const FLOWS_MAX: usize = 256;
 
 /// The steps of a flow that is being planned.
@@ -29,9 +29,19 @@ pub(super) struct Known {
     open: HashMap<JobId, String>,
     /// The bytes of all results.
     results_size: u64,
+    /// And of the flow's arguments.
+    arguments_size: u64,
 }
 
 impl Known {
+    /// Nothing yet of a flow with arguments of so many bytes.
+    pub(super) fn with_arguments(bytes: usize) -> Known {
+        Known {
+            arguments_size: bytes as u64,
+            ..Known::default()
+        }
+    }
+
     /// The jobs of the steps that have not ended.
     pub(super) fn open(&self) -> Vec<JobId> {
         self.open.keys().cloned().collect()
@@ -39,6 +49,10 @@ impl Known {
 
     pub(super) fn results_size(&self) -> u64 {
         self.results_size
+    }
+
+    fn size(&self) -> u64 {
+        self.results_size + self.arguments_size
     }
 
     /// What was read of the flow's steps, whose results have so many bytes.
@@ -101,11 +115,11 @@ impl Remembered {
 
     /// What was planned under this fence is committed.
     pub(super) fn keep(&self, job: &JobId, fence: i64, known: Known) {
-        if known.steps.len() < STEPS_MIN || known.results_size > FLOW_BYTES_MAX {
+        if known.steps.len() < STEPS_MIN || known.size() > FLOW_BYTES_MAX {
             return;
         }
         let mut shelf = self.shelf();
-        shelf.bytes += known.results_size;
+        shelf.bytes += known.size();
         shelf.flows.insert(job.clone(), Kept { fence, known });
         while shelf.flows.len() > FLOWS_MAX || shelf.bytes > BYTES_MAX {
             let Some(oldest) = shelf.flows.keys().next().cloned() else {
@@ -123,7 +137,7 @@ impl Remembered {
 impl Shelf {
     fn remove(&mut self, job: &JobId) -> Option<Kept> {
         let kept = self.flows.shift_remove(job)?;
-        self.bytes -= kept.known.results_size;
+        self.bytes -= kept.known.size();
         Some(kept)
     }
 }
@@ -149,6 +163,7 @@ mod tests {
             known.note(step(number, JobState::Ready));
         }
         known.results_size = results_size;
+        known.arguments_size = u64::from(results_size > 0);
         known
     }
 
@@ -171,11 +186,13 @@ mod tests {
             remembered.keep(&job, 1, known(steps, size));
             job
         };
-        for (steps, size) in [(STEPS_MIN - 1, 1), (STEPS_MIN, FLOW_BYTES_MAX + 1)] {
+        for (steps, size) in [(STEPS_MIN - 1, 1), (STEPS_MIN, FLOW_BYTES_MAX)] {
             assert!(remembered.take(&keep(steps, size), 2).is_none());
         }
-        let first = keep(STEPS_MIN, FLOW_BYTES_MAX);
-        let others: Vec<JobId> = (0..4).map(|_| keep(STEPS_MIN, FLOW_BYTES_MAX)).collect();
+        let first = keep(STEPS_MIN, FLOW_BYTES_MAX - 1);
+        let others: Vec<JobId> = (0..2)
+            .map(|_| keep(STEPS_MIN, FLOW_BYTES_MAX - 1))
+            .collect();
         assert!(remembered.take(&first, 2).is_none(), "too much in all");
         assert!(others.iter().all(|job| remembered.take(job, 2).is_some()));
         let first = keep(STEPS_MIN, 0);

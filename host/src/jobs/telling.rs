@@ -11,7 +11,7 @@ use super::executor::Executor;
 use crate::clock::Millis;
 use crate::store::StoreError;
 
-/// Others are told no oftener.
+/// Others are told no oftener, and whether they are to be told is looked up no oftener.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 /// Who was told and found nothing waits so long before it tells others.
 const TOLD_PAUSE: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ impl Telling {
         self.is_told.swap(false, Ordering::SeqCst)
     }
 
-    /// How long to wait until others may be told again; if that is now, they are told by the caller.
+    /// How long to wait until others may be told again; none: now, by who asks.
     fn wait(&self) -> Option<Duration> {
         let now = Instant::now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,6 +46,7 @@ impl Telling {
 impl Executor {
     /// Another host has no place for jobs that are due: the next tick is now.
     pub fn hear(&self) {
+        self.0.metrics.hints_heard.increment();
         self.0.telling.is_told.store(true, Ordering::SeqCst);
         self.0.wake.notify_one();
     }
@@ -61,18 +62,18 @@ impl Executor {
         if !host.store.may_be_shared() {
             return Ok(None);
         }
-        let ready = host.store.runnables_with_ready_jobs(now).await?;
-        let candidates = host.candidates(&ready).await?;
-        if !host.schedule().lacks_places(&candidates, now) {
-            return Ok(None);
-        }
         if was_in_vain {
             return Ok(Some(TOLD_PAUSE));
         }
         if let Some(wait) = host.telling.wait() {
             return Ok(Some(wait));
         }
-        host.tell_others().await;
+        // All places that were granted found a job: there may be no other.
+        let ready = host.store.runnables_with_ready_jobs(now).await?;
+        let candidates = host.candidates(&ready).await?;
+        if host.schedule().lacks_places(&candidates, now) {
+            host.tell_others().await;
+        }
         Ok(None)
     }
 }

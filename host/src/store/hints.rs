@@ -62,13 +62,16 @@ impl Hints {
         Ok(Hints { listener })
     }
 
-    /// Waits for the next hint that another host gives, or for a time in which one may have been missed.
-    pub async fn next(&mut self, own: &HostId) -> Result<(), StoreError> {
+    /// Waits for the next hint of another host; tells which one gave it. `None`: one may have been missed.
+    pub async fn next(&mut self, own: &HostId) -> Result<Option<HostId>, StoreError> {
         loop {
             let heard = self.listener.try_recv().await;
-            match heard.map_err(|error| StoreError::of("listen for hints", error))? {
-                Some(hint) if hint.payload() == own.as_str() => {}
-                Some(_) | None => return Ok(()),
+            let heard = heard.map_err(|error| StoreError::of("listen for hints", error))?;
+            match heard.map(|hint| hint.payload().parse::<HostId>()) {
+                None => return Ok(None),
+                Some(Ok(from)) if from != *own => return Ok(Some(from)),
+                // Our own, or of somebody who is no host.
+                Some(_) => {}
             }
         }
     }

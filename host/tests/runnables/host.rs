@@ -23,7 +23,7 @@ use crate::outbound_client;
 /// The time at which every test begins.
 const START: Millis = Millis(1_700_000_000_000);
 /// Nothing that a test waits for takes longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a claim holds, by the test's clock.
 pub const LEASE: Duration = Duration::from_secs(60);
 
@@ -37,8 +37,17 @@ pub struct Host {
 impl Host {
     pub async fn start() -> Host {
         let folder = tempfile::tempdir().expect("a folder");
-        let clock = Clock::fixed(START);
         let url = format!("sqlite://{}/triggerd.db", folder.path().display());
+        Host::start_on(url, folder).await
+    }
+
+    /// On this PostgreSQL.
+    pub async fn on_postgres(url: String) -> Host {
+        Host::start_on(url, tempfile::tempdir().expect("a folder")).await
+    }
+
+    async fn start_on(url: String, folder: tempfile::TempDir) -> Host {
+        let clock = Clock::fixed(START);
         let store = Store::open(
             DatabaseConfig::new(url),
             KeyRing::ephemeral(),
@@ -63,6 +72,11 @@ impl Host {
     }
 
     pub fn executor_with(&self, config: ExecutorConfig) -> Executor {
+        self.executor_woken_by(Arc::new(Notify::new()), config)
+    }
+
+    /// One that says by `wake` when a tick is worth it.
+    pub fn executor_woken_by(&self, wake: Arc<Notify>, config: ExecutorConfig) -> Executor {
         let dirs = CommandDirs::new([self.folder.path().to_owned()]);
         Executor::new(ExecutorParts {
             store: self.store.clone(),
@@ -70,7 +84,7 @@ impl Host {
             clock: self.clock.clone(),
             owner: HostId::generate(self.clock.now()),
             metrics: Arc::new(Metrics::default()),
-            wake: Arc::new(Notify::new()),
+            wake,
             config,
         })
     }
@@ -151,7 +165,7 @@ impl Host {
         self.store.list_attempts(id).await.expect("attempts")
     }
 
-    /// Waits until the job is as wanted, and nothing of it runs any more.
+    /// Waits until the job is as wanted. Its place may still be taken.
     pub async fn until(&self, id: &JobId, wanted: impl Fn(&Job) -> bool) -> Job {
         let looking = async {
             let mut ticks = tokio::time::interval(Duration::from_millis(2));

@@ -1,10 +1,14 @@
 //! What leaves this host and what it runs, against real sockets and real processes.
 
 mod host;
+#[allow(dead_code, reason = "each test file uses its own part of the harness")]
+#[path = "../harness/postgres.rs"]
+mod postgres_harness;
 mod target;
 
 mod command;
 mod down;
+mod hosts;
 mod http;
 mod jobs;
 mod outbound;

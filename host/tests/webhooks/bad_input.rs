@@ -228,7 +228,7 @@ async fn who_names_no_route_waits_in_a_lane_of_its_own() {
         strangers.push(stream);
     }
     // Some find no place, and are not waited for.
-    let answers = strangers.iter_mut().map(|stream| {
+    let answers = strangers.iter_mut().rev().map(|stream| {
         Box::pin(async move {
             let mut answer = [0; 12];
             let read = tokio::io::AsyncReadExt::read_exact(stream, &mut answer);

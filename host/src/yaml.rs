@@ -316,6 +316,10 @@ mod tests {
             expect!["1:4: a tag is not supported here"],
         );
         check("{[1]: 2}", expect!["1:2: a key must be a text"]);
+        for tagged in ["a: !x [1]", "a: !x {b: 1}", "!x {a: 1}"] {
+            let error = Located::parse(tagged).map(|_| ()).expect_err(tagged);
+            assert_eq!(error.message, "a tag is not supported here", "{tagged}");
+        }
         check(
             "a: 1\n---\nb: 2\n",
             expect!["2:1: a second document; one file holds one document"],

@@ -618,7 +618,7 @@ async fn strangers_take_no_place_and_no_memory_from_endpoints() {
         200
     );
     // Nor do they all wait: those who find no place in their lane are answered at once.
-    let answers = strangers.iter_mut().map(|stream| {
+    let answers = strangers.iter_mut().rev().map(|stream| {
         Box::pin(async move {
             let mut answer = [0; 12];
             let read = tokio::io::AsyncReadExt::read_exact(stream, &mut answer);

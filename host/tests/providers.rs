@@ -428,6 +428,21 @@ async fn a_request_that_names_no_endpoint_is_read_by_its_provider_too() {
 }
 
 #[tokio::test]
+async fn an_endpoint_is_read_by_its_own_provider_alone() {
+    let host = Host::start().await;
+    // This one takes whatever it is sent for genuine.
+    place_fixture(&host, "").await;
+    host.apply(DOCUMENT);
+    let endpoint = host.endpoint("repo").await;
+    let foreign = endpoint.replace("/webhooks/github/", "/webhooks/fixture/");
+    assert_ne!(foreign, endpoint);
+    let sent = host.client().post(foreign).body("{}").send().await;
+    assert_eq!(sent.expect("an answer").status(), 404);
+    assert_eq!(push_status(&host, "d-1").await, 200);
+    assert_eq!(host.items("requests").await.len(), 1);
+}
+
+#[tokio::test]
 async fn more_requests_a_second_than_a_manifest_allows_hear_429() {
     let host = Host::start().await;
     place_fixture(&host, "limits: {rate: 1/s}\n").await;

@@ -173,19 +173,10 @@ fn an_expression_is_nested_no_deeper_than_it_may_be() {
 
 #[test]
 fn what_is_said_of_a_failure_is_short() {
-    let list: Vec<u32> = (0..10_000).collect();
+    let list: Vec<u32> = (0..100).collect();
     let said = evaluated("args + 1", json!(list)).expect_err("a mistake");
     assert!(said.starts_with("Unsupported binary operator"), "{said}");
     assert_eq!(said.chars().count(), MESSAGE_MAX + 1, "{said}");
-}
-
-#[test]
-fn what_is_put_together_counts_each_time() {
-    let text = json!("x".repeat(2_500_000));
-    let sum = |times: usize| vec!["args"; times].join(" + ");
-    assert!(evaluated(&sum(2), text.clone()).is_ok());
-    let error = evaluated(&sum(6), text).expect_err("too much");
-    assert!(error.starts_with("it is too slow"), "{error}");
 }
 
 #[test]

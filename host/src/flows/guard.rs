@@ -202,6 +202,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_put_together_is_counted() {
+        let counted = |text: &str| {
+            let read = cel::parser::Parser::new().parse_with_source_info(text);
+            let (mut expr, _) = read.expect("it reads");
+            weave(&mut expr);
+            format!("{expr:?}").matches(COUNT).count()
+        };
+        assert_eq!(counted("a"), 0);
+        assert_eq!(counted("a + b"), 1);
+        assert_eq!(counted("a + b + c"), 2);
+        assert_eq!(counted("[a, 1]"), 1);
+        assert_eq!(counted("{a: b}"), 2);
+    }
+
+    #[test]
     fn the_time_of_an_evaluation_ends() {
         let now = Instant::now();
         let budget = until(now);

@@ -25,7 +25,7 @@ async fn tick_when_woken(executor: Executor, wake: Arc<Notify>) {
 async fn what_a_host_has_no_place_for_another_one_takes_when_it_is_told() {
     let host = Host::on_postgres(Cluster::shared().database().await).await;
     let silent = Target::start(Answer::Silence).await;
-    let spec = json!({"url": silent.url("/"), "allow": ["127.0.0.0/8"]});
+    let spec = json!({"url": silent.url("/"), "allow": ["127.0.0.0/8"], "timeout_ms": 600_000});
     let held = host.runnable("f/held", RunnableKind::Http, spec).await;
     host.script("echo", "cat");
     let spec = json!({"argv": ["echo"]});
@@ -79,7 +79,7 @@ async fn what_a_host_has_no_place_for_another_one_takes_when_it_is_told() {
 async fn two_full_hosts_do_not_keep_each_other_awake() {
     let host = Host::on_postgres(Cluster::shared().database().await).await;
     let silent = Target::start(Answer::Silence).await;
-    let spec = json!({"url": silent.url("/"), "allow": ["127.0.0.0/8"]});
+    let spec = json!({"url": silent.url("/"), "allow": ["127.0.0.0/8"], "timeout_ms": 600_000});
     let held = host.runnable("f/held", RunnableKind::Http, spec).await;
     for _ in 0..3 {
         host.add_job(&held, 1).await;

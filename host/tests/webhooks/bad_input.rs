@@ -214,6 +214,33 @@ async fn more_calls_at_once_than_are_read_hear_503() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_calls_of_the_api_at_once_than_are_served_hear_503() {
+    let host = host_with(&[("TRIGGERD_LIMITS_API_IN_FLIGHT", "1")]).await;
+    let begun = head(&host, "content-type: application/json\r\ncontent-length: 9");
+    let begun = begun.replace("/api/w/default/jobs/run/p/f/t/echo", "/api/v1/workspaces") + "{";
+    let address = host.url.strip_prefix("http://").expect("an address");
+    let list = || {
+        let url = format!("{}/api/v1/workspaces", host.url);
+        host.client().get(url).bearer_auth(&host.token).send()
+    };
+    let mut slow = Vec::new();
+    host.until("a call that finds no place", async || {
+        let mut stream = TcpStream::connect(address).expect("connected");
+        stream.write_all(begun.as_bytes()).expect("sent");
+        slow.push(stream);
+        let answer = list().await.expect("an answer");
+        (answer.status() == 503).then_some(())
+    })
+    .await;
+    drop(slow);
+    host.until("a call that finds a place again", async || {
+        let answer = list().await.expect("an answer");
+        (answer.status() == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_names_no_route_waits_in_a_lane_of_its_own() {
     let host = start().await;
     let address = host.url.strip_prefix("http://").expect("an address");
@@ -228,7 +255,7 @@ async fn who_names_no_route_waits_in_a_lane_of_its_own() {
         strangers.push(stream);
     }
     // Some find no place, and are not waited for.
-    let answers = strangers.iter_mut().map(|stream| {
+    let answers = strangers.iter_mut().rev().map(|stream| {
         Box::pin(async move {
             let mut answer = [0; 12];
             let read = tokio::io::AsyncReadExt::read_exact(stream, &mut answer);

@@ -462,6 +462,30 @@ async fn more_requests_a_second_than_a_manifest_allows_hear_429() {
 }
 
 #[tokio::test]
+async fn callers_of_a_route_that_a_provider_proves_hear_429_as_well() {
+    let host = Host::start().await;
+    place_fixture(&host, "limits: {rate: 1/s}\n").await;
+    host.script("echo.sh", "cat");
+    host.apply(
+        &json!({
+            "workspace": "default",
+            "runnables": [{"path": "f/t/x", "command": {"argv": ["./echo.sh"]}}],
+            "routes": [{"name": "r", "path": "/hooks/r", "runnable": "f/t/x",
+                "auth": {"provider": "fixture", "manual": {}}}],
+        })
+        .to_string(),
+    );
+    let refused = host
+        .until("a call that comes too early", async || {
+            let sent = host.client().post(format!("{}/hooks/r", host.url)).send();
+            let answer = sent.await.expect("an answer");
+            (answer.status() == 429).then_some(answer)
+        })
+        .await;
+    assert_eq!(refused.headers()["retry-after"], "1");
+}
+
+#[tokio::test]
 async fn five_panics_quarantine_a_provider_and_no_other() {
     let host = Host::start().await;
     place_fixture(&host, "").await;

@@ -46,11 +46,16 @@ pub fn unavailable(title: &str) -> Response<Body> {
 /// 429 or 503 with the time to wait, in whole seconds, rounded up.
 pub fn later(status: StatusCode, title: &str, wait: Duration) -> Response<Body> {
     let mut response = problem(status, title);
-    let seconds = wait.as_millis().div_ceil(1000).max(1).to_string();
-    if let Ok(value) = HeaderValue::from_str(&seconds) {
-        response.headers_mut().insert(header::RETRY_AFTER, value);
-    }
     response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, seconds(wait));
+    response
+}
+
+/// A wait as `Retry-After` says it.
+pub fn seconds(wait: Duration) -> HeaderValue {
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX))
 }
 
 /// A problem after which the rest of the body is not read: the connection ends with it.

@@ -88,6 +88,14 @@ impl Refusal {
         Refusal::of(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
+    /// 429: too many of them, and after how long there is room again.
+    pub(super) fn too_many(detail: impl Into<String>, wait: Duration) -> Refusal {
+        let mut refusal = Refusal::of(StatusCode::TOO_MANY_REQUESTS, detail);
+        let wait = (header::RETRY_AFTER, answer::seconds(wait));
+        refusal.headers.push(wait);
+        refusal
+    }
+
     pub(super) fn at(mut self, field: impl Into<String>) -> Refusal {
         self.field = Some(field.into().into());
         self

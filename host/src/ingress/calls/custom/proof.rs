@@ -290,9 +290,9 @@ impl Verifier {
         let Found::Live(live) = calls.parts.registry.find(&self.name) else {
             return Err(unavailable());
         };
-        if live.admit(Instant::now()).is_err() {
+        if let Err(wait) = live.admit(Instant::now()) {
             let detail = "too many requests for this provider";
-            return Err(Denied::Told(Refusal::unavailable(detail)));
+            return Err(Denied::Told(Refusal::too_many(detail, wait)));
         }
         let handle = self.open(&live).map_err(|error| {
             let provider = &*live.name;

@@ -170,6 +170,16 @@ async fn a_refused_end_keeps_the_subscription_and_force_lets_go_of_it() {
         reason.contains("cannot be ended at the service"),
         "{reason}"
     );
+    let pushed = json!({"repository": "octocat/hello-world"});
+    control(&world.github, "push", pushed);
+    let noted = async || {
+        let requests = world.host.items("requests").await;
+        let silent = |row: &&Value| row["reason"] == "the subscription is being deleted";
+        requests.iter().find(silent).cloned()
+    };
+    let noted = world.host.until("what is sent meanwhile", noted).await;
+    assert_eq!(noted["outcome"], "answered", "{noted}");
+    assert!(world.host.items("events").await.is_empty());
     let before = hooks(&world).len();
 
     world

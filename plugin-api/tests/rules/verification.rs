@@ -588,6 +588,26 @@ fn timestamps_are_good_up_to_the_edge_on_both_sides() {
 }
 
 #[test]
+fn a_token_with_a_time_in_the_body_is_good_for_its_while() {
+    let rule = "{scheme: token, header: X-Token, timestamp: {json: /at}, tolerance: 5m}";
+    let declared = provider(&format!("verify: {rule}\nevent: {{name: any}}"), &[]);
+    let sent = |time: &str| {
+        let request = post(&[("X-Token", "s3cret")], format!("{{\"at\":{time}}}"));
+        outcome(dispatch(&declared, "s3cret", &request))
+    };
+    assert_eq!(sent("1700000000"), "ok");
+    assert_eq!(sent("1699999700"), "ok");
+    for beyond in ["1699999699", "1700000301"] {
+        let said = sent(beyond);
+        assert!(said.starts_with("unauthenticated: "), "{beyond}: {said}");
+    }
+    assert_eq!(
+        sent("\"soon\""),
+        "unauthenticated: the timestamp is not a time in seconds"
+    );
+}
+
+#[test]
 fn the_standard_webhooks_vectors_hold() {
     let vectors: serde_json::Value =
         serde_json::from_str(include_str!("fixtures/standard-webhooks.json")).unwrap();

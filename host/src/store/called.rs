@@ -48,10 +48,7 @@ impl Store {
         };
         // What is asked before a change is answered as it was before it.
         let changes = self.database.changes.count();
-        let asked = self
-            .database
-            .is_alone()
-            .then(|| Asked::new(token_hash, workspace, callee));
+        let asked = (!self.may_be_shared()).then(|| Asked::new(token_hash, workspace, callee));
         let known = asked
             .as_ref()
             .and_then(|asked| self.called.get(changes, asked));

@@ -123,11 +123,6 @@ impl Database {
         })
     }
 
-    /// Whether all changes pass through here: SQLite has no other host.
-    pub(super) fn is_alone(&self) -> bool {
-        self.backend == Backend::Sqlite
-    }
-
     /// The connection of the group commit, if there is one, and the turn to write.
     pub(super) async fn direct(&self) -> Option<DirectConnection<'_>> {
         let (direct, turns) = (self.direct.as_ref()?, self.turns.as_ref()?);

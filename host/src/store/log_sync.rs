@@ -138,37 +138,39 @@ impl LogSync {
 impl Syncing {
     /// The syncing thread, until nobody can tell it anything more.
     fn run(&self, told: &mpsc::Receiver<Told>) {
-        let mut is_watching = false;
+        let mut look_after = None;
         loop {
-            let next = match is_watching {
-                false => told.recv().map_err(mpsc::RecvTimeoutError::from),
-                true => told.recv_timeout(LATER),
+            let next = match look_after {
+                None => told.recv().map_err(mpsc::RecvTimeoutError::from),
+                Some(wait) => told.recv_timeout(wait),
             };
-            match next {
-                Ok(Told::Sync(turn, then)) => self.sync(Some((turn, then))),
-                Ok(Told::Watch) => is_watching = true,
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            let is_watching = match next {
+                Ok(Told::Sync(turn, then)) => {
+                    self.sync(Some((turn, then)));
+                    look_after.is_some()
+                }
+                Ok(Told::Watch) | Err(mpsc::RecvTimeoutError::Timeout) => true,
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
-            }
-            if is_watching {
-                is_watching = self.watch();
-            }
+            };
+            look_after = is_watching.then(|| self.watch()).flatten();
         }
         self.sync(None);
     }
 
-    /// Syncs what waited for long enough; whether something may wait.
-    fn watch(&self) -> bool {
-        let is_due = {
+    /// Syncs what has waited for long enough; when to look again, if something may wait.
+    fn watch(&self) -> Option<Duration> {
+        let since = {
             let mut later = self.later();
             // Who comes after this tells the thread anew.
             later.is_watched = later.since.is_some();
-            later.since.map(|since| since.elapsed() >= LATER)
+            later.since?
         };
-        if is_due == Some(true) {
-            self.sync(None);
+        let wait = LATER.saturating_sub(since.elapsed());
+        if !wait.is_zero() {
+            return Some(wait);
         }
-        is_due.is_some()
+        self.sync(None);
+        Some(LATER)
     }
 
     /// Syncs what is committed by now, and tells all who waited for that.

@@ -33,7 +33,7 @@ subscriptions:
 - {name: plain, provider: github, manual: {webhook_secret: $secret}}
 YAML
   "$triggerd" apply -f "$work/calls.yaml" >/dev/null
-  "$triggerd" subscriptions --json >"$work/subscriptions"
+  "$triggerd" subscriptions --json >"$work/called.subscriptions"
   calls "$TRIGGERD_URL/api/w/default/jobs/run_wait_result/p/f/bench/noop" 4 0 >/dev/null
 
   heading "A no-op HTTP runnable on loopback, called synchronously: kept, run, recorded, answered"
@@ -46,7 +46,7 @@ YAML
   curl -sf -X POST -H "Authorization: Bearer $TRIGGERD_TOKEN" -H 'Content-Type: application/json' \
     -d '{"state":"disabled"}' -o /dev/null \
     "$TRIGGERD_URL/api/v1/workspaces/default/runnables/f%2Fbench%2Flater/state"
-  path=$(field plain endpoint_url <"$work/subscriptions" | grep -o '/webhooks/.*')
+  path=$(field plain endpoint_url <"$work/called.subscriptions" | grep -o '/webhooks/.*')
   local later=$TRIGGERD_URL/api/w/default/jobs/run/p/f/bench/later i i50 i99 a a50 a99 failed
   : >"$work/fractions"
   for round in $(seq 3); do

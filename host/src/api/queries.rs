@@ -5,18 +5,19 @@ use std::collections::HashMap;
 
 use axum::extract::{MatchedPath, Request};
 use url::form_urlencoded;
-use utoipa::openapi::path::{Operation, ParameterIn};
-use utoipa::openapi::{OpenApi as Document, RefOr};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::{Operation, ParameterIn, Paths};
 
 use super::problem::Problem;
 
 /// The query keys of every call, by path and method, as the API describes itself.
+#[derive(Default)]
 pub(super) struct KnownQueries(HashMap<String, Vec<(&'static str, Vec<String>)>>);
 
 impl KnownQueries {
-    /// Of all calls that the document describes.
-    pub(super) fn of(document: &Document) -> KnownQueries {
-        let paths = document.paths.paths.iter().map(|(path, item)| {
+    /// Those of all calls that are described here.
+    pub(super) fn add(&mut self, paths: &Paths) {
+        for (path, item) in &paths.paths {
             let operations = [
                 ("GET", &item.get),
                 ("PUT", &item.put),
@@ -27,9 +28,8 @@ impl KnownQueries {
             let known = operations
                 .into_iter()
                 .filter_map(|(method, operation)| Some((method, keys(operation.as_ref()?))));
-            (path.clone(), known.collect())
-        });
-        KnownQueries(paths.collect())
+            self.0.entry(path.clone()).or_default().extend(known);
+        }
     }
 
     /// Refuses a request with a key that its call does not know.

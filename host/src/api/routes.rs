@@ -1,18 +1,20 @@
 //! Every route, and the OpenAPI 3.1 document made from the same list.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use axum::{Json, Router};
+use lz4_flex::block::{compress_prepend_size, decompress_size_prepended};
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::problem::Problem;
@@ -34,130 +36,161 @@ struct Head;
 
 /// The routes of the API with their state; `/webhooks` is not among them.
 pub fn router(state: ApiState) -> Router {
-    router_with(state, Document::default())
+    router_with(state, Document::default)
 }
 
 /// The same, with a document that also describes what is served beside the API.
-pub fn router_with(state: ApiState, beside: Document) -> Router {
-    let (router, mut document) = described().split_for_parts();
-    document.merge(beside);
-    let document = finished(document);
+pub fn router_with(state: ApiState, beside: fn() -> Document) -> Router {
+    let mut router = Router::new();
+    let mut known = KnownQueries::default();
+    each_route(&mut |(_, paths, methods)| {
+        known.add(&paths);
+        for path in paths.paths.keys() {
+            router = std::mem::take(&mut router).route(path, methods.clone());
+        }
+    });
     let body_max = state.body_max();
-    let known = Arc::new(KnownQueries::of(&document));
+    let document = Arc::new(KeptDocument::default());
     router
         .route(
             "/api/openapi.json",
-            get(move || std::future::ready(Json(document.clone()))),
+            get(move || std::future::ready(document.response(beside))),
         )
         .route("/api/{*rest}", any(unknown_path))
         .merge(oauth::pages())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(body_max))
-        .layer(from_fn_with_state((state.clone(), known), admit))
+        .layer(from_fn_with_state((state.clone(), Arc::new(known)), admit))
         .with_state(state)
 }
 
 /// The OpenAPI document of [`router`].
 pub fn openapi() -> Document {
-    finished(described().split_for_parts().1)
+    openapi_with(Document::default)
 }
 
-fn described() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(Head::openapi())
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .routes(routes!(health::metrics))
-        .routes(routes!(
-            workspaces::list_workspaces,
-            workspaces::create_workspace
-        ))
-        .routes(routes!(workspaces::delete_workspace))
-        .routes(routes!(
-            workspace_hooks::show_hook,
-            workspace_hooks::put_hook,
-            workspace_hooks::delete_hook
-        ))
-        .routes(routes!(apply::apply))
-        .routes(routes!(
-            integrations::list_integrations,
-            integrations::put_integration
-        ))
-        .routes(routes!(
-            integrations::show_integration,
-            integrations::delete_integration
-        ))
-        .routes(routes!(
-            credentials::list_credentials,
-            credentials::put_credential
-        ))
-        .routes(routes!(
-            credentials::show_credential,
-            credentials::delete_credential
-        ))
-        .routes(routes!(credentials::check_credential))
-        .routes(routes!(connect::order_connect))
-        .routes(routes!(connect::show_connect))
-        .routes(routes!(
-            subscriptions::list_subscriptions,
-            subscriptions::put_subscription
-        ))
-        .routes(routes!(
-            subscriptions::show_subscription,
-            subscriptions::delete_subscription
-        ))
-        .routes(routes!(subscriptions::switch_subscription))
-        .routes(routes!(subscription_actions::pause_subscription))
-        .routes(routes!(subscription_actions::resume_subscription))
-        .routes(routes!(subscription_actions::test_subscription))
-        .routes(routes!(subscription_actions::check_subscription))
-        .routes(routes!(subscription_actions::sync_subscription))
-        .routes(routes!(subscription_actions::subscription_options))
-        .routes(routes!(subscription_actions::provider_options))
-        .routes(routes!(orphans::list_orphans, orphans::delete_orphans))
-        .routes(routes!(samples::sample_subscription))
-        .routes(routes!(runnables::list_runnables, runnables::put_runnable))
-        .routes(routes!(
-            runnables::show_runnable,
-            runnables::delete_runnable
-        ))
-        .routes(routes!(runnables::list_runnable_versions))
-        .routes(routes!(runnables::switch_runnable))
-        .routes(routes!(triggers::list_triggers, triggers::put_trigger))
-        .routes(routes!(triggers::show_trigger, triggers::delete_trigger))
-        .routes(routes!(schedules::list_schedules, schedules::put_schedule))
-        .routes(routes!(
-            schedules::show_schedule,
-            schedules::delete_schedule
-        ))
-        .routes(routes!(schedules::pause_schedule))
-        .routes(routes!(schedules::resume_schedule))
-        .routes(routes!(
-            custom_routes::list_routes,
-            custom_routes::put_route
-        ))
-        .routes(routes!(
-            custom_routes::show_route,
-            custom_routes::delete_route
-        ))
-        .routes(routes!(requests::list_requests))
-        .routes(routes!(requests::show_request))
-        .routes(routes!(events::list_events))
-        .routes(routes!(events::show_event))
-        .routes(routes!(error_handlers::list_error_handlers))
-        .routes(routes!(jobs::list_jobs, jobs::start_job))
-        .routes(routes!(jobs::show_job))
-        .routes(routes!(jobs::list_attempts))
-        .routes(routes!(jobs::replay_job))
-        .routes(routes!(jobs::cancel_job))
-        .routes(routes!(audit::list_workspace_audit))
-        .routes(routes!(audit::list_audit))
-        .routes(routes!(providers::list_providers))
-        .routes(routes!(providers::show_provider))
-        .routes(routes!(providers::enable_provider))
-        .routes(routes!(providers::disable_provider))
-        .routes(routes!(tokens::list_tokens, tokens::create_token))
-        .routes(routes!(tokens::revoke_token))
-        .routes(routes!(keys::rotate_keys))
+fn openapi_with(beside: fn() -> Document) -> Document {
+    let mut router = OpenApiRouter::with_openapi(Head::openapi());
+    each_route(&mut |route| router = std::mem::take(&mut router).routes(route));
+    let (_, mut document) = router.split_for_parts();
+    document.merge(beside());
+    finished(document)
+}
+
+/// The document's text, made when it is first asked for and compressed: as values it takes 3 MB, and
+/// hardly anybody asks.
+#[derive(Default)]
+struct KeptDocument(OnceLock<Vec<u8>>);
+
+impl KeptDocument {
+    fn response(&self, beside: fn() -> Document) -> Response {
+        let kept = self.0.get_or_init(|| {
+            let text = serde_json::to_vec(&openapi_with(beside));
+            compress_prepend_size(&text.expect("invariant: the document is JSON"))
+        });
+        let text = decompress_size_prepended(kept)
+            .expect("invariant: what was compressed here reads back");
+        ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+    }
+}
+
+/// The routes one after the other, each with its description: so what is not needed of one is gone
+/// before the next.
+fn each_route(take: &mut dyn FnMut(UtoipaMethodRouter<ApiState>)) {
+    take(routes!(health::healthz));
+    take(routes!(health::readyz));
+    take(routes!(health::metrics));
+    take(routes!(
+        workspaces::list_workspaces,
+        workspaces::create_workspace
+    ));
+    take(routes!(workspaces::delete_workspace));
+    take(routes!(
+        workspace_hooks::show_hook,
+        workspace_hooks::put_hook,
+        workspace_hooks::delete_hook
+    ));
+    take(routes!(apply::apply));
+    take(routes!(
+        integrations::list_integrations,
+        integrations::put_integration
+    ));
+    take(routes!(
+        integrations::show_integration,
+        integrations::delete_integration
+    ));
+    take(routes!(
+        credentials::list_credentials,
+        credentials::put_credential
+    ));
+    take(routes!(
+        credentials::show_credential,
+        credentials::delete_credential
+    ));
+    take(routes!(credentials::check_credential));
+    take(routes!(connect::order_connect));
+    take(routes!(connect::show_connect));
+    take(routes!(
+        subscriptions::list_subscriptions,
+        subscriptions::put_subscription
+    ));
+    take(routes!(
+        subscriptions::show_subscription,
+        subscriptions::delete_subscription
+    ));
+    take(routes!(subscriptions::switch_subscription));
+    take(routes!(subscription_actions::pause_subscription));
+    take(routes!(subscription_actions::resume_subscription));
+    take(routes!(subscription_actions::test_subscription));
+    take(routes!(subscription_actions::check_subscription));
+    take(routes!(subscription_actions::sync_subscription));
+    take(routes!(subscription_actions::subscription_options));
+    take(routes!(subscription_actions::provider_options));
+    take(routes!(orphans::list_orphans, orphans::delete_orphans));
+    take(routes!(samples::sample_subscription));
+    take(routes!(runnables::list_runnables, runnables::put_runnable));
+    take(routes!(
+        runnables::show_runnable,
+        runnables::delete_runnable
+    ));
+    take(routes!(runnables::list_runnable_versions));
+    take(routes!(runnables::switch_runnable));
+    take(routes!(triggers::list_triggers, triggers::put_trigger));
+    take(routes!(triggers::show_trigger, triggers::delete_trigger));
+    take(routes!(schedules::list_schedules, schedules::put_schedule));
+    take(routes!(
+        schedules::show_schedule,
+        schedules::delete_schedule
+    ));
+    take(routes!(schedules::pause_schedule));
+    take(routes!(schedules::resume_schedule));
+    take(routes!(
+        custom_routes::list_routes,
+        custom_routes::put_route
+    ));
+    take(routes!(
+        custom_routes::show_route,
+        custom_routes::delete_route
+    ));
+    take(routes!(requests::list_requests));
+    take(routes!(requests::show_request));
+    take(routes!(events::list_events));
+    take(routes!(events::show_event));
+    take(routes!(error_handlers::list_error_handlers));
+    take(routes!(jobs::list_jobs, jobs::start_job));
+    take(routes!(jobs::show_job));
+    take(routes!(jobs::list_attempts));
+    take(routes!(jobs::replay_job));
+    take(routes!(jobs::cancel_job));
+    take(routes!(audit::list_workspace_audit));
+    take(routes!(audit::list_audit));
+    take(routes!(providers::list_providers));
+    take(routes!(providers::show_provider));
+    take(routes!(providers::enable_provider));
+    take(routes!(providers::disable_provider));
+    take(routes!(tokens::list_tokens, tokens::create_token));
+    take(routes!(tokens::revoke_token));
+    take(routes!(keys::rotate_keys));
 }
 
 /// Adds what holds for every operation: the token, and problems as the other answer.

@@ -386,7 +386,7 @@ fn router(
             jobs_wake.notify_one();
         }),
     });
-    ingress::router(ingress).merge(api::router_with(state, calls::openapi()))
+    ingress::router(ingress).merge(api::router_with(state, calls::openapi))
 }
 
 /// Where it is, and the token: shown once, like every token.

@@ -11,6 +11,7 @@ use harness::{Host, Options};
 use jiff::Timestamp;
 use postgres_harness::Cluster;
 use serde_json::Value;
+use sqlx::Executor;
 
 const DOCUMENT: &str = "
 workspace: default
@@ -112,4 +113,35 @@ async fn what_a_killed_host_missed_is_made_up_for_and_nothing_twice() {
     assert_eq!(seconds.len(), times.len(), "no second twice");
     let spanned = to.duration_since(*from).as_secs() as usize + 1;
     assert_eq!(seconds.len(), spanned, "no second left out");
+}
+
+/// It was known where the schedule was saved: the host was moved, or its system's zones were changed.
+#[tokio::test]
+async fn a_time_zone_that_is_not_known_any_more_is_said_and_nothing_runs() {
+    let mut host = Host::start_with(options(None)).await;
+    host.script("echo.sh", "cat");
+    host.apply(DOCUMENT);
+    host.kill();
+    sqlx::any::install_default_drivers();
+    let file = format!("sqlite://{}", host.path("data/triggerd.db").display());
+    let pool = sqlx::AnyPool::connect(&file).await.expect("a connection");
+    pool.execute("delete from jobs").await.expect("deleted");
+    pool.execute("update schedules set timezone = 'Atlantis/Poseidonis'")
+        .await
+        .expect("changed");
+    pool.close().await;
+    host.resume().await;
+    let shown = host
+        .until("a time that was skipped", async || {
+            let schedules = host.items("schedules").await;
+            (schedules[0]["skipped"] == 1).then(|| schedules[0].clone())
+        })
+        .await;
+    assert_eq!(
+        shown["skip_reason"],
+        "its time zone is not known on the host that looked at it"
+    );
+    assert_eq!(shown["next"], serde_json::json!([]));
+    assert!(host.cli_ok(&["schedules"]).contains("each-second"));
+    assert!(host.all_items("jobs").await.is_empty());
 }

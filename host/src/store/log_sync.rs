@@ -2,8 +2,9 @@
 //!
 //! The writer's connection commits without a sync (`synchronous = normal`), which leaves the log
 //! whole but not lasting; who waits is answered after a sync that began when the commit had ended.
-//! While one commit is synced, the statements of the next one run. A write that is alone in its commit
-//! is synced by the writer itself, since handing it over would take longer than it gains.
+//! While one commit is synced, the statements of the next one run, and if many wait for it that commit is
+//! made, too. A write that is alone in its commit is synced by the writer itself, since handing it over
+//! would take longer than it gains.
 //!
 //! Nobody is answered before the end of what only began with a commit, and that end has a commit of
 //! its own: such a one is synced with the next ([`LogSync::sync_later`]), at the latest after
@@ -27,6 +28,9 @@ use super::StoreError;
 
 /// How long a commit may wait for a sync that it shares with a later one.
 const LATER: Duration = Duration::from_millis(5);
+
+/// One commit is synced and one waits for that.
+const AT_ONCE: u32 = 2;
 
 /// Held from before a commit until it is synced.
 pub(super) struct Turn {
@@ -82,15 +86,27 @@ impl LogSync {
                 StoreError::Refused(format!("the syncing thread cannot be started: {error}"))
             })?;
         Ok(LogSync {
-            turns: Arc::new(Semaphore::new(1)),
+            turns: Arc::new(Semaphore::new(AT_ONCE as usize)),
             syncing,
             thread_waits: Some(thread_waits),
             thread: Some(thread),
         })
     }
 
-    /// Waits until nothing is synced: a commit that ended earlier could not be synced earlier.
+    /// Waits until nothing is synced: a commit that ended earlier could not be synced earlier, and
+    /// whoever comes meanwhile joins it.
     pub(super) async fn turn(&self) -> Turn {
+        let all = Arc::clone(&self.turns).acquire_many_owned(AT_ONCE).await;
+        let mut all = all.expect("invariant: the semaphore is never closed");
+        let turn = all.split(1);
+        Turn {
+            _permit: turn.expect("invariant: there is more than one"),
+        }
+    }
+
+    /// Waits until no commit waits for the end of a sync: this one is then ready for the next sync
+    /// when the one that runs has ended.
+    pub(super) async fn early_turn(&self) -> Turn {
         let turn = Arc::clone(&self.turns).acquire_owned().await;
         Turn {
             _permit: turn.expect("invariant: the semaphore is never closed"),
@@ -108,7 +124,7 @@ impl LogSync {
 
     /// The same here and now.
     pub(super) fn sync_here(&self, turn: Turn, then: impl FnOnce(io::Result<()>) + Send + 'static) {
-        self.syncing.sync(Some((turn, Box::new(then))));
+        self.syncing.sync(vec![(turn, Box::new(then))]);
     }
 
     /// The same with the next sync, or after [`LATER`].
@@ -125,7 +141,7 @@ impl LogSync {
             std::mem::replace(&mut later.is_watched, true)
         };
         if !was_watched && self.thread_waits().send(Told::Watch).is_err() {
-            self.syncing.sync(None);
+            self.syncing.sync(Vec::new());
         }
     }
 
@@ -146,15 +162,24 @@ impl Syncing {
             };
             let is_watching = match next {
                 Ok(Told::Sync(turn, then)) => {
-                    self.sync(Some((turn, then)));
-                    look_after.is_some()
+                    let mut now = vec![(turn, then)];
+                    let mut is_watching = look_after.is_some();
+                    // One sync is enough for all that is committed.
+                    for more in told.try_iter() {
+                        match more {
+                            Told::Sync(turn, then) => now.push((turn, then)),
+                            Told::Watch => is_watching = true,
+                        }
+                    }
+                    self.sync(now);
+                    is_watching
                 }
                 Ok(Told::Watch) | Err(mpsc::RecvTimeoutError::Timeout) => true,
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
             };
             look_after = is_watching.then(|| self.watch()).flatten();
         }
-        self.sync(None);
+        self.sync(Vec::new());
     }
 
     /// Syncs what has waited for long enough; when to look again, if something may wait.
@@ -169,28 +194,29 @@ impl Syncing {
         if !wait.is_zero() {
             return Some(wait);
         }
-        self.sync(None);
+        self.sync(Vec::new());
         Some(LATER)
     }
 
     /// Syncs what is committed by now, and tells all who waited for that.
-    fn sync(&self, now: Option<(Turn, Then)>) {
+    fn sync(&self, now: Vec<(Turn, Then)>) {
         let later = {
             let mut later = self.later();
             later.since = None;
             std::mem::take(&mut later.thens)
         };
-        if now.is_none() && later.is_empty() {
+        if now.is_empty() && later.is_empty() {
             return;
         }
         let synced = self.log().sync();
         for then in later {
             then(again(&synced));
         }
-        if let Some((turn, then)) = now {
-            // The next commit need not wait until everybody is answered.
-            drop(turn);
-            then(synced);
+        let (turns, thens): (Vec<Turn>, Vec<Then>) = now.into_iter().unzip();
+        // The next commit need not wait until everybody is answered.
+        drop(turns);
+        for then in thens {
+            then(again(&synced));
         }
     }
 
@@ -273,6 +299,8 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[test]
@@ -303,7 +331,7 @@ mod tests {
         std::fs::write(folder.path().join("x.db-wal"), "one").expect("written");
         let log = LogSync::start(&folder.path().join("x.db")).expect("started");
         let turn = log.turn().await;
-        assert_eq!(log.turns.available_permits(), 0);
+        assert!(log.turn().now_or_never().is_none());
         let (tell, told) = tokio::sync::oneshot::channel();
         log.sync(turn, |synced| {
             let _ = tell.send(synced);
@@ -340,12 +368,25 @@ mod tests {
         // As if the syncing thread looked after it, so that it does not by itself.
         log.syncing.later().is_watched = true;
         log.sync_later(log.turn().await, then("first"));
-        assert_eq!(log.turns.available_permits(), 1, "the next may commit");
+        assert!(log.turn().now_or_never().is_some(), "the next may commit");
         log.sync_later(log.turn().await, then("second"));
         told.try_recv().expect_err("nothing is synced yet");
         log.sync_here(log.turn().await, then("third"));
         let all: Vec<String> = told.try_iter().collect();
         assert_eq!(all, ["first synced", "second synced", "third synced"]);
+    }
+
+    #[tokio::test]
+    async fn one_commit_may_be_made_while_another_is_synced_and_a_third_has_to_wait() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (log, then, told) = begun(folder.path());
+        let (first, second) = (log.turn().await, log.early_turn().await);
+        assert!(log.early_turn().now_or_never().is_none());
+        log.sync(first, then("first"));
+        log.sync(second, then("second"));
+        drop(log.turn().await);
+        let all: Vec<String> = told.iter().take(2).collect();
+        assert_eq!(all, ["first synced", "second synced"]);
     }
 
     #[tokio::test]

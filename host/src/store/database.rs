@@ -1,10 +1,12 @@
 //! The connections: one text for two databases, so both are reached through `sqlx::Any`.
 //!
 //! SQLite has one connection that writes, the direct one of the group commit beside it, and a few
-//! that read. PostgreSQL has one pool for both, and
-//! only a primary is accepted: what a replica shows may be old.
+//! that read; each is a thread with half a megabyte of caches, so more of them are opened only
+//! while those are held for long. PostgreSQL has one pool for both, and only a primary is accepted:
+//! what a replica shows may be old.
 
 use std::fs::File;
+use std::num::NonZero;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, Row};
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
+use tokio::time::timeout;
 
 use super::direct::{Direct, Looks};
 use super::health::WriteHealth;
@@ -25,9 +28,18 @@ use super::sql::{FromRow, Statement};
 use super::transaction::Transaction;
 use super::{StoreError, sqlite};
 
+/// SQLite's readers that stay open, or one for each core.
+const READERS_KEPT: u32 = 3;
+/// A read that waited so long for one of them gets one of its own.
+const HELD_LONG: Duration = Duration::from_millis(20);
+/// For so long those stay open.
+const MORE_READERS_IDLE: Duration = Duration::from_secs(10);
+
 pub(super) struct Database {
     pub(super) backend: Backend,
     readers: AnyPool,
+    /// For when all readers of SQLite are held for long.
+    more_readers: Option<AnyPool>,
     writers: AnyPool,
     /// SQLite's connection of the group commit.
     direct: Option<Mutex<Direct>>,
@@ -66,10 +78,14 @@ impl Database {
 
     /// A connection for reading.
     pub(super) async fn read(&self) -> Result<PoolConnection<Any>, StoreError> {
-        self.readers
-            .acquire()
-            .await
-            .map_err(|error| StoreError::of("reach the database", error))
+        let reader = match &self.more_readers {
+            Some(more) => match timeout(HELD_LONG, self.readers.acquire()).await {
+                Ok(reader) => reader,
+                Err(_) => more.acquire().await,
+            },
+            None => self.readers.acquire().await,
+        };
+        reader.map_err(|error| StoreError::of("reach the database", error))
     }
 
     /// A row or two, found by their keys.
@@ -155,6 +171,9 @@ impl Database {
 
     pub(super) async fn close(&self) {
         self.readers.close().await;
+        if let Some(more) = &self.more_readers {
+            more.close().await;
+        }
         self.writers.close().await;
         if let Some(looks) = &self.looks {
             looks.close();
@@ -246,13 +265,25 @@ async fn connect_sqlite(path: &str, config: &DatabaseConfig) -> Result<Database,
                 &error,
             )
         })?;
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let kept = READERS_KEPT.max(u32::try_from(cores).unwrap_or(u32::MAX));
+    let kept = kept.min(config.connections_max).max(1);
     let readers = pool()
-        .max_connections(config.connections_max.max(1))
-        .connect_lazy_with(options);
+        .max_connections(kept)
+        .connect_lazy_with(options.clone());
+    let more = config.connections_max.saturating_sub(kept);
+    let more_readers = (more > 0).then(|| {
+        pool()
+            .max_connections(more)
+            .idle_timeout(MORE_READERS_IDLE)
+            .max_lifetime(MORE_READERS_IDLE * 6)
+            .connect_lazy_with(options)
+    });
     let direct = Direct::open(&file.path)?;
     Ok(Database {
         backend: Backend::Sqlite,
         readers,
+        more_readers,
         writers,
         direct: Some(Mutex::new(direct)),
         looks: Some(Looks::at(&file.path)),
@@ -278,6 +309,7 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
     Ok(Database {
         backend: Backend::Postgres,
         readers: pool.clone(),
+        more_readers: None,
         writers: pool,
         direct: None,
         looks: None,

@@ -6,6 +6,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 use super::database::Database;
 use super::open::Backend;
+use super::sql::Statement;
 
 macro_rules! migrations {
     ($folder:literal: $($number:literal $name:literal),*) => {
@@ -40,6 +41,12 @@ fn of(backend: Backend) -> Migrator {
 pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
     let mut connection = database.writer().await?;
     let done = of(database.backend).run(&mut *connection).await;
+    if database.backend == Backend::Sqlite {
+        // The pages that it read and wrote are not needed again.
+        Statement::new("give memory back", "pragma shrink_memory")
+            .run(&mut connection)
+            .await?;
+    }
     done.map_err(|error| match error {
         MigrateError::VersionMissing(number) => StoreError::Refused(format!(
             "the database was made by a newer triggerd (it has step {number}): use that version or a newer one"

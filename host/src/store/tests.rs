@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sqlx::{Executor, Row};
 use tempfile::TempDir;
 
-use super::sql::{Statement, Text};
+use super::sql::{Number, Statement, Text};
 use super::writer::Write;
 use super::{DatabaseConfig, Store, StoreError};
 use crate::clock::{Clock, Millis};
@@ -87,6 +87,26 @@ async fn a_full_disk_is_unavailable_and_heals_by_itself() {
     .await
     .expect("checked");
     assert_eq!(checked.expect("a row").0, "ok");
+}
+
+#[tokio::test]
+async fn reads_go_on_while_others_hold_their_readers_for_long() {
+    let (store, _folder) = open().await;
+    let mut held = Vec::new();
+    for _ in 0..DatabaseConfig::new("").connections_max {
+        held.push(store.database.read().await.expect("a reader"));
+        // Its own, for it can be asked something.
+        let reader = held.last_mut().expect("just pushed");
+        let one: Option<Number> = Statement::new("count", "select 1 as n")
+            .one(reader)
+            .await
+            .expect("read");
+        assert_eq!(one.expect("a row").0, 1);
+    }
+    let none = tokio::time::timeout(Duration::from_millis(100), store.database.read()).await;
+    none.expect_err("all there are are held");
+    drop(held.pop());
+    store.database.read().await.expect("one that came back");
 }
 
 /// With nobody writing for a probe: the last writes tell.

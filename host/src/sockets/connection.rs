@@ -252,9 +252,7 @@ impl Connection {
     }
 
     async fn note_failure(&self, why: &str, pauses: &Pauses, pause: Duration) {
-        let why: String = why.chars().take(REASON_MAX).collect();
-        let (failures, seconds) = (pauses.failures(), pause.as_secs_f64().ceil());
-        let reason = format!("{why}; {failures} in a row, tried again in {seconds} s");
+        let reason = reason(why, pauses.failures(), pause);
         self.note(SubscriptionState::Degraded, Some(&reason)).await;
     }
 
@@ -269,5 +267,24 @@ impl Connection {
             let subscription = &self.held.subscription_id;
             tracing::debug!(%subscription, %error, "its health was not noted");
         }
+    }
+}
+
+/// What is shown of a connection that failed.
+fn reason(why: &str, failures: u32, pause: Duration) -> String {
+    let why: String = why.chars().take(REASON_MAX).collect();
+    let seconds = pause.as_secs_f64().ceil();
+    format!("{why}; {failures} in a row, tried again in {seconds} s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_shown_from_its_beginning() {
+        let shown = reason(&"ü".repeat(10_000), 3, Duration::from_millis(1500));
+        let expected = format!("{}; 3 in a row, tried again in 2 s", "ü".repeat(500));
+        assert_eq!(shown, expected);
     }
 }

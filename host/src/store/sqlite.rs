@@ -30,10 +30,11 @@ pub(super) const SETTINGS: &str = "
     pragma cache_size = -16384;
 ";
 
-/// A checkpoint beside the commits begins when the log has so many more pages,
-const CHECKPOINT_AFTER: i64 = 2048;
+/// A checkpoint beside the commits begins when the log has so many more pages: while it syncs the
+/// database, commits wait for the disk, the longer the more there is,
+const CHECKPOINT_AFTER: i64 = 1024;
 /// and one between two commits when it has so many.
-const PAGES_MAX: i64 = 4096;
+const PAGES_MAX: i64 = 2048;
 
 /// A database file that this process alone has open.
 pub(super) struct DatabaseFile {

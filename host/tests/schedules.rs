@@ -122,9 +122,7 @@ async fn a_time_zone_that_is_not_known_any_more_is_said_and_nothing_runs() {
     host.script("echo.sh", "cat");
     host.apply(DOCUMENT);
     host.kill();
-    sqlx::any::install_default_drivers();
-    let file = format!("sqlite://{}", host.path("data/triggerd.db").display());
-    let pool = sqlx::AnyPool::connect(&file).await.expect("a connection");
+    let pool = host.database(None).await;
     pool.execute("delete from jobs").await.expect("deleted");
     pool.execute("update schedules set timezone = 'Atlantis/Poseidonis'")
         .await

@@ -103,6 +103,14 @@ impl Host {
         format!("{}{path}", self.url)
     }
 
+    /// Its database, beside it: the file in its folder, or this one of PostgreSQL.
+    pub async fn database(&self, postgres: Option<&str>) -> sqlx::AnyPool {
+        sqlx::any::install_default_drivers();
+        let file = format!("sqlite://{}", self.path("data/triggerd.db").display());
+        let url = postgres.map_or(file, str::to_owned);
+        sqlx::AnyPool::connect(&url).await.expect("a connection")
+    }
+
     /// Starts the process (again) over the same folders and waits until it serves.
     pub async fn resume(&mut self) {
         let data = self.path("data");

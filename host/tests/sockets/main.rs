@@ -75,9 +75,7 @@ pub async fn untold_endpoint(host: &Host) -> String {
     assert!(shown[0]["endpoint_url"].is_null(), "{shown:?}");
     let printed = host.cli_ok(&["subscriptions"]);
     assert!(!printed.contains("/webhooks/"), "{printed}");
-    sqlx::any::install_default_drivers();
-    let file = format!("sqlite://{}", host.path("data/triggerd.db").display());
-    let pool = sqlx::AnyPool::connect(&file).await.expect("a connection");
+    let pool = host.database(None).await;
     let found = pool.fetch_one("select provider, endpoint from subscriptions where name = 'feed'");
     let row = found.await.expect("the subscription");
     pool.close().await;

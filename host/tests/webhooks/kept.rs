@@ -10,14 +10,6 @@ use super::{Call, beside, finished, host_with};
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// The database of a host, beside it.
-async fn pool(host: &Host, postgres: Option<&str>) -> AnyPool {
-    sqlx::any::install_default_drivers();
-    let file = format!("sqlite://{}", host.path("data/triggerd.db").display());
-    let url = postgres.map_or(file, str::to_owned);
-    AnyPool::connect(&url).await.expect("a connection")
-}
-
 #[tokio::test]
 async fn a_key_stands_for_its_job_for_24_hours() {
     let database = Cluster::shared().database().await;
@@ -27,7 +19,7 @@ async fn a_key_stands_for_its_job_for_24_hours() {
             .into_iter()
             .collect();
         let host = host_with(&variables).await;
-        let pool = pool(&host, postgres).await;
+        let pool = host.database(postgres).await;
         let call = async || {
             let call = Call::post(&host, "run/p/f/t/echo").header("Idempotency-Key", "k-1");
             let answer = call.body("{}").send().await;
@@ -121,7 +113,7 @@ async fn what_is_deleted_after_use_is_wiped_whichever_host_ran_it_and_whichever_
     let one_place = ("TRIGGERD_RUNNABLES_RUNNING_MAX", "1");
     let first = host_with(&[("TRIGGERD_DATABASE", &database), one_place]).await;
     let second = beside(&first, &database, &[]).await;
-    let pool = pool(&first, Some(&database)).await;
+    let pool = first.database(Some(&database)).await;
     let wiped = async |hosts: [&Host; 2], job: &str| {
         hosts[1]
             .until("the job is wiped", async || {

@@ -41,12 +41,6 @@ fn of(backend: Backend) -> Migrator {
 pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
     let mut connection = database.writer().await?;
     let done = of(database.backend).run(&mut *connection).await;
-    if database.backend == Backend::Sqlite {
-        // The pages that it read and wrote are not needed again.
-        Statement::new("give memory back", "pragma shrink_memory")
-            .run(&mut connection)
-            .await?;
-    }
     done.map_err(|error| match error {
         MigrateError::VersionMissing(number) => StoreError::Refused(format!(
             "the database was made by a newer triggerd (it has step {number}): use that version or a newer one"
@@ -55,5 +49,12 @@ pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
             "the database's step {number} differs from the one this triggerd knows: use the version that made it"
         )),
         other => StoreError::Refused(format!("the database's tables cannot be made: {other}")),
-    })
+    })?;
+    if database.backend == Backend::Sqlite {
+        // The pages that it read and wrote are not needed again.
+        Statement::new("give memory back", "pragma shrink_memory")
+            .run(&mut connection)
+            .await?;
+    }
+    Ok(())
 }

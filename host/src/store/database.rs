@@ -9,6 +9,7 @@ use std::fs::File;
 use std::num::NonZero;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -78,12 +79,16 @@ impl Database {
 
     /// A connection for reading.
     pub(super) async fn read(&self) -> Result<PoolConnection<Any>, StoreError> {
-        let reader = match &self.more_readers {
-            Some(more) => match timeout(HELD_LONG, self.readers.acquire()).await {
-                Ok(reader) => reader,
-                Err(_) => more.acquire().await,
+        let mut kept = pin!(self.readers.acquire());
+        let reader = match (&self.more_readers, timeout(HELD_LONG, &mut kept).await) {
+            (_, Ok(reader)) => reader,
+            // Whichever comes first: one that is being opened on a slow disk is not given up.
+            (Some(more), Err(_)) => tokio::select! {
+                biased;
+                reader = kept => reader,
+                reader = more.acquire() => reader,
             },
-            None => self.readers.acquire().await,
+            (None, Err(_)) => kept.await,
         };
         reader.map_err(|error| StoreError::of("reach the database", error))
     }

@@ -27,9 +27,6 @@ use crate::panics;
 /// The most writes in one transaction.
 const BATCH_MAX: usize = 1024;
 
-/// So many need not wait for more: their commit is made while the one before is synced.
-const EARLY_MIN: usize = 16;
-
 /// One answer for each write of a group; on SQLite the turn to sync them.
 type Committed = (Vec<Written>, Option<Turn>);
 
@@ -239,21 +236,14 @@ impl Committer {
             match (&self.log, &mut joining) {
                 (Some(log), Some(joining)) if turn.is_none() => {
                     // The commit before is synced meanwhile: there is time for who comes.
-                    let is_early = group.len() >= EARLY_MIN;
-                    let free = async {
-                        match is_early {
-                            true => log.early_turn().await,
-                            false => log.turn().await,
-                        }
-                    };
                     tokio::select! {
                         biased;
-                        free = free => turn = Some(free),
+                        free = log.turn(group.len()) => turn = Some(free),
                         () = self.enough.notified(), if group.len() < BATCH_MAX => {}
                     }
                     join(group, joining);
                 }
-                (Some(log), None) if turn.is_none() => turn = Some(log.turn().await),
+                (Some(log), None) if turn.is_none() => turn = Some(log.turn(group.len()).await),
                 _ => {
                     reached_by(group, Step::BeforeCommit);
                     return Ok((written, turn));

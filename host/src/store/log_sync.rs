@@ -31,6 +31,8 @@ const LATER: Duration = Duration::from_millis(5);
 
 /// One commit is synced and one waits for that.
 const AT_ONCE: u32 = 2;
+/// So many writes need not wait for more to join them.
+const EARLY_MIN: usize = 16;
 
 /// Held from before a commit until it is synced.
 pub(super) struct Turn {
@@ -93,23 +95,16 @@ impl LogSync {
         })
     }
 
-    /// Waits until nothing is synced: a commit that ended earlier could not be synced earlier, and
-    /// whoever comes meanwhile joins it.
-    pub(super) async fn turn(&self) -> Turn {
-        let all = Arc::clone(&self.turns).acquire_many_owned(AT_ONCE).await;
-        let mut all = all.expect("invariant: the semaphore is never closed");
-        let turn = all.split(1);
+    /// For a commit of so many writes. Waits until nothing is synced, since a commit that ended earlier
+    /// could not be synced earlier, and whoever comes meanwhile joins it; one with many in it waits
+    /// only until it would be the next to be synced.
+    pub(super) async fn turn(&self, writes: usize) -> Turn {
+        let free = if writes >= EARLY_MIN { 1 } else { AT_ONCE };
+        let free = Arc::clone(&self.turns).acquire_many_owned(free).await;
+        let mut free = free.expect("invariant: the semaphore is never closed");
+        let turn = free.split(1);
         Turn {
-            _permit: turn.expect("invariant: there is more than one"),
-        }
-    }
-
-    /// Waits until no commit waits for the end of a sync: this one is then ready for the next sync
-    /// when the one that runs has ended.
-    pub(super) async fn early_turn(&self) -> Turn {
-        let turn = Arc::clone(&self.turns).acquire_owned().await;
-        Turn {
-            _permit: turn.expect("invariant: the semaphore is never closed"),
+            _permit: turn.expect("invariant: one at least was waited for"),
         }
     }
 
@@ -330,13 +325,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("x.db-wal"), "one").expect("written");
         let log = LogSync::start(&folder.path().join("x.db")).expect("started");
-        let turn = log.turn().await;
-        assert!(log.turn().now_or_never().is_none());
+        let turn = log.turn(1).await;
+        assert!(log.turn(1).now_or_never().is_none());
         let (tell, told) = tokio::sync::oneshot::channel();
         log.sync(turn, |synced| {
             let _ = tell.send(synced);
         });
-        drop(log.turn().await);
+        drop(log.turn(1).await);
         told.await.expect("told").expect("synced");
     }
 
@@ -367,11 +362,11 @@ mod tests {
         let (log, then, told) = begun(folder.path());
         // As if the syncing thread looked after it, so that it does not by itself.
         log.syncing.later().is_watched = true;
-        log.sync_later(log.turn().await, then("first"));
-        assert!(log.turn().now_or_never().is_some(), "the next may commit");
-        log.sync_later(log.turn().await, then("second"));
+        log.sync_later(log.turn(1).await, then("first"));
+        assert!(log.turn(1).now_or_never().is_some(), "the next may commit");
+        log.sync_later(log.turn(1).await, then("second"));
         told.try_recv().expect_err("nothing is synced yet");
-        log.sync_here(log.turn().await, then("third"));
+        log.sync_here(log.turn(1).await, then("third"));
         let all: Vec<String> = told.try_iter().collect();
         assert_eq!(all, ["first synced", "second synced", "third synced"]);
     }
@@ -380,11 +375,11 @@ mod tests {
     async fn one_commit_may_be_made_while_another_is_synced_and_a_third_has_to_wait() {
         let folder = tempfile::tempdir().expect("a folder");
         let (log, then, told) = begun(folder.path());
-        let (first, second) = (log.turn().await, log.early_turn().await);
-        assert!(log.early_turn().now_or_never().is_none());
+        let (first, second) = (log.turn(1).await, log.turn(EARLY_MIN).await);
+        assert!(log.turn(EARLY_MIN).now_or_never().is_none());
         log.sync(first, then("first"));
         log.sync(second, then("second"));
-        drop(log.turn().await);
+        drop(log.turn(1).await);
         let all: Vec<String> = told.iter().take(2).collect();
         assert_eq!(all, ["first synced", "second synced"]);
     }
@@ -394,7 +389,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (log, then, told) = begun(folder.path());
         for name in ["first", "again"] {
-            log.sync_later(log.turn().await, then(name));
+            log.sync_later(log.turn(1).await, then(name));
             assert_eq!(told.recv().expect("told"), format!("{name} synced"));
         }
     }
@@ -404,15 +399,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (log, then, told) = begun(folder.path());
         log.syncing.later().is_watched = true;
-        log.sync_later(log.turn().await, then("first"));
+        log.sync_later(log.turn(1).await, then("first"));
         drop(log);
         assert_eq!(told.recv().expect("told"), "first synced");
 
         let (log, then, told) = begun(folder.path());
         log.syncing.later().is_watched = true;
-        log.sync_later(log.turn().await, then("first"));
+        log.sync_later(log.turn(1).await, then("first"));
         std::fs::remove_file(folder.path().join("x.db-wal")).expect("removed");
-        log.sync_here(log.turn().await, then("second"));
+        log.sync_here(log.turn(1).await, then("second"));
         let all: Vec<String> = told.try_iter().collect();
         assert_eq!(all, ["first lost", "second lost"]);
     }

@@ -145,7 +145,7 @@ pub async fn show_event(
     let (store, workspace) = (state.store(), &place.workspace.id);
     let row = store.event(workspace, &event_id).await?;
     let row = row.ok_or_else(|| Problem::not_found(format!("there is no event `{named}`")))?;
-    let payload = shown(store.event_payload(&event_id).await?);
+    let payload = shown(store.event_payload(workspace, &event_id).await?);
     let event = view(&mut Names::new(store, workspace), row).await?;
     Ok(Json(EventDetail { event, payload }))
 }

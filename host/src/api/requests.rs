@@ -156,7 +156,7 @@ pub async fn show_request(
     let (store, workspace) = (state.store(), &place.workspace.id);
     let row = store.request(workspace, &request_id).await?;
     let row = row.ok_or_else(|| Problem::not_found(format!("there is no request `{named}`")))?;
-    let held = store.request_body(&request_id).await?;
+    let held = store.request_body(workspace, &request_id).await?;
     let (body, body_base64) = match held.map(|bytes| String::from_utf8(bytes.into())) {
         None => (None, None),
         Some(Ok(text)) => (Some(text), None),

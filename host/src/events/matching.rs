@@ -101,6 +101,7 @@ impl Matching {
                 Handling::Deferred { .. } => {}
             }
             handled.push(HandledEvent {
+                workspace_id: event.event.workspace_id.clone(),
                 id: event.event.id.clone(),
                 handling,
             });

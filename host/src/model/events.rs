@@ -51,6 +51,7 @@ pub struct PendingEvent {
 /// The outcome of matching one event.
 #[derive(Clone, Debug)]
 pub struct HandledEvent {
+    pub workspace_id: WorkspaceId,
     pub id: EventId,
     pub handling: Handling,
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 
 use super::spec::{Reply, as_sent};
-use crate::id::EventId;
+use crate::id::{EventId, WorkspaceId};
 use crate::model::{EventEnds, JobState, NewEvent};
 use crate::store::{Store, StoreError};
 
@@ -44,9 +44,13 @@ impl Replies {
     }
 
     /// What there is to be sent by now.
-    pub(super) async fn look(&mut self, store: &Store) -> Result<Vec<String>, StoreError> {
+    pub(super) async fn look(
+        &mut self,
+        store: &Store,
+        workspace: &WorkspaceId,
+    ) -> Result<Vec<String>, StoreError> {
         let asked: Vec<EventId> = self.waiting.iter().take(LOOK_MAX).cloned().collect();
-        let ends = store.ends_of_events(&asked).await?;
+        let ends = store.ends_of_events(workspace, &asked).await?;
         let mut texts = Vec::new();
         for end in ends.into_iter().filter(EventEnds::is_whole) {
             self.waiting.retain(|event| *event != end.event_id);

@@ -208,8 +208,8 @@ impl<'a> Serving<'a> {
     }
 
     async fn reply(&mut self, socket: &mut Socket) -> Result<(), End> {
-        let parts = &self.of.inner.parts;
-        match self.replies.look(&parts.store).await {
+        let (store, workspace) = (&self.of.inner.parts.store, &self.of.held.workspace_id);
+        match self.replies.look(store, workspace).await {
             Ok(texts) => {
                 for text in texts {
                     send(socket, Frame::Text(text)).await?;

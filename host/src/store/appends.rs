@@ -5,6 +5,7 @@
 //! repeated finds itself as the owner and its rows in place, so nothing happens twice.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::body::Stored;
 use super::connection::Connection;
@@ -199,6 +200,13 @@ fn kinds<'a>(appends: &[&'a PackedAppend]) -> HashSet<Kind<'a>> {
     kinds
 }
 
+/// SQLite could have to undo a statement that may change rows as well, and copies each page for that.
+static INSERT_DELIVERIES: ManyRows = ManyRows::new(
+    "insert into deliveries (subscription_id, delivery_id, request_id, expires_at) values ",
+    "(?, ?, ?, ?)",
+    " on conflict (subscription_id, delivery_id) do nothing",
+);
+
 static CLAIM_DELIVERIES: ManyRows = ManyRows::new(
     "insert into deliveries (subscription_id, delivery_id, request_id, expires_at) values ",
     "(?, ?, ?, ?)",
@@ -215,6 +223,9 @@ static SELECT_OWNERS: ManyRows = ManyRows::new(
      where d.subscription_id = w.subscription_id and d.delivery_id = w.delivery_id",
 );
 
+/// Subscription and delivery id, the request that came with it, until when it is remembered.
+type Claim<'a> = ((&'a str, &'a str), &'a RequestId, Millis);
+
 /// Which request owns each delivery id of this batch.
 async fn claim_deliveries<'a>(
     connection: &mut impl Connection,
@@ -223,7 +234,7 @@ async fn claim_deliveries<'a>(
     now: Millis,
 ) -> Result<HashMap<(&'a str, &'a str), String>, StoreError> {
     let mut owners = HashMap::new();
-    let mut claims = Vec::new();
+    let mut claims: Vec<Claim<'a>> = Vec::new();
     for append in appends {
         let (Some(key), Some(delivery)) = (append.delivery_key(), &append.delivery) else {
             continue;
@@ -236,21 +247,19 @@ async fn claim_deliveries<'a>(
     }
     // In one order everywhere, so that two hosts do not wait for each other in a circle.
     claims.sort_unstable_by_key(|(key, ..)| *key);
+    let mut contested = Vec::new();
     for chunk in chunks(&claims) {
-        let mut claim = Statement::composed(
-            "claim delivery ids",
-            CLAIM_DELIVERIES.text(backend, chunk.len()),
-        );
-        for ((subscription, delivery), request, expires_at) in chunk {
-            claim.push(*subscription);
-            claim.push(*delivery);
-            claim.push(*request);
-            claim.push(*expires_at);
+        let text = INSERT_DELIVERIES.text(backend, chunk.len());
+        let insert = of_claims("insert delivery ids", text, chunk);
+        if insert.run(connection).await? < chunk.len() as u64 {
+            contested.push(chunk);
         }
-        let claimed = claim.bind(now).run(connection).await?;
-        if claimed == chunk.len() as u64 {
-            continue;
-        }
+    }
+    // After all inserts: who holds an older row for a change waits for nobody's insert.
+    for chunk in contested {
+        let text = CLAIM_DELIVERIES.text(backend, chunk.len());
+        let claim = of_claims("claim delivery ids", text, chunk);
+        claim.bind(now).run(connection).await?;
         let mut select = Statement::composed(
             "find the owners of delivery ids",
             SELECT_OWNERS.text(backend, chunk.len()),
@@ -269,6 +278,17 @@ async fn claim_deliveries<'a>(
         }
     }
     Ok(owners)
+}
+
+fn of_claims(operation: &'static str, text: Arc<str>, claims: &[Claim<'_>]) -> Statement {
+    let mut statement = Statement::composed(operation, text);
+    for ((subscription, delivery), request, expires_at) in claims {
+        statement.push(*subscription);
+        statement.push(*delivery);
+        statement.push(*request);
+        statement.push(*expires_at);
+    }
+    statement
 }
 
 struct OwnerRow {
@@ -292,7 +312,7 @@ static INSERT_REQUESTS: ManyRows = ManyRows::new(
      headers, body, encoding, body_size, received_at, outcome, status, reason, delivery_id, events) \
      values ",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    " on conflict (id) do nothing",
+    " on conflict (workspace_id, id) do nothing",
 );
 
 async fn insert_requests(
@@ -364,7 +384,7 @@ static INSERT_EVENTS: ManyRows = ManyRows::new(
      payload, encoding, occurred_at, received_at, state, reason, matched, tries, due_at, handled_at) \
      values ",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?)",
-    " on conflict (id) do nothing",
+    " on conflict (workspace_id, id) do nothing",
 );
 
 async fn insert_events(

@@ -74,8 +74,12 @@ static INSERT_ATTEMPTS: ManyRows = ManyRows::new(
     " on conflict do nothing",
 );
 
-static FIND_ATTEMPTS: ManyRows =
-    ManyRows::new("select id as text from attempts where id in (", "?", ")");
+static FIND_ATTEMPTS: ManyRows = ManyRows::new(
+    "with wanted (job_id, fence, id) as (values ",
+    "(?, cast(? as bigint), ?)",
+    ") select a.id as text from wanted w cross join attempts a \
+     where a.job_id = w.job_id and a.fence = w.fence and a.id = w.id",
+);
 
 /// Moves the jobs whose fence holds and inserts their attempts. One answer for each, in their order.
 pub(super) async fn finish(
@@ -213,6 +217,8 @@ async fn find_attempts(
         let mut select =
             Statement::composed("find attempts", FIND_ATTEMPTS.text(backend, chunk.len()));
         for end in chunk {
+            select.push(&end.job_id);
+            select.push(end.fence);
             select.push(&end.attempt.id);
         }
         let ids: Vec<Text> = select.all(connection).await?;

@@ -56,6 +56,7 @@ impl Store {
     /// A call was answered otherwise than its row says.
     pub async fn note_call_status(
         &self,
+        workspace: &WorkspaceId,
         id: &RequestId,
         status: u16,
         reason: Option<String>,
@@ -63,10 +64,11 @@ impl Store {
         let mut connection = self.database.writer().await?;
         Statement::new(
             "note how a call was answered",
-            "update requests set status = $1, reason = $2 where id = $3",
+            "update requests set status = $1, reason = $2 where workspace_id = $3 and id = $4",
         )
         .bind(status)
         .bind(reason)
+        .bind(workspace)
         .bind(id)
         .run(&mut connection)
         .await
@@ -307,7 +309,7 @@ static INSERT_REQUESTS: ManyRows = ManyRows::new(
      headers, encoding, body_size, received_at, outcome, status, reason, delivery_id, events, \
      runnable_id, job_id) values ",
     "(?, ?, '', 'webhook', ?, ?, ?, ?, 'plain', ?, ?, ?, ?, ?, ?, 0, ?, ?)",
-    " on conflict (id) do nothing",
+    " on conflict (workspace_id, id) do nothing",
 );
 
 async fn insert_requests(

@@ -37,7 +37,8 @@ impl Store {
              e.name, e.occurred_at, e.received_at, e.state, e.reason, e.matched, e.tries, e.due_at, \
              e.handled_at, coalesce(e.payload, r.body) as bytes, \
              case when e.payload is null then r.encoding else e.encoding end as encoding \
-             from events e left join requests r on r.id = e.request_id and e.payload is null \
+             from events e left join requests r on r.workspace_id = e.workspace_id \
+             and r.id = e.request_id and e.payload is null \
              where e.state = 'pending' and e.due_at <= $1 order by e.due_at, e.id limit $2",
         )
         .bind(now)
@@ -50,6 +51,7 @@ impl Store {
             match payload {
                 Ok(payload) => pending.push(PendingEvent { event, payload }),
                 Err(_) => unreadable.push(HandledEvent {
+                    workspace_id: event.workspace_id,
                     id: event.id,
                     handling: Handling::Failed {
                         reason: "its payload does not read from the store".to_owned(),
@@ -98,16 +100,22 @@ impl Store {
     }
 
     /// Its payload: its own or the body of its request.
-    pub async fn event_payload(&self, id: &EventId) -> Result<Option<Bytes>, StoreError> {
+    pub async fn event_payload(
+        &self,
+        workspace: &WorkspaceId,
+        id: &EventId,
+    ) -> Result<Option<Bytes>, StoreError> {
         let mut connection = self.database.read().await?;
         let payload: Option<Packed> = Statement::new(
             "read an event's payload",
             "select coalesce(e.payload, r.body) as bytes, \
              case when e.payload is null and r.encoding is not null \
              then r.encoding else e.encoding end as encoding \
-             from events e left join requests r on r.id = e.request_id and e.payload is null \
-             where e.id = $1",
+             from events e left join requests r on r.workspace_id = e.workspace_id \
+             and r.id = e.request_id and e.payload is null \
+             where e.workspace_id = $1 and e.id = $2",
         )
+        .bind(workspace)
         .bind(id)
         .one(&mut connection)
         .await?;
@@ -187,28 +195,30 @@ impl FromRow for PendingRow {
 }
 
 static SELECT_PAYLOADS: ManyRows = ManyRows::new(
-    "select e.id, coalesce(e.payload, r.body) as bytes, \
+    "with wanted (workspace_id, id) as (values ",
+    "(?, ?)",
+    ") select e.id, coalesce(e.payload, r.body) as bytes, \
      case when e.payload is null and r.encoding is not null \
      then r.encoding else e.encoding end as encoding \
-     from events e left join requests r on r.id = e.request_id and e.payload is null \
-     where e.id in (",
-    "?",
-    ")",
+     from wanted w cross join events e left join requests r on r.workspace_id = e.workspace_id \
+     and r.id = e.request_id and e.payload is null \
+     where e.workspace_id = w.workspace_id and e.id = w.id",
 );
 
 /// The payloads of several events, each read or not.
 pub(super) async fn payloads(
     connection: &mut AnyConnection,
     backend: Backend,
-    ids: &[&EventId],
+    events: &[(&WorkspaceId, &EventId)],
 ) -> Result<Vec<(EventId, Result<Bytes, StoreError>)>, StoreError> {
-    let mut payloads = Vec::with_capacity(ids.len());
-    for chunk in chunks(ids) {
+    let mut payloads = Vec::with_capacity(events.len());
+    for chunk in chunks(events) {
         let mut select = Statement::composed(
             "read the payloads of events",
             SELECT_PAYLOADS.text(backend, chunk.len()),
         );
-        for id in chunk {
+        for (workspace, id) in chunk {
+            select.push(*workspace);
             select.push(*id);
         }
         let rows: Vec<PayloadRow> = select.all(connection).await?;

@@ -11,7 +11,7 @@ use super::sql::{Statement, Text};
 use super::writer::Write;
 use super::{Store, StoreError};
 use crate::clock::Millis;
-use crate::id::EventId;
+use crate::id::{EventId, WorkspaceId};
 use crate::model::{EventState, HandledEvent, Handling};
 
 impl Store {
@@ -34,6 +34,7 @@ impl Store {
 
 /// A handled event with its jobs' bytes as they are stored.
 pub(super) struct PackedHandled {
+    workspace_id: WorkspaceId,
     id: EventId,
     state: EventState,
     reason: Option<String>,
@@ -44,7 +45,7 @@ pub(super) struct PackedHandled {
 
 impl PackedHandled {
     async fn pack(event: HandledEvent) -> PackedHandled {
-        let id = event.id;
+        let (workspace_id, id) = (event.workspace_id, event.id);
         match event.handling {
             Handling::Handled { jobs, reason } => {
                 let mut packed = Vec::with_capacity(jobs.len());
@@ -53,6 +54,7 @@ impl PackedHandled {
                     packed.push(PackedJob { job, arguments });
                 }
                 PackedHandled {
+                    workspace_id,
                     id,
                     state: EventState::Handled,
                     reason,
@@ -61,6 +63,7 @@ impl PackedHandled {
                 }
             }
             Handling::Failed { reason } => PackedHandled {
+                workspace_id,
                 id,
                 state: EventState::Failed,
                 reason: Some(reason),
@@ -68,6 +71,7 @@ impl PackedHandled {
                 jobs: Vec::new(),
             },
             Handling::Deferred { due_at, reason } => PackedHandled {
+                workspace_id,
                 id,
                 state: EventState::Pending,
                 reason: Some(reason),
@@ -83,12 +87,13 @@ impl PackedHandled {
 }
 
 static HANDLE_EVENTS: ManyRows = ManyRows::new(
-    "with handled (id, state, reason, matched, due_at, tries, handled_at) as (values ",
-    "(?, ?, ?, ?, ?, ?, ?)",
+    "with handled (workspace_id, id, state, reason, matched, due_at, tries, handled_at) as (values ",
+    "(?, ?, ?, ?, ?, ?, ?, ?)",
     ") update events set state = handled.state, reason = handled.reason, \
      matched = handled.matched, due_at = coalesce(handled.due_at, events.due_at), \
      tries = events.tries + handled.tries, handled_at = handled.handled_at \
-     from handled where events.id = handled.id and events.state = 'pending' \
+     from handled where events.workspace_id = handled.workspace_id \
+     and events.id = handled.id and events.state = 'pending' \
      returning events.id as text",
 );
 
@@ -104,6 +109,7 @@ pub(super) async fn handle(
         let mut update =
             Statement::composed("handle events", HANDLE_EVENTS.text(backend, chunk.len()));
         for event in chunk {
+            update.push(&event.workspace_id);
             update.push(&event.id);
             update.push(event.state);
             update.push(&event.reason);

@@ -110,8 +110,9 @@ impl Store {
              case when j.arguments is not null then j.encoding \
              when e.payload is not null then e.encoding \
              when r.body is not null then r.encoding else 'plain' end as encoding \
-             from jobs j left join events e on e.id = j.event_id \
-             left join requests r on r.id = e.request_id where j.id = $1",
+             from jobs j left join events e on e.workspace_id = j.workspace_id and e.id = j.event_id \
+             left join requests r on r.workspace_id = e.workspace_id and r.id = e.request_id \
+             where j.id = $1",
         )
         .bind(id)
         .one(&mut connection)
@@ -171,7 +172,8 @@ pub(super) async fn replay(
          j.arguments, j.encoding, 'ready', 0, $2, $3, 0, j.id, $4 \
          from jobs j cross join runnable_versions v \
          where j.id = $5 and v.id = $6 and v.runnable_id = j.runnable_id \
-         and (j.arguments is not null or exists (select 1 from events e where e.id = j.event_id))",
+         and (j.arguments is not null or exists \
+         (select 1 from events e where e.workspace_id = j.workspace_id and e.id = j.event_id))",
     )
     .bind(&replay.id)
     .bind(replay.attempts_max)

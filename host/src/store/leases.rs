@@ -13,7 +13,7 @@ use super::sql::{FromRow, Row, Statement, Time};
 use super::writer::{Write, Written};
 use super::{Store, StoreError};
 use crate::clock::Millis;
-use crate::id::{AttemptId, EventId, HostId, JobId, RunnableId};
+use crate::id::{AttemptId, EventId, HostId, JobId, RunnableId, WorkspaceId};
 use crate::model::{AttemptOutcome, ClaimedJob, Finished, Job, NewAttempt, Next, ReadyRunnable};
 use bytes::Bytes;
 
@@ -110,10 +110,10 @@ impl Store {
         held: Vec<HeldJob>,
         now: Millis,
     ) -> Result<Vec<ClaimedJob>, StoreError> {
-        let mut events: Vec<&EventId> = held
+        let mut events: Vec<(&WorkspaceId, &EventId)> = held
             .iter()
             .filter(|held| held.arguments.is_absent())
-            .filter_map(|held| held.job.event_id.as_ref())
+            .filter_map(|held| Some((&held.job.workspace_id, held.job.event_id.as_ref()?)))
             .collect();
         events.sort_unstable();
         events.dedup();

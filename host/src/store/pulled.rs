@@ -62,7 +62,7 @@ pub(super) async fn insert_events(
             "insert into events (id, workspace_id, subscription_id, request_id, ordinal, \
              provider, name, payload, encoding, occurred_at, received_at, state, reason, matched, \
              tries, due_at, handled_at) values ($1, $2, $3, null, $4, $5, $6, $7, $8, $9, $10, \
-             $11, $12, 0, 0, $13, $14) on conflict (id) do nothing",
+             $11, $12, 0, 0, $13, $14) on conflict (workspace_id, id) do nothing",
         )
         .bind(&event.id)
         .bind(source.workspace_id)

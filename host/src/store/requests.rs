@@ -32,12 +32,17 @@ impl Store {
     }
 
     /// Its body as it came; none if it was not kept.
-    pub async fn request_body(&self, id: &RequestId) -> Result<Option<Bytes>, StoreError> {
+    pub async fn request_body(
+        &self,
+        workspace: &WorkspaceId,
+        id: &RequestId,
+    ) -> Result<Option<Bytes>, StoreError> {
         let mut connection = self.database.read().await?;
         let body: Option<Packed> = Statement::new(
             "read a request's body",
-            "select body as bytes, encoding from requests where id = $1",
+            "select body as bytes, encoding from requests where workspace_id = $1 and id = $2",
         )
+        .bind(workspace)
         .bind(id)
         .one(&mut connection)
         .await?;

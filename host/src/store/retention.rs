@@ -11,6 +11,20 @@ use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{AuditId, EventId, RequestId};
 
+/// `owners`: the workspaces that a table has rows of, also those that are deleted; each is one look
+/// into its key.
+macro_rules! of_each_workspace {
+    ($table:literal) => {
+        concat!(
+            "with recursive owners (workspace_id) as (select min(workspace_id) from ",
+            $table,
+            " union all select (select min(t.workspace_id) from ",
+            $table,
+            " t where t.workspace_id > o.workspace_id) from owners o where o.workspace_id is not null) "
+        )
+    };
+}
+
 static TRIM_ATTEMPTS: ManyRows = ManyRows::new("delete from attempts where job_id in (", "?", ")");
 
 impl Store {
@@ -18,12 +32,15 @@ impl Store {
     pub async fn trim_requests(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         self.trim(
             "trim requests",
-            "delete from requests where id in (select r.id from requests r where r.id < $1 \
-             and not exists (select 1 from events e \
-             where e.id > 'evt_' || substr(r.id, 5, 10) \
-             and e.id <= 'evt_' || substr(r.id, 5, 10) || 'zzzzzzzzzzzzzzzz' \
-             and e.request_id = r.id) \
-             order by r.id limit $2)",
+            concat!(
+                of_each_workspace!("requests"),
+                "delete from requests where (workspace_id, id) in (select r.workspace_id, r.id \
+                 from owners o cross join requests r where r.workspace_id = o.workspace_id \
+                 and r.id < $1 and not exists (select 1 from events e \
+                 where e.workspace_id = r.workspace_id and e.id > 'evt_' || substr(r.id, 5, 10) \
+                 and e.id <= 'evt_' || substr(r.id, 5, 10) || 'zzzzzzzzzzzzzzzz' \
+                 and e.request_id = r.id) limit $2)",
+            ),
             floor(RequestId::PREFIX, before),
             limit,
         )
@@ -34,10 +51,13 @@ impl Store {
     pub async fn trim_events(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         self.trim(
             "trim events",
-            "delete from events where id in (select e.id from events e where e.id < $1 \
-             and e.state <> 'pending' and not exists (select 1 from jobs j \
-             where j.event_id = e.id and j.state in ('ready', 'running', 'waiting')) \
-             order by e.id limit $2)",
+            concat!(
+                of_each_workspace!("events"),
+                "delete from events where (workspace_id, id) in (select e.workspace_id, e.id \
+                 from owners o cross join events e where e.workspace_id = o.workspace_id \
+                 and e.id < $1 and e.state <> 'pending' and not exists (select 1 from jobs j \
+                 where j.event_id = e.id and j.state in ('ready', 'running', 'waiting')) limit $2)",
+            ),
             floor(EventId::PREFIX, before),
             limit,
         )
@@ -75,9 +95,9 @@ impl Store {
     pub async fn trim_attempts(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         self.trim(
             "trim attempts",
-            "delete from attempts where id in (select a.id from attempts a \
+            "delete from attempts where (job_id, fence) in (select a.job_id, a.fence from attempts a \
              join jobs j on j.id = a.job_id where j.finished_at < $1 \
-             order by j.finished_at, a.id limit $2)",
+             order by j.finished_at, a.job_id, a.fence limit $2)",
             before,
             limit,
         )

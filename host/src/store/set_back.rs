@@ -37,7 +37,7 @@ impl Store {
             (
                 "catch up with jobs that are tried again",
                 "update jobs set due_at = $1 where state = 'ready' and due_at > $1 \
-                 and id in (select job_id from attempts where id > $2)",
+                 and exists (select 1 from attempts a where a.job_id = jobs.id and a.id > $2)",
                 floor(AttemptId::PREFIX, ahead),
             ),
         ];

@@ -8,7 +8,7 @@ use super::rows::{ManyRows, chunks};
 use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError};
 use crate::clock::Millis;
-use crate::id::{EventId, HostId, SubscriptionId};
+use crate::id::{EventId, HostId, SubscriptionId, WorkspaceId};
 use crate::model::{EventEnd, EventEnds, HeldSocket, SubscriptionState};
 
 impl Store {
@@ -160,13 +160,18 @@ impl Store {
 
 impl Store {
     /// How far the jobs of these events are; an event that is no longer kept is whole.
-    pub async fn ends_of_events(&self, events: &[EventId]) -> Result<Vec<EventEnds>, StoreError> {
+    pub async fn ends_of_events(
+        &self,
+        workspace: &WorkspaceId,
+        events: &[EventId],
+    ) -> Result<Vec<EventEnds>, StoreError> {
         let mut connection = self.database.read().await?;
         let mut ends: Vec<EventEnds> = Vec::with_capacity(events.len());
         for chunk in chunks(events) {
             let text = ENDS_OF_EVENTS.text(self.database.backend, chunk.len());
             let mut select = Statement::composed("read the jobs of events", text);
             for event in chunk {
+                select.push(workspace);
                 select.push(event);
             }
             let rows: Vec<EndRow> = select.all(&mut connection).await?;
@@ -184,11 +189,12 @@ impl Store {
 }
 
 static ENDS_OF_EVENTS: ManyRows = ManyRows::new(
-    "select e.id as event_id, case when e.state = 'pending' then 0 else 1 end as is_matched, \
-     j.state as job_state, j.result, j.error from events e \
-     left join jobs j on j.event_id = e.id and j.cause = 'event' where e.id in (",
-    "?",
-    ")",
+    "with wanted (workspace_id, id) as (values ",
+    "(?, ?)",
+    ") select e.id as event_id, case when e.state = 'pending' then 0 else 1 end as is_matched, \
+     j.state as job_state, j.result, j.error from wanted w cross join events e \
+     left join jobs j on j.event_id = e.id and j.cause = 'event' \
+     where e.workspace_id = w.workspace_id and e.id = w.id",
 );
 
 static STILL_HELD: ManyRows = ManyRows::new(

@@ -71,12 +71,16 @@ async fn a_full_disk_is_unavailable_and_heals_by_itself() {
     }
     set(&store, "pragma max_page_count = 1000000").await;
     for append in refused {
-        let id = append.request.id.clone();
+        let (workspace, id) = (
+            append.request.workspace_id.clone(),
+            append.request.id.clone(),
+        );
         assert_eq!(
             store.append(append).await.expect("appended"),
             Appended::Stored { waiting: 0 }
         );
-        assert!(store.request_body(&id).await.expect("read").is_some());
+        let body = store.request_body(&workspace, &id).await.expect("read");
+        assert!(body.is_some());
     }
     let mut reader = store.database.read().await.expect("a reader");
     let checked: Option<Text> = Statement::new(
@@ -146,7 +150,10 @@ async fn a_commit_that_panics_ends_alone() {
     );
     let error = panicked.err().expect("it panicked");
     assert!(error.is_unavailable(), "{error:?}");
-    let body = store.request_body(&beside.request.id).await.expect("read");
+    let NewRequest {
+        workspace_id, id, ..
+    } = &beside.request;
+    let body = store.request_body(workspace_id, id).await.expect("read");
     assert_eq!(kept.is_ok(), body.is_some());
 
     store.writer.write("panic", Write::Panic).await.err();

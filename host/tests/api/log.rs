@@ -74,7 +74,7 @@ async fn fire(api: &Api, payload: &'static [u8]) -> (RequestId, EventId, JobId) 
     let job_id = JobId::generate(now);
     let job = NewJob {
         id: job_id.clone(),
-        workspace_id: workspace,
+        workspace_id: workspace.clone(),
         cause: JobCause::Event,
         event_id: Some(event_id.clone()),
         trigger_id: Some(trigger.id),
@@ -90,6 +90,7 @@ async fn fire(api: &Api, payload: &'static [u8]) -> (RequestId, EventId, JobId) 
         reason: None,
     };
     let handled = HandledEvent {
+        workspace_id: workspace,
         id: event_id.clone(),
         handling,
     };

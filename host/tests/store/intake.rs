@@ -120,19 +120,19 @@ async fn a_body_of_any_kind_is_read_back_as_it_came(fixture: Fixture) {
             .expect("appended");
         let kept = fixture
             .store
-            .request_body(&append.request.id)
+            .request_body(&fixture.workspace, &append.request.id)
             .await
             .expect("read");
         assert_eq!(kept.as_deref(), Some(bytes.as_slice()));
         let first = fixture
             .store
-            .event_payload(&append.events[0].id)
+            .event_payload(&fixture.workspace, &append.events[0].id)
             .await
             .expect("read");
         assert_eq!(first.as_deref(), Some(bytes.as_slice()));
         let second = fixture
             .store
-            .event_payload(&append.events[1].id)
+            .event_payload(&fixture.workspace, &append.events[1].id)
             .await
             .expect("read");
         assert_eq!(second.as_deref(), Some(bytes.repeat(2).as_slice()));
@@ -150,7 +150,14 @@ async fn a_refused_request_is_kept_without_its_body(fixture: Fixture) {
         .await
         .expect("appended");
     let id = append.request.id;
-    assert_eq!(fixture.store.request_body(&id).await.expect("read"), None);
+    assert_eq!(
+        fixture
+            .store
+            .request_body(&fixture.workspace, &id)
+            .await
+            .expect("read"),
+        None
+    );
     let request = fixture
         .store
         .request(&fixture.workspace, &id)

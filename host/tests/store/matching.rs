@@ -33,6 +33,7 @@ fn job_of(fixture: &Fixture, runnable: &Runnable, event: &EventId, trigger: &Tri
 
 async fn handle(fixture: &Fixture, id: &EventId, handling: Handling) {
     let handled = vec![HandledEvent {
+        workspace_id: fixture.workspace.clone(),
         id: id.clone(),
         handling,
     }];

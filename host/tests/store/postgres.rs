@@ -231,7 +231,10 @@ async fn commits_are_synced_and_isolated_as_we_need_it_whatever_the_servers_defa
             .expect("noted");
     let expected = ["on", "read committed", "on"].map(str::to_owned);
     assert_eq!(seen, expected.into());
-    let read = fixture.store.request_body(&kept.request.id).await;
+    let read = fixture
+        .store
+        .request_body(&fixture.workspace, &kept.request.id)
+        .await;
     assert_eq!(read.expect("read").as_deref(), Some(body));
     let events = fixture.store.pending_events(fixture.now(), 10).await;
     assert_eq!(events.expect("read")[0].payload.as_ref(), body);

@@ -7,6 +7,7 @@ use crate::fixture::{Fixture, host, on_both};
 
 on_both! {
     old_requests_go_when_no_event_needs_them
+    the_logs_of_every_workspace_are_trimmed_also_of_deleted_ones
     pending_events_stay_however_old
     an_event_stays_while_an_unfinished_job_needs_its_payload
     finished_jobs_go_with_their_attempts
@@ -22,6 +23,7 @@ async fn fail_event(fixture: &Fixture, id: &triggerd::id::EventId) {
         reason: "done with".to_owned(),
     };
     let handled = vec![HandledEvent {
+        workspace_id: fixture.workspace.clone(),
         id: id.clone(),
         handling,
     }];
@@ -56,6 +58,30 @@ async fn old_requests_go_when_no_event_needs_them(fixture: Fixture) {
     assert_eq!(trim().await, 0);
 }
 
+async fn the_logs_of_every_workspace_are_trimmed_also_of_deleted_ones(fixture: Fixture) {
+    let mut gone = Vec::new();
+    for name in ["a", "b", "gone"] {
+        let workspace = fixture.store.ensure_workspace(name).await.expect("made");
+        let mut append = fixture.append(b"{}", None);
+        append.request.workspace_id = workspace.id.clone();
+        append.queue = Queue::WaitedFor;
+        fixture.store.append(append).await.expect("appended");
+        gone.push(workspace);
+    }
+    let gone = gone.pop().expect("the last one");
+    let deleted = fixture.store.delete_workspace(&gone).await;
+    deleted.expect("deleted");
+    let before = fixture.advance(10);
+    let trim = async |limit| {
+        let events = fixture.store.trim_events(before, limit).await;
+        let requests = fixture.store.trim_requests(before, limit).await;
+        (events.expect("trimmed"), requests.expect("trimmed"))
+    };
+    assert_eq!(trim(2).await, (2, 2));
+    assert_eq!(trim(2).await, (1, 1));
+    assert_eq!(trim(2).await, (0, 0));
+}
+
 async fn pending_events_stay_however_old(fixture: Fixture) {
     let event = fixture.event(b"{}").await;
     let before = fixture.advance(1_000_000);
@@ -87,6 +113,7 @@ async fn an_event_stays_while_an_unfinished_job_needs_its_payload(fixture: Fixtu
         ..fixture.new_job(&runnable, b"")
     };
     let handled = vec![HandledEvent {
+        workspace_id: fixture.workspace.clone(),
         id: event,
         handling: Handling::Handled {
             jobs: vec![job],

@@ -633,6 +633,7 @@ async fn a_replay_without_its_event_is_refused(fixture: Fixture) {
         reason: "done with".to_owned(),
     };
     let handled = vec![HandledEvent {
+        workspace_id: fixture.workspace.clone(),
         id: event,
         handling,
     }];

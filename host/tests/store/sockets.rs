@@ -249,7 +249,11 @@ async fn the_jobs_of_events_are_found_with_their_results(fixture: Fixture) {
     let event = fixture.event(b"{}").await;
     let gone = EventId::generate(Millis(1));
     let asked = [event.clone(), gone.clone()];
-    let ends = fixture.store.ends_of_events(&asked).await.expect("read");
+    let ends = fixture
+        .store
+        .ends_of_events(&fixture.workspace, &asked)
+        .await
+        .expect("read");
     assert_eq!((&ends[0].event_id, ends[0].is_whole()), (&event, false));
     assert!(
         ends[1].is_whole() && ends[1].jobs.is_empty(),
@@ -261,6 +265,7 @@ async fn the_jobs_of_events_are_found_with_their_results(fixture: Fixture) {
         ..fixture.new_job(&runnable, b"{}")
     };
     let handled = HandledEvent {
+        workspace_id: fixture.workspace.clone(),
         id: event.clone(),
         handling: Handling::Handled {
             jobs: vec![job],
@@ -272,12 +277,20 @@ async fn the_jobs_of_events_are_found_with_their_results(fixture: Fixture) {
         .handle_events(vec![handled])
         .await
         .expect("handled");
-    let ends = fixture.store.ends_of_events(&asked).await.expect("read");
+    let ends = fixture
+        .store
+        .ends_of_events(&fixture.workspace, &asked)
+        .await
+        .expect("read");
     assert!(!ends[0].is_whole(), "its job has not ended");
     let claimed = fixture.claim(&runnable, &host(), 1).await;
     let finished = vec![fixture.finished(&claimed[0].job, Next::Done)];
     fixture.store.finish_attempts(finished).await.expect("kept");
-    let ends = fixture.store.ends_of_events(&asked).await.expect("read");
+    let ends = fixture
+        .store
+        .ends_of_events(&fixture.workspace, &asked)
+        .await
+        .expect("read");
     assert!(ends[0].is_whole());
     let end = &ends[0].jobs[0];
     assert_eq!(

@@ -5,7 +5,9 @@ use sqlx::AnyPool;
 use sqlx::migrate::Migrator;
 use triggerd::clock::{Clock, Millis};
 use triggerd::id::{EventId, HostId, JobId, RequestId, RunnableId, VersionId, WorkspaceId};
-use triggerd::model::JobState;
+use triggerd::model::{
+    Event, EventFilter, EventState, JobState, PageQuery, Request, RequestOutcome,
+};
 use triggerd::seal::KeyRing;
 use triggerd::store::{Claim, DatabaseConfig, Store};
 
@@ -21,6 +23,10 @@ struct Left {
     running: JobId,
     event: EventId,
     request: RequestId,
+    /// With a row of each log whose every column holds something.
+    other: WorkspaceId,
+    whole_event: EventId,
+    whole_request: RequestId,
 }
 
 /// The first step alone, as it was released.
@@ -45,6 +51,9 @@ impl Left {
             running: JobId::generate(START),
             event: EventId::generate(START),
             request: RequestId::generate(START),
+            other: WorkspaceId::generate(START),
+            whole_event: EventId::generate(START),
+            whole_request: RequestId::generate(START),
         }
     }
 
@@ -58,6 +67,9 @@ impl Left {
             running,
             event,
             request,
+            other,
+            whole_event,
+            whole_request,
         } = self;
         let (at, subscription, host) = (START.0, subscription_id(), HostId::generate(START));
         let job = |id: &JobId, rest: &str| {
@@ -91,7 +103,79 @@ impl Left {
                  encoding, received_at, state, matched, tries, due_at) values ('{event}', '{workspace}', \
                  '{subscription}', '{request}', 0, 'acme', 'push', 'plain', {at}, 'pending', 0, 0, {at})"
             ),
+            format!(
+                "insert into requests (id, workspace_id, subscription_id, provider, method, path, query, \
+                 headers, body, encoding, body_size, received_at, outcome, status, reason, delivery_id, \
+                 events) values ('{whole_request}', '{other}', '{subscription}', 'acme', 'PUT', '/p', 'a=1', \
+                 '[[\"k\",\"v\"]]', $1, 'plain', 7, {at}, 'answered', 202, 'so it is', 'd-1', 3)"
+            ),
+            format!(
+                "insert into events (id, workspace_id, subscription_id, request_id, ordinal, provider, name, \
+                 payload, encoding, occurred_at, received_at, state, reason, matched, tries, due_at, \
+                 handled_at) values ('{whole_event}', '{other}', '{subscription}', '{whole_request}', 2, \
+                 'acme', 'pull', $1, 'plain', {at} - 5, {at}, 'failed', 'given up', 4, 6, {at} + 7, {at} + 8)"
+            ),
         ]
+    }
+}
+
+impl Left {
+    /// What happened before the upgrade reads as it did.
+    async fn logs_are_whole(&self, store: &Store) {
+        let (workspace, subscription_id) = (&self.other, subscription_id());
+        let body = Some(Bytes::from_static(b"{\"a\":1}"));
+        let found = store.request(workspace, &self.whole_request).await;
+        let request = Request {
+            id: self.whole_request.clone(),
+            workspace_id: workspace.clone(),
+            subscription_id: Some(subscription_id.clone()),
+            runnable_id: None,
+            job_id: None,
+            provider: "acme".to_owned(),
+            method: "PUT".to_owned(),
+            path: "/p".to_owned(),
+            query: "a=1".to_owned(),
+            headers: serde_json::json!([["k", "v"]]),
+            body_size: 7,
+            received_at: START,
+            outcome: RequestOutcome::Answered,
+            status: 202,
+            reason: Some("so it is".to_owned()),
+            delivery_id: Some("d-1".to_owned()),
+            events: 3,
+        };
+        assert_eq!(found.expect("read"), Some(request));
+        let kept = store.request_body(workspace, &self.whole_request).await;
+        assert_eq!(kept.expect("read"), body);
+        let filter = EventFilter {
+            subscription_id: Some(subscription_id.clone()),
+            ..EventFilter::default()
+        };
+        let page = PageQuery {
+            limit: 10,
+            cursor: None,
+        };
+        let found = store.list_events(workspace, &filter, &page).await;
+        let event = Event {
+            id: self.whole_event.clone(),
+            workspace_id: workspace.clone(),
+            subscription_id,
+            request_id: Some(self.whole_request.clone()),
+            ordinal: 2,
+            provider: "acme".to_owned(),
+            name: "pull".to_owned(),
+            occurred_at: Some(Millis(START.0 - 5)),
+            received_at: START,
+            state: EventState::Failed,
+            reason: Some("given up".to_owned()),
+            matched: 4,
+            tries: 6,
+            due_at: Millis(START.0 + 7),
+            handled_at: Some(Millis(START.0 + 8)),
+        };
+        assert_eq!(found.expect("read").items, [event]);
+        let kept = store.event_payload(workspace, &self.whole_event).await;
+        assert_eq!(kept.expect("read"), body);
     }
 }
 
@@ -145,6 +229,8 @@ async fn upgraded(backend: &str, url: &str, options: &str) {
         panic!("{} events", pending.len())
     };
     assert_eq!(event.event.id, left.event);
+    assert_eq!(event.payload, Bytes::from_static(b"{\"a\":1}"));
+    left.logs_are_whole(&store).await;
     store.close().await;
 }
 

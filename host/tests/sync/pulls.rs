@@ -54,7 +54,7 @@ async fn changes(fixture: &Fixture) -> BTreeSet<String> {
     for event in found.items {
         let payload = fixture
             .store
-            .event_payload(&event.id)
+            .event_payload(&fixture.workspace, &event.id)
             .await
             .expect("read")
             .expect("one");

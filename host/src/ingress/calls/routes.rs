@@ -386,8 +386,11 @@ impl Calls {
     /// The row says 200, as most are answered; for the others it is put right after the answer.
     fn note_status(&self, made: &Made, status: StatusCode, reason: Option<String>) {
         let (store, id) = (self.parts.store.clone(), made.request_id.clone());
+        let workspace = made.workspace_id.clone();
         tokio::spawn(async move {
-            let noted = store.note_call_status(&id, status.as_u16(), reason).await;
+            let noted = store
+                .note_call_status(&workspace, &id, status.as_u16(), reason)
+                .await;
             if let Err(error) = noted {
                 tracing::debug!(%error, "how a call was answered was not noted");
             }

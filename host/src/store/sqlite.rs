@@ -165,6 +165,15 @@ pub(super) async fn checkpoint(
     Ok(())
 }
 
+/// Carries all of the log over and shortens it: an upgrade that copies tables leaves it as long as them.
+pub(super) async fn empty_log(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    connection
+        .fetch_one("pragma wal_checkpoint(truncate)")
+        .await
+        .map(|_| ())
+        .map_err(|error| StoreError::of("shorten the log", error))
+}
+
 /// A passive checkpoint, which waits for nobody; how many pages the log has.
 async fn carry_over(connection: &mut AnyConnection) -> Result<i64, StoreError> {
     let carried = connection.fetch_one("pragma wal_checkpoint(passive)").await;

@@ -14,6 +14,11 @@ use triggerd::store::{Claim, DatabaseConfig, Store};
 use crate::fixture::{START, subscription_id};
 use crate::postgres_harness::Cluster;
 
+/// Longer than what a log is left with.
+fn long_body() -> Vec<u8> {
+    vec![b'7'; 1 << 20]
+}
+
 /// What the first version left behind when it was stopped.
 struct Left {
     workspace: WorkspaceId,
@@ -123,7 +128,7 @@ impl Left {
     /// What happened before the upgrade reads as it did.
     async fn logs_are_whole(&self, store: &Store) {
         let (workspace, subscription_id) = (&self.other, subscription_id());
-        let body = Some(Bytes::from_static(b"{\"a\":1}"));
+        let body = Some(Bytes::from(long_body()));
         let found = store.request(workspace, &self.whole_request).await;
         let request = Request {
             id: self.whole_request.clone(),
@@ -188,9 +193,14 @@ async fn upgraded(backend: &str, url: &str, options: &str) {
     let left = Left::new();
     for row in left.rows() {
         let has_bytes = row.contains("$1");
+        let is_long = row.contains(left.whole_request.as_str());
         let mut insert = sqlx::query(sqlx::AssertSqlSafe(row));
         if has_bytes {
-            insert = insert.bind(&b"{\"a\":1}"[..]);
+            insert = insert.bind(if is_long {
+                long_body()
+            } else {
+                b"{\"a\":1}".to_vec()
+            });
         }
         insert
             .execute(&pool)
@@ -203,6 +213,12 @@ async fn upgraded(backend: &str, url: &str, options: &str) {
     let config = DatabaseConfig::new(url.to_owned());
     let store = Store::open(config, KeyRing::ephemeral(), Clock::fixed(now));
     let store = store.await.expect("the newest tables");
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let log = std::fs::metadata(format!("{path}-wal"))
+            .expect("a log")
+            .len();
+        assert!(log < 1 << 20, "{log} bytes are left of copying the tables");
+    }
     let lost = store.job(&left.workspace, &left.running).await;
     assert_eq!(lost.expect("read").expect("kept").state, JobState::Running);
     store.recover_jobs(now).await.expect("recovered");

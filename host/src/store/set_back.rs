@@ -1,8 +1,8 @@
 //! Work that was put off by a clock which ran ahead and was set back since.
 //!
 //! What is made now is due now, so one event or job that was made in the future would wait until that
-//! future comes: an hour, or a year. Ids begin with the time of their making, so such rows are found
-//! by them at the cost of a look where there are none.
+//! future comes: an hour, or a year. Ids begin with the time of their making, so among what is due later
+//! such rows are told by them from what was put off on purpose.
 
 use std::time::Duration;
 

@@ -59,6 +59,9 @@ pub(super) struct Database {
     log_lost: AtomicBool,
     /// Held for as long as the store is open.
     lock: Option<File>,
+    /// SQLite's file, for [`super::write_back`]. It stands last, so that it is closed after the connections:
+    /// closing any descriptor of a file gives up all locks that the process holds on it.
+    pub(super) file: Option<File>,
 }
 
 impl Database {
@@ -299,6 +302,7 @@ async fn connect_sqlite(path: &str, config: &DatabaseConfig) -> Result<Database,
         path: Some(file.path),
         log_lost: AtomicBool::new(false),
         lock: Some(file.lock),
+        file: Some(file.file),
     })
 }
 
@@ -325,6 +329,7 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Database, StoreErro
         path: None,
         log_lost: AtomicBool::new(false),
         lock: None,
+        file: None,
     })
 }
 

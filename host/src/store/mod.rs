@@ -82,6 +82,7 @@ mod select;
 mod sql;
 mod sqlite;
 mod transaction;
+mod write_back;
 mod writer;
 
 pub use deliveries::DeliveryPlace;

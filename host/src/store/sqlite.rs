@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use super::StoreError;
 use super::database::SharedDatabase;
+use super::write_back::WriteBack;
 
 /// Larger pages than the usual 4096 bytes keep most bodies on few pages. With still larger ones a busy
 /// log takes less room, but a request that comes alone writes most of twice as much.
@@ -31,8 +32,7 @@ pub(super) const SETTINGS: &str = "
     pragma cache_size = -16384;
 ";
 
-/// A checkpoint beside the commits begins when the log has so many more pages: while it syncs the
-/// database, commits wait for the disk, the longer the more there is,
+/// A checkpoint beside the commits begins when the log has so many more pages,
 const CHECKPOINT_AFTER: i64 = 1024;
 /// and one between two commits when it has so many.
 const PAGES_MAX: i64 = 2048;
@@ -41,6 +41,8 @@ const PAGES_MAX: i64 = 2048;
 pub(super) struct DatabaseFile {
     pub(super) path: PathBuf,
     pub(super) lock: File,
+    /// The file once more, for [`super::write_back`].
+    pub(super) file: File,
 }
 
 impl DatabaseFile {
@@ -56,12 +58,12 @@ impl DatabaseFile {
                 path.display()
             ))
         };
-        open_private(&path).map_err(refused)?;
+        let file = open_private(&path).map_err(refused)?;
         let mut lock_path = path.clone().into_os_string();
         lock_path.push(".lock");
         let lock = open_private(Path::new(&lock_path)).map_err(refused)?;
         match lock.try_lock() {
-            Ok(()) => Ok(DatabaseFile { path, lock }),
+            Ok(()) => Ok(DatabaseFile { path, lock, file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Refused(format!(
                 "the database {} is in use by another triggerd: stop that one first, or use PostgreSQL for several hosts on one database",
                 path.display()
@@ -149,6 +151,7 @@ pub(super) async fn checkpoint(
     pages_max: i64,
 ) -> Result<(), StoreError> {
     database.check_log()?;
+    let _write_back = WriteBack::start(database);
     let pages = {
         let mut reader = database.read().await?;
         let pages = carry_over(&mut reader).await?;

@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod id;
+pub mod json;
 pub mod kill_points;
 pub mod metrics;
 pub mod model;

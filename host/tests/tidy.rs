@@ -20,6 +20,7 @@ const LEVELS: &[&[&str]] = &[
         "timetable",
         "units",
         "yaml",
+        "json",
     ],
     &["store", "outbound", "plugins"],
     &[

@@ -344,7 +344,7 @@ fn read(bytes: &[u8]) -> Value {
     if bytes.trim_ascii().is_empty() {
         return json!({});
     }
-    serde_json::from_slice(bytes)
+    crate::json::read(bytes)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()))
 }
 

@@ -7,6 +7,8 @@ use cel::Value as Cel;
 use cel::objects::Key;
 use serde_json::{Map, Number, Value};
 
+use crate::json;
+
 /// A whole number is an `int`, so that it can be reckoned with; one too large for that is a `uint`.
 pub(super) fn of_json(value: &Value) -> Cel {
     match value {
@@ -51,7 +53,11 @@ pub(super) fn to_json(value: &Cel) -> Result<Value, &'static str> {
         Cel::Map(map) => {
             let mut entries: Vec<(String, Value)> = Vec::with_capacity(map.map.len());
             for (key, value) in map.map.iter() {
-                entries.push((name_of(key), to_json(value)?));
+                let name = name_of(key);
+                if !json::is_name(&name) {
+                    return Err("a name that the JSON library keeps for itself");
+                }
+                entries.push((name, to_json(value)?));
             }
             entries.sort_by(|a, b| a.0.cmp(&b.0));
             Value::Object(Map::from_iter(entries))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::json;
 use crate::model::AttemptOutcome;
 
 /// The end of one attempt.
@@ -99,9 +100,7 @@ pub(super) fn result_of(said: &[u8], is_whole: bool) -> Option<Bytes> {
     if trimmed.is_empty() {
         return None;
     }
-    // Read whole, so that what is stored can be read by everyone: no lone surrogates, no number
-    // out of range, no nesting without end.
-    if is_whole && serde_json::from_slice::<Value>(trimmed).is_ok() {
+    if is_whole && json::check(trimmed).is_ok() {
         return Some(Bytes::copy_from_slice(trimmed));
     }
     let text = String::from_utf8_lossy(trimmed).into_owned();
@@ -137,6 +136,10 @@ mod tests {
     fn json_that_others_could_not_read_becomes_text() {
         check(br#""\ud800""#, Some(r#""\"\\ud800\"""#));
         check(b"1e999", Some("\"1e999\""));
+        check(
+            br#"{"$serde_json::private::RawValue":"1"}"#,
+            Some(r#""{\"$serde_json::private::RawValue\":\"1\"}""#),
+        );
         let deep = "[".repeat(10_000);
         check(deep.as_bytes(), Some(&format!("\"{deep}\"")));
     }

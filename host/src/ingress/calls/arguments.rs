@@ -1,5 +1,6 @@
 //! The arguments of a call: a JSON object whose values stay as they were written.
 
+use axum::http::StatusCode;
 use bytes::Bytes;
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -7,6 +8,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::refusal::Refusal;
+use crate::json;
 
 /// Names that begin so are the host's own: no sender can pretend to be it.
 const RESERVED: &str = "WEBHOOK__";
@@ -16,6 +18,8 @@ pub(super) const METADATA: &str = "WEBHOOK__METADATA__";
 pub(super) const FILES: &str = "WEBHOOK__FILES__";
 /// What a preprocessor is told of the request.
 pub(super) const REQUEST: &str = "WEBHOOK__REQUEST__";
+/// More arguments are refused: whoever sends more has a list in mind.
+const ARGUMENTS_MAX: usize = 65_536;
 /// Where a value stands that is no object.
 const BODY: &str = "body";
 
@@ -34,26 +38,25 @@ impl Arguments {
         Arguments::of_json_unchecked(json, field)?.checked()
     }
 
-    fn of_json_unchecked(json: &[u8], field: &str) -> Result<Arguments, Refusal> {
-        let json = json.trim_ascii();
-        if json.is_empty() {
+    fn of_json_unchecked(text: &[u8], field: &str) -> Result<Arguments, Refusal> {
+        let text = text.trim_ascii();
+        if text.is_empty() {
             return Ok(Arguments::default());
         }
         let unreadable = |error: serde_json::Error| {
             Refusal::unreadable(field, format!("it is not JSON that can be kept: {error}"))
         };
-        // Read whole, so that what is kept can be read by everyone: no lone surrogates, no number
-        // out of range, no nesting without end.
-        serde_json::from_slice::<Value>(json).map_err(unreadable)?;
-        if json.first() == Some(&b'{') {
+        let seen = json::check(text).map_err(unreadable)?;
+        if text.first() == Some(&b'{') {
+            bound(seen.members, field)?;
             let map: IndexMap<String, Box<RawValue>> =
-                serde_json::from_slice(json).map_err(unreadable)?;
+                serde_json::from_slice(text).map_err(unreadable)?;
             return Ok(Arguments {
                 values: map,
                 is_wrapped: false,
             });
         }
-        let value: Box<RawValue> = serde_json::from_slice(json).map_err(unreadable)?;
+        let value: Box<RawValue> = serde_json::from_slice(text).map_err(unreadable)?;
         Ok(Arguments {
             values: IndexMap::from_iter([(BODY.to_owned(), value)]),
             is_wrapped: true,
@@ -104,7 +107,8 @@ impl Arguments {
         pairs: impl IntoIterator<Item = (String, V)>,
     ) -> Result<Arguments, Refusal> {
         let mut lists: IndexMap<String, Vec<V>> = IndexMap::new();
-        for (name, value) in pairs {
+        for (count, (name, value)) in pairs.into_iter().enumerate() {
+            bound(count + 1, "body")?;
             lists.entry(name).or_default().push(value);
         }
         let mut arguments = Arguments::default();
@@ -156,6 +160,17 @@ impl Arguments {
     }
 }
 
+/// Each argument costs more room than its text.
+fn bound(arguments: usize, field: &str) -> Result<(), Refusal> {
+    match arguments <= ARGUMENTS_MAX {
+        true => Ok(()),
+        false => {
+            let detail = format!("a call has at most {ARGUMENTS_MAX} arguments");
+            Err(Refusal::of(StatusCode::PAYLOAD_TOO_LARGE, detail).at(field))
+        }
+    }
+}
+
 /// Refuses a name of an argument that only the host gives; `field` names where it stood.
 pub(super) fn check_name(name: &str, field: impl FnOnce() -> String) -> Result<(), Refusal> {
     match name.starts_with(RESERVED) {
@@ -202,5 +217,12 @@ mod tests {
         check("[1e999]", Err(400));
         check(&"[".repeat(10_000), Err(400));
         check(r#"{"WEBHOOK__METADATA__":{}}"#, Err(422));
+        check(
+            r#"{"$serde_json::private::RawValue":"{\"WEBHOOK__FILES__\":\"/etc\"}"}"#,
+            Err(400),
+        );
+        let many = |count| vec!["\"a\":1"; count].join(",");
+        check(&format!("{{{}}}", many(ARGUMENTS_MAX)), Ok(r#"{"a":1}"#));
+        check(&format!("{{{}}}", many(ARGUMENTS_MAX + 1)), Err(413));
     }
 }

@@ -11,9 +11,12 @@ use serde_json::{Map, Value};
 use super::arguments::{Arguments, METADATA};
 use super::content::{self, MediaType};
 use super::refusal::Refusal;
+use crate::json;
 
 /// More events in one batch are refused: all their jobs are made in one commit.
 pub(super) const BATCH_MAX: usize = 1000;
+/// More attributes of one event are refused: each costs more room than its text.
+const ATTRIBUTES_MAX: usize = 1000;
 const PREFIX: &str = "ce-";
 const REQUIRED: [&str; 4] = ["id", "source", "specversion", "type"];
 
@@ -45,7 +48,7 @@ pub(super) fn form_of(
 }
 
 /// One event as one JSON document; `at` is where it stands in the body.
-pub(super) fn structured(json: &[u8], at: &str) -> Result<Arguments, Refusal> {
+pub(super) fn structured(text: &[u8], at: &str) -> Result<Arguments, Refusal> {
     let here = || match at {
         "" => "body".to_owned(),
         at => at.to_owned(),
@@ -53,9 +56,12 @@ pub(super) fn structured(json: &[u8], at: &str) -> Result<Arguments, Refusal> {
     let unreadable = |error: serde_json::Error| {
         Refusal::unreadable(here(), format!("it is not a JSON object: {error}"))
     };
-    serde_json::from_slice::<Map<String, Value>>(json).map_err(unreadable)?;
+    if json::check(text).map_err(unreadable)?.members > ATTRIBUTES_MAX {
+        let detail = format!("an event has at most {ATTRIBUTES_MAX} attributes");
+        return Err(Refusal::of(StatusCode::PAYLOAD_TOO_LARGE, detail).at(here()));
+    }
     let mut members: IndexMap<String, Box<RawValue>> =
-        serde_json::from_slice(json).map_err(unreadable)?;
+        serde_json::from_slice(text).map_err(unreadable)?;
     let data = members.shift_remove("data");
     let base64 = members.shift_remove("data_base64");
     let mut attributes = Map::new();
@@ -92,13 +98,15 @@ pub(super) fn structured(json: &[u8], at: &str) -> Result<Arguments, Refusal> {
 }
 
 /// Several events as a JSON array, each as in the structured form.
-pub(super) fn batch(json: &[u8]) -> Result<Vec<Arguments>, Refusal> {
-    let events: Vec<&RawValue> = serde_json::from_slice(json)
-        .map_err(|error| Refusal::unreadable("body", format!("it is not a JSON array: {error}")))?;
-    if events.len() > BATCH_MAX {
+pub(super) fn batch(text: &[u8]) -> Result<Vec<Arguments>, Refusal> {
+    let unreadable = |error: serde_json::Error| {
+        Refusal::unreadable("body", format!("it is not a JSON array: {error}"))
+    };
+    if json::check(text).map_err(unreadable)?.members > BATCH_MAX {
         let detail = format!("a batch holds at most {BATCH_MAX} events");
         return Err(Refusal::of(StatusCode::PAYLOAD_TOO_LARGE, detail).at("body"));
     }
+    let events: Vec<&RawValue> = serde_json::from_slice(text).map_err(unreadable)?;
     let each = events.iter().enumerate();
     each.map(|(index, event)| structured(event.get().as_bytes(), &format!("/{index}")))
         .collect()

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 
 use super::caller::{forbidden, no_workspace, token_of};
 use super::refusal::Refusal;
@@ -20,6 +20,37 @@ use crate::jobs::Ended;
 use crate::model::{Job, JobState, RunnableKind, Scope, Workspace};
 
 type Named = Path<(String, String)>;
+
+// Written straight away, never built: what was kept may be nested as deeply as can be read.
+
+#[derive(Serialize)]
+struct Shown<'j> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: &'j JobId,
+    workspace_id: &'j str,
+    state: JobState,
+    running: bool,
+    success: Option<bool>,
+    canceled: bool,
+    job_kind: &'static str,
+    script_path: Option<String>,
+    script_hash: Option<String>,
+    args: Option<Box<RawValue>>,
+    result: Option<Box<RawValue>>,
+    attempts: u32,
+    created_at: String,
+    started_at: Option<String>,
+    duration_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Maybe {
+    completed: bool,
+    success: Option<bool>,
+    started: bool,
+    result: Option<Box<RawValue>>,
+}
 
 /// A job, in the words that its callers know.
 #[utoipa::path(get, path = "/api/w/{workspace}/jobs_u/get/{id}", tag = "calls",
@@ -73,12 +104,12 @@ pub(super) async fn result_maybe(
         let (_, job) = calls.find_job(&headers, &uri, &workspace, &named).await?;
         let is_final = job.state.is_final();
         let result = is_final.then(|| result_of(&job));
-        Ok(raw(&json!({
-            "completed": is_final,
-            "success": is_final.then_some(job.state == JobState::Done),
-            "started": job.started_at.is_some(),
-            "result": result,
-        })))
+        Ok(raw(&Maybe {
+            completed: is_final,
+            success: is_final.then_some(job.state == JobState::Done),
+            started: job.started_at.is_some(),
+            result,
+        }))
     };
     answer(maybe.await)
 }
@@ -134,27 +165,31 @@ impl Calls {
             arguments.and_then(|bytes| serde_json::from_slice::<Box<RawValue>>(&bytes).ok());
         let is_final = job.state.is_final();
         let took = job.started_at.zip(job.finished_at);
-        Ok(raw(&json!({
-            "type": if is_final { "CompletedJob" } else { "QueuedJob" },
-            "id": job.id,
-            "workspace_id": workspace.name,
-            "state": job.state,
-            "running": job.state == JobState::Running,
-            "success": is_final.then_some(job.state == JobState::Done),
-            "canceled": job.state == JobState::Cancelled,
-            "job_kind": match version.as_ref().map(|version| version.kind) {
+        Ok(raw(&Shown {
+            kind: if is_final {
+                "CompletedJob"
+            } else {
+                "QueuedJob"
+            },
+            id: &job.id,
+            workspace_id: &workspace.name,
+            state: job.state,
+            running: job.state == JobState::Running,
+            success: is_final.then_some(job.state == JobState::Done),
+            canceled: job.state == JobState::Cancelled,
+            job_kind: match version.as_ref().map(|version| version.kind) {
                 Some(RunnableKind::Flow) => "flow",
                 _ => "script",
             },
-            "script_path": runnable.map(|runnable| runnable.path),
-            "script_hash": version.map(|version| version.hash),
-            "args": arguments,
-            "result": is_final.then(|| result_of(job)),
-            "attempts": job.attempts_made,
-            "created_at": job.created_at.to_string(),
-            "started_at": job.started_at.map(|at| at.to_string()),
-            "duration_ms": took.map(|(from, to)| to.since(from).as_millis() as u64),
-        })))
+            script_path: runnable.map(|runnable| runnable.path),
+            script_hash: version.map(|version| version.hash),
+            args: arguments,
+            result: is_final.then(|| result_of(job)),
+            attempts: job.attempts_made,
+            created_at: job.created_at.to_string(),
+            started_at: job.started_at.map(|at| at.to_string()),
+            duration_ms: took.map(|(from, to)| to.since(from).as_millis() as u64),
+        }))
     }
 }
 
@@ -167,8 +202,8 @@ fn result_of(job: &Job) -> Box<RawValue> {
     reply::result_of(&ended, job.id.as_str())
 }
 
-fn raw(value: &Value) -> Box<RawValue> {
-    to_raw_value(value).expect("invariant: a value is JSON")
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("invariant: names and values that are JSON are JSON")
 }
 
 fn answer(shown: Result<Box<RawValue>, Refusal>) -> Response<Body> {

@@ -238,7 +238,10 @@ fn read_headers(headers: &Value, field: &str) -> Result<HeaderMap, Refusal> {
         if OURS.contains(&name.as_str()) || name == header::SET_COOKIE {
             return Err(broken(field(), "this header is the host's own"));
         }
-        read.append(name, value);
+        // The map holds no more names than some thousands.
+        if read.try_append(name, value).is_err() {
+            return Err(broken(field(), "there are too many headers"));
+        }
     }
     Ok(read)
 }

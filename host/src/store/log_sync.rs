@@ -243,11 +243,21 @@ impl Drop for LogSync {
     }
 }
 
+/// Device and inode.
+type Place = (u64, u64);
+
+fn place(file: &Metadata) -> Place {
+    (file.dev(), file.ino())
+}
+
 /// The log's file. Syncing it through a descriptor of our own is the same to the system, and SQLite
 /// holds no locks on this file that closing a descriptor would give up.
 struct Log {
     path: PathBuf,
     file: Option<File>,
+    database: PathBuf,
+    /// Where the database's file was when it was opened.
+    database_place: Option<Place>,
     /// A sync failed.
     is_lost: bool,
 }
@@ -259,6 +269,8 @@ impl Log {
         Log {
             path: path.into(),
             file: None,
+            database: database.to_owned(),
+            database_place: std::fs::metadata(database).ok().as_ref().map(place),
             is_lost: false,
         }
     }
@@ -273,10 +285,15 @@ impl Log {
     }
 
     fn sync_file(&mut self) -> io::Result<()> {
-        let place = |file: Metadata| (file.dev(), file.ino());
-        let named = place(std::fs::metadata(&self.path)?);
+        // A next start would not find what is kept in a file that nobody can name any more.
+        if let Some(known) = self.database_place
+            && place(&std::fs::metadata(&self.database)?) != known
+        {
+            return Err(io::Error::other("the database's file is another one now"));
+        }
+        let named = place(&std::fs::metadata(&self.path)?);
         let file = match self.file.take() {
-            Some(file) if place(file.metadata()?) == named => file,
+            Some(file) if place(&file.metadata()?) == named => file,
             _ => {
                 let file = File::open(&self.path)?;
                 // A new file is there after a loss of power only if its name is.
@@ -309,6 +326,23 @@ mod tests {
         log.sync().expect("synced");
         let open = log.file.as_ref().expect("open").metadata().expect("read");
         assert_eq!(open.len(), 7, "it is the new one that is synced");
+    }
+
+    #[test]
+    fn nothing_is_kept_in_a_database_that_was_moved_or_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = folder.path().join("x.db");
+        for change in ["moved", "replaced"] {
+            std::fs::write(&database, "one").expect("written");
+            let mut log = Log::of(&database);
+            std::fs::write(&log.path, "one").expect("written");
+            log.sync().expect("synced");
+            std::fs::rename(&database, folder.path().join("y.db")).expect("renamed");
+            if change == "replaced" {
+                std::fs::write(&database, "another").expect("written");
+            }
+            log.sync().expect_err(change);
+        }
     }
 
     #[test]

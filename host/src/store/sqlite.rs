@@ -59,6 +59,9 @@ impl DatabaseFile {
             ))
         };
         let file = open_private(&path).map_err(refused)?;
+        // SQLite puts the log beside the file itself, not beside a link to it; and whoever comes by another
+        // name finds the same lock.
+        let path = std::fs::canonicalize(&path).map_err(refused)?;
         let mut lock_path = path.clone().into_os_string();
         lock_path.push(".lock");
         let lock = open_private(Path::new(&lock_path)).map_err(refused)?;
@@ -190,6 +193,20 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+
+    #[test]
+    fn a_link_to_the_database_is_the_database() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        std::os::unix::fs::symlink("real.db", path("link.db")).expect("linked");
+        let claimed = DatabaseFile::claim(&path("link.db")).expect("claimed");
+        let real = std::fs::canonicalize(path("real.db")).expect("it was made");
+        assert_eq!(claimed.path, real);
+        assert!(
+            DatabaseFile::claim(&path("real.db")).is_err(),
+            "it is taken"
+        );
+    }
 
     #[test]
     fn checkpoints_are_asked_for_by_the_pages_of_the_log() {

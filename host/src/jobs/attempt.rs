@@ -319,7 +319,7 @@ fn ended(finished: Finished) -> Ended {
         Next::Done => Ended {
             state: JobState::Done,
             result: attempt.result,
-            error: None,
+            error: attempt.error,
         },
         _ => Ended {
             state: JobState::Dead,

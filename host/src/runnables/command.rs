@@ -17,7 +17,7 @@ use crate::runnables::group::Group;
 use crate::runnables::job::JobContext;
 use crate::runnables::output::Kept;
 use crate::runnables::programs::{CommandDirs, ProgramError};
-use crate::runnables::report::{AttemptReport, result_of};
+use crate::runnables::report::AttemptReport;
 use crate::runnables::secrets::RunnableSecrets;
 use crate::runnables::spec::{CommandSpec, Stdin};
 use crate::runnables::strays;
@@ -185,7 +185,7 @@ fn of_status(status: ExitStatus, stdout: &Kept, stderr: &Kept) -> AttemptReport 
     if status.success() {
         return AttemptReport {
             exit_code: Some(0),
-            ..AttemptReport::ok(result_of(stdout.bytes(), stdout.is_whole()))
+            ..AttemptReport::ok_saying(stdout.bytes(), stdout.is_whole(), "stdout_max")
         };
     }
     let mut error = match (status.signal(), status.code()) {

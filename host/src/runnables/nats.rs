@@ -11,7 +11,7 @@ use crate::outbound::nats::{
 use crate::runnables::cloudevents;
 use crate::runnables::job::JobContext;
 use crate::runnables::nats_spec::{MESSAGE_ID, NatsSpec, Publish};
-use crate::runnables::report::{AttemptReport, Retry, result_of};
+use crate::runnables::report::{AttemptReport, Retry};
 use crate::runnables::secrets::RunnableSecrets;
 use crate::runnables::spec::CloudEvents;
 
@@ -126,7 +126,7 @@ fn of_reply(reply: &NatsReply, max: usize) -> AttemptReport {
     let code = reply.header(SERVICE_ERROR_CODE);
     if let (None, None) = (reply.header(SERVICE_ERROR), code) {
         let is_whole = payload.len() == reply.payload.len();
-        return AttemptReport::ok(result_of(&payload, is_whole));
+        return AttemptReport::ok_saying(&payload, is_whole, "response_max");
     }
     let error = reply.header(SERVICE_ERROR).unwrap_or("no reason given");
     let code = code.map(|code| format!(" ({code})")).unwrap_or_default();

@@ -25,7 +25,7 @@ pub struct AttemptReport {
     pub stderr: Option<Bytes>,
     /// JSON. Text that is not JSON stands here as a JSON string.
     pub result: Option<Bytes>,
-    /// Why it did not work, for a reader.
+    /// Why it did not work, or what is wrong with its result, for a reader.
     pub error: Option<String>,
     /// What is to become of the job if it did not work.
     pub retry: Retry,
@@ -63,6 +63,17 @@ impl AttemptReport {
         }
     }
 
+    /// An attempt that worked, with the result in what its target said. If that is not whole, it says
+    /// so: `setting` is what bounds it.
+    pub(super) fn ok_saying(said: &[u8], is_whole: bool, setting: &str) -> AttemptReport {
+        let cut =
+            || format!("it said more than its `{setting}`: the result is the beginning, as a text");
+        AttemptReport {
+            error: (!is_whole).then(cut),
+            ..AttemptReport::ok(result_of(said, is_whole))
+        }
+    }
+
     /// An attempt that did not, to be repeated by the policy.
     pub fn not_ok(outcome: AttemptOutcome, error: impl Into<String>) -> AttemptReport {
         AttemptReport {
@@ -95,7 +106,7 @@ impl AttemptReport {
 
 /// The result in what a target said: its JSON as it stands, other text as a JSON string, nothing
 /// as nothing. What is not whole is text: half a number would read as another number.
-pub(super) fn result_of(said: &[u8], is_whole: bool) -> Option<Bytes> {
+fn result_of(said: &[u8], is_whole: bool) -> Option<Bytes> {
     let trimmed = said.trim_ascii();
     if trimmed.is_empty() {
         return None;
@@ -128,8 +139,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_off_is_text() {
-        assert_eq!(result_of(b"123", false).as_deref(), Some(&b"\"123\""[..]));
+    fn what_was_cut_off_is_text_and_says_so() {
+        let report = AttemptReport::ok_saying(b"123", false, "stdout_max");
+        assert!(report.is_ok());
+        assert_eq!(report.result.as_deref(), Some(&b"\"123\""[..]));
+        assert!(
+            report
+                .error
+                .is_some_and(|error| error.contains("`stdout_max`"))
+        );
+        assert_eq!(
+            AttemptReport::ok_saying(b"123", true, "stdout_max").error,
+            None
+        );
     }
 
     #[test]

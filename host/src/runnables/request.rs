@@ -8,7 +8,7 @@ use crate::model::AttemptOutcome;
 use crate::outbound::{BodyLimit, Outbound, OutboundError, OutboundRequest, OutboundResponse};
 use crate::runnables::cloudevents;
 use crate::runnables::job::JobContext;
-use crate::runnables::report::{AttemptReport, Retry, result_of};
+use crate::runnables::report::{AttemptReport, Retry};
 use crate::runnables::retry_after::retry_after;
 use crate::runnables::secrets::RunnableSecrets;
 use crate::runnables::spec::{CloudEvents, HttpSpec};
@@ -93,7 +93,7 @@ fn signed(secrets: &RunnableSecrets, job: &JobContext, now: Millis, body: &[u8])
 fn of_response(response: OutboundResponse, now: Millis) -> AttemptReport {
     let status = response.status;
     let report = if status.is_success() {
-        AttemptReport::ok(result_of(&response.body, !response.truncated))
+        AttemptReport::ok_saying(&response.body, !response.truncated, "response_max")
     } else {
         let kept = (!response.body.is_empty()).then(|| response.body.clone());
         AttemptReport {

@@ -158,15 +158,10 @@ fn push_move(update: &mut Statement, end: &Finished) {
     update.push(due_at);
     update.push(i64::from(matches!(end.next, Next::Again { .. })));
     match end.next {
-        Next::Done => {
-            update.push(&end.attempt.result);
-            update.push(None::<String>);
-        }
-        Next::Retry { .. } | Next::Again { .. } | Next::Dead => {
-            update.push(None::<Vec<u8>>);
-            update.push(&end.attempt.error);
-        }
+        Next::Done => update.push(&end.attempt.result),
+        Next::Retry { .. } | Next::Again { .. } | Next::Dead => update.push(None::<Vec<u8>>),
     }
+    update.push(&end.attempt.error);
     update.push(state.is_final().then_some(end.attempt.finished_at));
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::harness::Host;
-use super::{Call, host_with, start};
+use super::{Call, finished, host_with, start};
 
 const LIMIT: (&str, &str) = ("TRIGGERD_LIMITS_BODY_MAX", "64KiB");
 
@@ -320,6 +320,10 @@ async fn poison_is_refused_or_passes_through_unharmed() {
         (b"{\"a\":\"\\ud800\"}", 400),
         (b"{\"a\":1e999}", 400),
         (b"{\"a\":\"\xff\"}", 400),
+        (
+            br#"{"a":[{"$serde_json::private::RawValue":"{\"WEBHOOK__FILES__\":\"/etc\"}"}]}"#,
+            400,
+        ),
         (b"{\"a\":\"\\u0000\"}", 200),
         (b"{\"a\":123456789012345678901234567890}", 200),
         (b"{\"a\":1,\"a\":2}", 200),
@@ -333,6 +337,48 @@ async fn poison_is_refused_or_passes_through_unharmed() {
             assert!(answer.text.contains("123456789012345678901234567890"));
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_taken_can_be_shown_however_deep_it_is() {
+    let host = start().await;
+    for path in ["run/p/f/t/echo", "run/p/f/t/echo?wrap_body=true"] {
+        let nested = format!("{{\"a\":{}{}}}", "[".repeat(119), "]".repeat(119));
+        let answer = Call::post(&host, path).body(nested.clone()).send().await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let job = answer.text.trim();
+        let shown = finished(&host, job).await;
+        let found = Call::get(&host, &format!("../jobs_u/get/{job}"))
+            .send()
+            .await;
+        assert!(found.text.contains(&nested), "{shown}");
+    }
+    let deeper = format!("{}{}", "[".repeat(121), "]".repeat(121));
+    let answer = Call::post(&host, "run/p/f/t/echo")
+        .body(deeper)
+        .send()
+        .await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_result_that_was_cut_is_said_and_not_answered_as_if_it_were_whole() {
+    let host = start().await;
+    host.apply(
+        "
+workspace: default
+runnables:
+- {path: f/t/short, command: {argv: [./echo.sh], stdout_max: 10}}
+",
+    );
+    let call = Call::post(&host, "run_wait_result/p/f/t/short").body("{\"a\":1}");
+    assert_eq!(call.send().await.text, "{\"a\":1}");
+    let call = Call::post(&host, "run_wait_result/p/f/t/short").body("{\"a\":1000000}");
+    let answer = call.send().await;
+    assert_eq!(answer.status, 500, "{answer:?}");
+    assert!(answer.text.contains("`stdout_max`"), "{answer:?}");
+    let cut = host.item("jobs", |job| job["error"].is_string()).await;
+    assert_eq!(cut["state"], "done");
 }
 
 #[tokio::test]

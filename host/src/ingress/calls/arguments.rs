@@ -107,8 +107,7 @@ impl Arguments {
         pairs: impl IntoIterator<Item = (String, V)>,
     ) -> Result<Arguments, Refusal> {
         let mut lists: IndexMap<String, Vec<V>> = IndexMap::new();
-        for (count, (name, value)) in pairs.into_iter().enumerate() {
-            bound(count + 1, "body")?;
+        for (name, value) in pairs {
             lists.entry(name).or_default().push(value);
         }
         let mut arguments = Arguments::default();

@@ -53,6 +53,9 @@ pub(super) fn of_ended(
             failure(ended, job).to_string().into(),
         ));
     }
+    if let Some(error) = &ended.error {
+        return Err(broken("result".to_owned(), error));
+    }
     let result = ended.result.clone().unwrap_or_else(|| "null".into());
     match shaped(&result)? {
         Some(response) => Ok(response),

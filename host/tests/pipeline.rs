@@ -729,6 +729,12 @@ async fn what_a_paused_subscription_is_sent_is_noted_and_fires_nothing() {
     assert_eq!(row["outcome"], "answered");
     assert_eq!(row["reason"], "the subscription is paused");
     assert!(host.items("events").await.is_empty());
+
+    // The service sends it again, under the same id, when its operator asks for that.
+    host.cli_ok(&["subscriptions", "resume", "repo"]);
+    let again = delivery.send(&endpoint, SECRET).await.expect("an answer");
+    assert_eq!(again.status(), 200);
+    host.item("events", |event| event["name"] == "push").await;
 }
 
 #[tokio::test]

@@ -17,6 +17,9 @@ use super::output::{faint, print_json, print_line, text};
 use super::table::one_line;
 use crate::outbound::api_client::{ApiClient, ApiError, Posted};
 
+/// Endpoints lie under it.
+const WEBHOOKS: &str = "/webhooks/";
+
 /// As many samples as the server signs for one call.
 const CHUNK: u32 = 100;
 
@@ -91,15 +94,12 @@ async fn deliver(client: &ApiClient, posted: Posted) -> Result<(u16, String), Ap
     client.send(posted).await
 }
 
-/// The endpoint as this client reaches the server: the public address may not lead here.
+/// The endpoint as this client reaches the server: the public address may not lead here, nor does its
+/// path, behind which a proxy puts the server's own.
 fn reachable(endpoint_url: &str, base: &Url) -> String {
-    match Url::parse(endpoint_url) {
-        Ok(endpoint) => match base.join(endpoint.path()) {
-            Ok(url) => url.to_string(),
-            Err(_) => endpoint_url.to_owned(),
-        },
-        Err(_) => endpoint_url.to_owned(),
-    }
+    let own = endpoint_url.rfind(WEBHOOKS).map(|at| &endpoint_url[at..]);
+    let here = own.and_then(|path| base.join(path).ok());
+    here.map_or_else(|| endpoint_url.to_owned(), |url| url.to_string())
 }
 
 fn posted(sample: &Value, url: &str) -> Result<Posted, CliError> {
@@ -187,5 +187,26 @@ fn report(args: &SendArgs, endpoint_url: &str, tally: &Tally) -> Result<(), CliE
             "the first refusal: {}",
             one_line(said)
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_goes_to_the_server_that_was_asked_for_it() {
+        let base = Url::parse("http://127.0.0.1:8080").expect("a URL");
+        let here = "http://127.0.0.1:8080/webhooks/acme/ep_1";
+        for public in [
+            "http://127.0.0.1:8080",
+            "https://x.example",
+            "https://x.example/base",
+        ] {
+            assert_eq!(
+                reachable(&format!("{public}/webhooks/acme/ep_1"), &base),
+                here
+            );
+        }
     }
 }

@@ -77,7 +77,9 @@ pub fn accepted(
     let window = dispatched
         .delivery_window_ms
         .map_or(DELIVERY_WINDOW, Duration::from_millis);
-    let delivery = dispatched.delivery_id.map(|id| Delivery {
+    // What nothing came of may be sent again when the subscription is heard again.
+    let delivery_id = dispatched.delivery_id.filter(|_| silent.is_none());
+    let delivery = delivery_id.map(|id| Delivery {
         id,
         expires_at: arrived.at.plus(window),
     });

@@ -57,7 +57,7 @@ pub async fn list_workspace_audit(
     Ok(Json(Listed::of(found, view)))
 }
 
-/// What was changed in the whole instance, newest first.
+/// What was changed outside of any workspace, newest first; each workspace has its own list.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(PageParams),
     responses((status = 200, body = Listed<AuditView>)))]
 pub async fn list_audit(

@@ -115,7 +115,7 @@ pub struct ApplyArgs {
     /// The document; `-` reads it from standard input.
     #[arg(short, long, value_name = "FILE")]
     pub file: PathBuf,
-    /// Deletes what the document does not name.
+    /// Deletes what the document does not name; integrations and credentials only if it has a list of them.
     #[arg(long)]
     pub prune: bool,
     /// Changes nothing; shows what would be changed.

@@ -41,7 +41,8 @@ pub struct Claim {
 }
 
 impl Store {
-    /// Enabled runnables that have a job which is due.
+    /// Enabled runnables that have a job which is due; also deleted ones, which nobody can enable: what
+    /// flows pinned is worked on.
     pub async fn runnables_with_ready_jobs(
         &self,
         now: Millis,
@@ -53,7 +54,7 @@ impl Store {
                 waiting_runnables!(),
                 " select r.id, r.workspace_id, r.version_id \
                  from waiting w join runnables r on r.id = w.runnable_id \
-                 where r.state = 'enabled' and exists (select 1 from jobs j \
+                 where (r.state = 'enabled' or r.deleted_at is not null) and exists (select 1 from jobs j \
                  where j.runnable_id = r.id and j.state = 'ready' and j.due_at <= $1)"
             ),
         )
@@ -62,7 +63,7 @@ impl Store {
         .await
     }
 
-    /// When the next ready job of an enabled runnable is due that is not due yet.
+    /// When the next ready job of such a runnable is due that is not due yet.
     pub async fn next_job_due(&self, now: Millis) -> Result<Option<Millis>, StoreError> {
         let mut connection = self.database.read().await?;
         let next: Option<Time> = Statement::new(
@@ -72,7 +73,7 @@ impl Store {
                 " select min((select min(j.due_at) from jobs j \
                  where j.runnable_id = r.id and j.state = 'ready' and j.due_at > $1)) as at \
                  from waiting w join runnables r on r.id = w.runnable_id \
-                 where r.state = 'enabled'"
+                 where r.state = 'enabled' or r.deleted_at is not null"
             ),
         )
         .bind(now)

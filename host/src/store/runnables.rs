@@ -114,16 +114,18 @@ impl Store {
     }
 
     /// Switches a runnable on or off for a reason the host found (the target said it is gone).
+    /// `false`: it is deleted, and nobody could switch it on again.
     pub async fn set_runnable_state(
         &self,
         id: &RunnableId,
         state: RunnableState,
         reason: Option<String>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.database.write().await?;
-        Statement::new(
+        let switched = Statement::new(
             "set a runnable's state",
-            "update runnables set state = $1, state_reason = $2, updated_at = $3 where id = $4",
+            "update runnables set state = $1, state_reason = $2, updated_at = $3 \
+             where id = $4 and deleted_at is null",
         )
         .bind(state)
         .bind(reason)
@@ -131,7 +133,8 @@ impl Store {
         .bind(id)
         .run(&mut transaction)
         .await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(switched > 0)
     }
 
     fn open_version(&self, row: VersionRow) -> Result<RunnableVersion, StoreError> {

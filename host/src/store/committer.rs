@@ -19,7 +19,7 @@ use super::log_sync::{LogSync, Turn};
 use super::open::Backend;
 use super::sqlite::{LogGrowth, run_checkpoints};
 use super::writer::{Waiting, Write, Written};
-use super::{StoreError, appends, attempts, calls, flows, handling, leases, progress};
+use super::{StoreError, appends, attempts, calls, flows, handling, job_locks, leases, progress};
 use crate::clock::Clock;
 use crate::kill_points::{Step, reached};
 use crate::panics;
@@ -227,6 +227,12 @@ impl Committer {
                 .map(|each| &each.write)
                 .collect();
             written.extend(self.write_some(connection, &writes).await?);
+            // Who comes now may ask for jobs that another host holds while it waits for ours.
+            if self.database.backend == Backend::Postgres
+                && group.iter().any(|each| each.write.holds_jobs())
+            {
+                joining = None;
+            }
             if let Some(joining) = &mut joining {
                 join(group, joining);
             }
@@ -262,6 +268,8 @@ impl Committer {
         }
         let now = self.clock.now();
         let backend = self.database.backend;
+        let moved = writes.iter().flat_map(|write| write.jobs());
+        job_locks::hold_jobs(connection, backend, moved).await?;
         let (mut appends, mut handled, mut finished) = (Vec::new(), Vec::new(), Vec::new());
         let (mut progresses, mut calls) = (Vec::new(), Vec::new());
         for write in writes {

@@ -99,6 +99,10 @@ pub(super) struct PackedAdvance {
 }
 
 impl PackedAdvance {
+    pub(super) fn job_id(&self) -> &JobId {
+        &self.advance.job_id
+    }
+
     pub(super) fn size(&self) -> usize {
         let steps: usize = self
             .steps
@@ -184,7 +188,6 @@ pub(super) async fn poke(
     now: Millis,
 ) -> Result<(), StoreError> {
     let mut flows: Vec<JobId> = flows.into_iter().collect();
-    // In one order everywhere, so that two hosts do not wait for each other in a circle.
     flows.sort_unstable();
     flows.dedup();
     for chunk in chunks(&flows) {

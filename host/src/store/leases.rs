@@ -151,13 +151,15 @@ impl Store {
     /// holds. Claims that it does not name run out: nobody knows of them any more.
     pub async fn extend_leases(
         &self,
-        held: Vec<(JobId, i64)>,
+        mut held: Vec<(JobId, i64)>,
         until: Millis,
     ) -> Result<Vec<JobId>, StoreError> {
         let mut gone = Vec::new();
         if held.is_empty() {
             return Ok(gone);
         }
+        // In the order of `job_locks`.
+        held.sort_unstable();
         let mut transaction = self.database.write().await?;
         for (job, fence) in held {
             let moved = Statement::new(
@@ -182,9 +184,11 @@ impl Store {
     /// What this host no longer holds is left alone.
     pub async fn release_jobs(
         &self,
-        jobs: Vec<(JobId, i64)>,
+        mut jobs: Vec<(JobId, i64)>,
         due_at: Millis,
     ) -> Result<(), StoreError> {
+        // In the order of `job_locks`.
+        jobs.sort_unstable();
         let mut transaction = self.database.write().await?;
         for (job, fence) in &jobs {
             Statement::new(

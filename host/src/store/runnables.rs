@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::changes::Edit;
 use super::flows;
+use super::job_locks;
 use super::keys::version_place;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
@@ -335,6 +336,7 @@ impl Edit<'_> {
         .run(self.connection)
         .await?;
         self.forget_error_handlers(id.as_str()).await?;
+        job_locks::hold_jobs_of(self.connection, self.backend, id).await?;
         flows::cancel_flows_of(self.connection, self.for_update, id, self.now).await?;
         Statement::new(
             "cancel the jobs of a runnable",

@@ -3,7 +3,8 @@
 //!
 //! A transaction costs one sync of the disk however much is in it, so the busier the host, the
 //! cheaper each write; what comes while a group is written, and on SQLite while the group before is
-//! synced ([`super::log_sync`]), joins it. While the database is away everything that waits is
+//! synced ([`super::log_sync`]), joins it; on PostgreSQL not any more once the group holds jobs
+//! ([`super::job_locks`]). While the database is away everything that waits is
 //! refused as unavailable. If the database refuses a transaction for what is in it, each write is
 //! tried alone, so that one bad row harms nobody else. After a lost connection nobody knows whether
 //! the commit happened; every write here may be repeated, so it is, once.

@@ -54,8 +54,9 @@ impl Store {
                 waiting_runnables!(),
                 " select r.id, r.workspace_id, r.version_id \
                  from waiting w join runnables r on r.id = w.runnable_id \
-                 where (r.state = 'enabled' or r.deleted_at is not null) and exists (select 1 from jobs j \
-                 where j.runnable_id = r.id and j.state = 'ready' and j.due_at <= $1)"
+                 where (r.state = 'enabled' or r.deleted_at is not null) \
+                 and exists (select 1 from jobs j where j.runnable_id = r.id \
+                 and j.state = 'ready' and j.due_at <= $1)"
             ),
         )
         .bind(now)

@@ -11,6 +11,8 @@ mod calls;
 mod connects;
 #[path = "store/credentials.rs"]
 mod credentials;
+#[path = "store/deadlocks.rs"]
+mod deadlocks;
 #[path = "store/flows.rs"]
 mod flows;
 #[path = "store/intake.rs"]

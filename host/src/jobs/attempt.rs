@@ -160,7 +160,7 @@ async fn settle(
         .as_ref()
         .map(|version| version.spec.policy().retry);
     let own = job.step.as_ref().and_then(|step| step.retry);
-    let (report, next, verdict) = match report {
+    let (report, mut next, verdict) = match report {
         Some(report) => {
             let policy = own.or(policy.ok()).unwrap_or_default();
             let next = next_of(&report, job, &policy, finished_at, random_fraction());
@@ -183,8 +183,9 @@ async fn settle(
             )
         }
     };
-    if report.retry == Retry::DisableTarget {
-        disable(host, claimed, &report).await;
+    if report.retry == Retry::DisableTarget && is_deleted_or_disable(host, claimed, &report).await {
+        // Nobody will enable it.
+        next = Next::Dead;
     }
     tracing::debug!(job = %job.id, attempt = job.attempts_made, outcome = %report.outcome, ?next, "an attempt ended");
     let is_last = next == Next::Done && job.step.is_none();
@@ -236,15 +237,18 @@ async fn run(host: &Inner, claimed: &ClaimedJob, begun: &Begun) -> Result<Ran, S
     })))
 }
 
-async fn disable(host: &Inner, claimed: &ClaimedJob, report: &AttemptReport) {
+/// Disables the runnable of a target that is gone, unless it is deleted.
+async fn is_deleted_or_disable(host: &Inner, claimed: &ClaimedJob, report: &AttemptReport) -> bool {
     let runnable = &claimed.job.runnable_id;
     let reason = report.error.clone();
     let state = RunnableState::Disabled;
     match host.store.set_runnable_state(runnable, state, reason).await {
-        Ok(()) => tracing::warn!(%runnable, "a runnable is disabled: its target is gone"),
+        Ok(true) => tracing::warn!(%runnable, "a runnable is disabled: its target is gone"),
+        Ok(false) => return true,
         // Its next attempt will find the same.
         Err(error) => tracing::error!(%runnable, %error, "a runnable cannot be disabled"),
     }
+    false
 }
 
 fn finished(

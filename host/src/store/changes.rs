@@ -4,6 +4,7 @@ use serde_json::json;
 use sqlx::AnyConnection;
 
 use super::connection::Connection;
+use super::open::Backend;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError, notices};
@@ -23,6 +24,7 @@ impl Store {
         let mut transaction = self.database.write().await?;
         let mut edit = Edit {
             connection: &mut transaction,
+            backend: self.database.backend,
             for_update: self.database.for_update(),
             keys: &self.keys,
             actor,
@@ -69,6 +71,7 @@ impl Store {
 /// A transaction of changes.
 pub(super) struct Edit<'a> {
     pub(super) connection: &'a mut AnyConnection,
+    pub(super) backend: Backend,
     pub(super) for_update: &'static str,
     pub(super) keys: &'a KeyRing,
     pub(super) actor: &'a Actor,

@@ -3,7 +3,8 @@
 //!
 //! A transaction costs one sync of the disk however much is in it, so the busier the host, the
 //! cheaper each write; what comes while a group is written, and on SQLite while the group before is
-//! synced ([`super::log_sync`]), joins it. While the database is away everything that waits is
+//! synced ([`super::log_sync`]), joins it; on PostgreSQL not any more once the group holds jobs
+//! ([`super::job_locks`]). While the database is away everything that waits is
 //! refused as unavailable. If the database refuses a transaction for what is in it, each write is
 //! tried alone, so that one bad row harms nobody else. After a lost connection nobody knows whether
 //! the commit happened; every write here may be repeated, so it is, once.
@@ -19,7 +20,7 @@ use super::log_sync::{LogSync, Turn};
 use super::open::Backend;
 use super::sqlite::{LogGrowth, run_checkpoints};
 use super::writer::{Waiting, Write, Written};
-use super::{StoreError, appends, attempts, calls, flows, handling, leases, progress};
+use super::{StoreError, appends, attempts, calls, flows, handling, job_locks, leases, progress};
 use crate::clock::Clock;
 use crate::kill_points::{Step, reached};
 use crate::panics;
@@ -227,6 +228,12 @@ impl Committer {
                 .map(|each| &each.write)
                 .collect();
             written.extend(self.write_some(connection, &writes).await?);
+            // Who comes now may ask for jobs that another host holds while it waits for ours.
+            if self.database.backend == Backend::Postgres
+                && group.iter().any(|each| each.write.holds_jobs())
+            {
+                joining = None;
+            }
             if let Some(joining) = &mut joining {
                 join(group, joining);
             }
@@ -262,6 +269,8 @@ impl Committer {
         }
         let now = self.clock.now();
         let backend = self.database.backend;
+        let moved = writes.iter().flat_map(|write| write.jobs());
+        job_locks::hold_jobs(connection, backend, moved).await?;
         let (mut appends, mut handled, mut finished) = (Vec::new(), Vec::new(), Vec::new());
         let (mut progresses, mut calls) = (Vec::new(), Vec::new());
         for write in writes {

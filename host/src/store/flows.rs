@@ -21,7 +21,7 @@ use super::writer::{Write, Written};
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{JobId, RunnableId, WorkspaceId};
-use crate::model::{Advance, Job, NewStep, Pin, Pins, StepOf};
+use crate::model::{Advance, Job, JobState, NewStep, Pin, Pins, StepOf};
 
 /// A job and all jobs below it; its id is the only value.
 macro_rules! with_steps {
@@ -99,6 +99,10 @@ pub(super) struct PackedAdvance {
 }
 
 impl PackedAdvance {
+    pub(super) fn job_id(&self) -> &JobId {
+        &self.advance.job_id
+    }
+
     pub(super) fn size(&self) -> usize {
         let steps: usize = self
             .steps
@@ -184,7 +188,6 @@ pub(super) async fn poke(
     now: Millis,
 ) -> Result<(), StoreError> {
     let mut flows: Vec<JobId> = flows.into_iter().collect();
-    // In one order everywhere, so that two hosts do not wait for each other in a circle.
     flows.sort_unstable();
     flows.dedup();
     for chunk in chunks(&flows) {
@@ -226,7 +229,8 @@ pub(super) async fn cancel_steps(
     }
 }
 
-/// Cancels the flows of a runnable that wait for their steps; flows that wait for its jobs are told.
+/// Cancels the flows of a runnable that wait for their steps, and the steps of those that are about
+/// to go on; flows that wait for its jobs are told. Its ready jobs are left to the caller.
 pub(super) async fn cancel_flows_of(
     connection: &mut AnyConnection,
     for_update: &'static str,
@@ -244,18 +248,21 @@ pub(super) async fn cancel_flows_of(
     .bind(runnable)
     .run(connection)
     .await?;
-    let waiting: Vec<Job> = Statement::composed(
+    let begun: Vec<Job> = Statement::composed(
         "find the flows of a runnable",
         format!(
-            "select {} from jobs where runnable_id = $1 and state = 'waiting'{for_update}",
+            "select {} from jobs where runnable_id = $1 and state in ('ready', 'waiting') \
+             and pins is not null order by id{for_update}",
             job_columns!()
         ),
     )
     .bind(runnable)
     .all(connection)
     .await?;
-    for flow in &waiting {
-        cancel(connection, flow, now).await?;
+    for flow in &begun {
+        if flow.state == JobState::Waiting {
+            cancel(connection, flow, now).await?;
+        }
         cancel_steps(connection, for_update, &flow.id, now).await?;
     }
     Ok(())

@@ -7,11 +7,13 @@ use super::attempts::{CutOff, insert_cut_off};
 use super::body::Stored;
 use super::connection::Connection;
 use super::flows;
+use super::job_locks;
 use super::open::Backend;
 use super::requests::Packed;
 use super::rows::{ManyRows, chunks};
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement};
+use super::transaction::Transaction;
 use super::{Store, StoreError};
 use crate::clock::Millis;
 use crate::id::{JobId, WorkspaceId};
@@ -60,20 +62,44 @@ impl Store {
     /// written here and now, so that it stands in the history whatever becomes of its host; its end
     /// comes home too late. A conflict if it already ended.
     pub async fn cancel_job(&self, workspace: &WorkspaceId, id: &JobId) -> Result<Job, StoreError> {
-        let mut transaction = self.database.write().await?;
-        let job = self.cancel_in(&mut transaction, workspace, id).await?;
+        let (transaction, job) = self.begin_cancel(workspace, id).await?;
         transaction.commit().await?;
         Ok(job)
     }
 
-    /// The same in a transaction.
-    pub(super) async fn cancel_in(
+    /// The same up to the commit. Tried again if the database cut it off, as the group commit is:
+    /// steps that are made at this moment are not held in the order of all others.
+    pub(super) async fn begin_cancel(
+        &self,
+        workspace: &WorkspaceId,
+        id: &JobId,
+    ) -> Result<(Transaction, Job), StoreError> {
+        match self.begin_cancel_once(workspace, id).await {
+            Err(error) if error.is_unavailable() => self.begin_cancel_once(workspace, id).await,
+            begun => begun,
+        }
+    }
+
+    async fn begin_cancel_once(
+        &self,
+        workspace: &WorkspaceId,
+        id: &JobId,
+    ) -> Result<(Transaction, Job), StoreError> {
+        let mut transaction = self.database.write().await?;
+        let job = self.cancel_in(&mut transaction, workspace, id).await?;
+        Ok((transaction, job))
+    }
+
+    async fn cancel_in(
         &self,
         connection: &mut AnyConnection,
         workspace: &WorkspaceId,
         id: &JobId,
     ) -> Result<Job, StoreError> {
         let now = self.clock.now();
+        let backend = self.database.backend;
+        find(connection, workspace, id).await?;
+        job_locks::hold_with_steps(connection, backend, id).await?;
         let job = select(connection, workspace, id, self.database.for_update()).await?;
         let job = job.ok_or_else(|| missing(id))?;
         if job.state.is_final() {
@@ -82,7 +108,6 @@ impl Store {
                 job.state
             )));
         }
-        let backend = self.database.backend;
         cancel(connection, &job, now).await?;
         flows::cancel_steps(connection, self.database.for_update(), id, now).await?;
         if let Some(step) = &job.step {

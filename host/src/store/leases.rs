@@ -41,7 +41,8 @@ pub struct Claim {
 }
 
 impl Store {
-    /// Enabled runnables that have a job which is due.
+    /// Enabled runnables that have a job which is due; also deleted ones, which nobody can enable: what
+    /// flows pinned is worked on.
     pub async fn runnables_with_ready_jobs(
         &self,
         now: Millis,
@@ -53,8 +54,9 @@ impl Store {
                 waiting_runnables!(),
                 " select r.id, r.workspace_id, r.version_id \
                  from waiting w join runnables r on r.id = w.runnable_id \
-                 where r.state = 'enabled' and exists (select 1 from jobs j \
-                 where j.runnable_id = r.id and j.state = 'ready' and j.due_at <= $1)"
+                 where (r.state = 'enabled' or r.deleted_at is not null) \
+                 and exists (select 1 from jobs j where j.runnable_id = r.id \
+                 and j.state = 'ready' and j.due_at <= $1)"
             ),
         )
         .bind(now)
@@ -62,7 +64,7 @@ impl Store {
         .await
     }
 
-    /// When the next ready job of an enabled runnable is due that is not due yet.
+    /// When the next ready job of such a runnable is due that is not due yet.
     pub async fn next_job_due(&self, now: Millis) -> Result<Option<Millis>, StoreError> {
         let mut connection = self.database.read().await?;
         let next: Option<Time> = Statement::new(
@@ -72,7 +74,7 @@ impl Store {
                 " select min((select min(j.due_at) from jobs j \
                  where j.runnable_id = r.id and j.state = 'ready' and j.due_at > $1)) as at \
                  from waiting w join runnables r on r.id = w.runnable_id \
-                 where r.state = 'enabled'"
+                 where r.state = 'enabled' or r.deleted_at is not null"
             ),
         )
         .bind(now)
@@ -150,13 +152,15 @@ impl Store {
     /// holds. Claims that it does not name run out: nobody knows of them any more.
     pub async fn extend_leases(
         &self,
-        held: Vec<(JobId, i64)>,
+        mut held: Vec<(JobId, i64)>,
         until: Millis,
     ) -> Result<Vec<JobId>, StoreError> {
         let mut gone = Vec::new();
         if held.is_empty() {
             return Ok(gone);
         }
+        // In the order of `job_locks`.
+        held.sort_unstable();
         let mut transaction = self.database.write().await?;
         for (job, fence) in held {
             let moved = Statement::new(
@@ -181,9 +185,11 @@ impl Store {
     /// What this host no longer holds is left alone.
     pub async fn release_jobs(
         &self,
-        jobs: Vec<(JobId, i64)>,
+        mut jobs: Vec<(JobId, i64)>,
         due_at: Millis,
     ) -> Result<(), StoreError> {
+        // In the order of `job_locks`.
+        jobs.sort_unstable();
         let mut transaction = self.database.write().await?;
         for (job, fence) in &jobs {
             Statement::new(

@@ -30,6 +30,7 @@ mod firings;
 mod flow_state;
 mod flows;
 mod handling;
+mod job_locks;
 mod jobs;
 mod leases;
 mod recovery;

@@ -52,9 +52,7 @@ impl Noted<'_> {
 
     /// [`Store::cancel_job`].
     pub async fn cancel_job(self, workspace: &WorkspaceId, id: &JobId) -> Result<Job, StoreError> {
-        let mut transaction = self.store.database.write().await?;
-        let cancelled = self.store.cancel_in(&mut transaction, workspace, id);
-        let job = cancelled.await?;
+        let (mut transaction, job) = self.store.begin_cancel(workspace, id).await?;
         insert_entry(&mut transaction, &self.entry).await?;
         transaction.commit().await?;
         Ok(job)

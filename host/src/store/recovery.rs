@@ -5,12 +5,13 @@ use sqlx::AnyConnection;
 use super::attempts::{CutOff, insert_cut_off};
 use super::failures;
 use super::flows;
+use super::job_locks;
 use super::jobs::job_columns;
 use super::open::Backend;
 use super::sql::Statement;
 use super::{Store, StoreError};
 use crate::clock::Millis;
-use crate::id::HostId;
+use crate::id::{HostId, JobId};
 use crate::model::{AttemptOutcome, Job, JobCause, JobState, Recovered};
 
 /// The error of an attempt whose host went away.
@@ -70,17 +71,27 @@ impl Store {
 
     async fn recover(&self, select: Statement, now: Millis) -> Result<Vec<Recovered>, StoreError> {
         let mut transaction = self.database.write().await?;
+        let backend = self.database.backend;
         let lost: Vec<Job> = select.all(&mut transaction).await?;
+        // Whoever holds the flow of one may wait for the step that is held here.
+        let flows = lost
+            .iter()
+            .filter_map(|job| Some(&job.step.as_ref()?.flow_id));
+        let flows: Vec<&JobId> = flows.collect();
+        let busy = job_locks::held_elsewhere(&mut transaction, backend, &flows).await?;
+        let is_free = |job: &Job| match &job.step {
+            Some(step) => !busy.contains(step.flow_id.as_str()),
+            None => true,
+        };
         let mut recovered = Vec::with_capacity(lost.len());
-        for job in lost {
+        for job in lost.into_iter().filter(is_free) {
             let end = CutOff {
                 outcome: AttemptOutcome::Lost,
                 error: LOST,
                 at: now,
             };
             insert_cut_off(&mut transaction, &job, end).await?;
-            recovered
-                .push(give_back_lost(&mut transaction, self.database.backend, job, now).await?);
+            recovered.push(give_back_lost(&mut transaction, backend, job, now).await?);
         }
         transaction.commit().await?;
         Ok(recovered)

@@ -116,10 +116,13 @@ impl Store {
         .await
     }
 
-    /// Runnables deleted before that no job names any more, with their versions.
+    /// Runnables deleted before that no job names any more, and no flow that goes on has pinned, with
+    /// their versions.
     pub async fn trim_runnables(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         const OLD: &str = "select r.id from runnables r where r.deleted_at < $1 \
             and not exists (select 1 from jobs j where j.runnable_id = r.id) \
+            and not exists (select 1 from jobs f where f.workspace_id = r.workspace_id \
+            and f.state in ('ready', 'running', 'waiting') and f.pins like '%' || r.id || '%') \
             order by r.id limit $2";
         let mut transaction = self.database.write().await?;
         Statement::composed(

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::changes::Edit;
 use super::flows;
+use super::job_locks;
 use super::keys::version_place;
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
@@ -114,16 +115,18 @@ impl Store {
     }
 
     /// Switches a runnable on or off for a reason the host found (the target said it is gone).
+    /// `false`: it is deleted, and nobody could switch it on again.
     pub async fn set_runnable_state(
         &self,
         id: &RunnableId,
         state: RunnableState,
         reason: Option<String>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.database.write().await?;
-        Statement::new(
+        let switched = Statement::new(
             "set a runnable's state",
-            "update runnables set state = $1, state_reason = $2, updated_at = $3 where id = $4",
+            "update runnables set state = $1, state_reason = $2, updated_at = $3 \
+             where id = $4 and deleted_at is null",
         )
         .bind(state)
         .bind(reason)
@@ -131,7 +134,8 @@ impl Store {
         .bind(id)
         .run(&mut transaction)
         .await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(switched > 0)
     }
 
     fn open_version(&self, row: VersionRow) -> Result<RunnableVersion, StoreError> {
@@ -332,6 +336,7 @@ impl Edit<'_> {
         .run(self.connection)
         .await?;
         self.forget_error_handlers(id.as_str()).await?;
+        job_locks::hold_jobs_of(self.connection, self.backend, id).await?;
         flows::cancel_flows_of(self.connection, self.for_update, id, self.now).await?;
         Statement::new(
             "cancel the jobs of a runnable",

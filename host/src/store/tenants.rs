@@ -101,8 +101,9 @@ impl Store {
         .await
     }
 
-    /// Deletes a workspace, and the tokens of it that are revoked or expired; a conflict while it
-    /// holds subscriptions, runnables or good tokens.
+    /// Deletes a workspace, the tokens of it that are revoked or expired, and what is left of its
+    /// deleted runnables; a conflict while it holds subscriptions, runnables or good tokens, or while
+    /// jobs of deleted runnables go on.
     pub async fn delete_workspace(&self, workspace: &Workspace) -> Result<(), StoreError> {
         let mut transaction = self.database.write().await?;
         self.delete_workspace_in(&mut transaction, workspace)
@@ -126,13 +127,36 @@ impl Store {
         .bind(self.clock.now())
         .run(&mut *connection)
         .await?;
+        for (operation, delete) in [
+            (
+                "delete the versions of a workspace's deleted runnables",
+                "delete from runnable_versions where runnable_id in",
+            ),
+            (
+                "delete the deleted runnables of a workspace",
+                "delete from runnables where id in",
+            ),
+        ] {
+            Statement::composed(
+                operation,
+                format!(
+                    "{delete} (select r.id from runnables r where r.workspace_id = $1 \
+                     and r.deleted_at is not null and not exists (select 1 from jobs j \
+                     where j.workspace_id = r.workspace_id \
+                     and j.state in ('ready', 'running', 'waiting')))"
+                ),
+            )
+            .bind(id)
+            .run(&mut *connection)
+            .await?;
+        }
         let deleted = Statement::new("delete a workspace", "delete from workspaces where id = $1")
             .bind(id)
             .run(connection)
             .await
             .map_err(|error| match error {
                 StoreError::Conflict(_) => StoreError::Conflict(format!(
-                    "the workspace `{name}` still holds subscriptions, runnables, triggers, schedules, credentials, integrations or tokens: delete those first"
+                    "the workspace `{name}` still holds subscriptions, runnables, triggers, schedules, credentials, integrations or tokens, or jobs of it have not ended: delete or cancel those first"
                 )),
                 other => other,
             })?;

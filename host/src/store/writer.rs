@@ -22,6 +22,7 @@ use super::leases::{Claim, HeldJob};
 use super::open::{Backend, DatabaseConfig};
 use super::progress::PackedProgress;
 use crate::clock::Clock;
+use crate::id::JobId;
 use crate::model::{Appended, Called, Finished, Progressed};
 
 /// While the commit before is synced, statements run as soon as so many writes wait: each one alone
@@ -68,6 +69,20 @@ impl Write {
             Write::Panic => 0,
             Write::Advance(advance) => advance.size() + ROW,
         }
+    }
+
+    /// The jobs that it moves; a claim passes over those that others hold.
+    pub(super) fn jobs(&self) -> Vec<&JobId> {
+        match self {
+            Write::Finish(finished) => finished.iter().map(|end| &end.job_id).collect(),
+            Write::Advance(advance) => vec![advance.job_id()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether it holds jobs until the commit.
+    pub(super) fn holds_jobs(&self) -> bool {
+        matches!(self, Write::Finish(_) | Write::Advance(_) | Write::Claim(_))
     }
 }
 

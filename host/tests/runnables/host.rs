@@ -187,7 +187,7 @@ impl Host {
         self.until(id, |job| job.state == state).await
     }
 
-    async fn apply(&self, change: Change) {
+    pub async fn apply(&self, change: Change) {
         let actor = Actor {
             workspace_id: self.workspace.clone(),
             token_id: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use triggerd::id::VersionId;
 use triggerd::jobs::{ExecutorConfig, Tick};
-use triggerd::model::{AttemptOutcome, JobState, RunnableKind, RunnableState};
+use triggerd::model::{AttemptOutcome, Change, JobState, RunnableKind, RunnableState};
 
 use crate::host::{Host, LEASE, until_idle};
 use crate::target::{Answer, Target};
@@ -123,6 +123,46 @@ async fn a_target_that_is_gone_disables_its_runnable_and_its_jobs_wait() {
     host.enable(&runnable.id).await;
     executor.tick().await.expect("a tick");
     host.until(&id, |job| job.attempts_made == 2).await;
+}
+
+/// A flow makes such jobs: it pinned the runnable before that was deleted.
+#[tokio::test]
+async fn a_target_that_is_gone_ends_the_jobs_of_a_deleted_runnable() {
+    let host = Host::start().await;
+    let target = Target::answering("410 Gone", "", "").await;
+    let spec = target_spec(&target, json!({}));
+    let runnable = host.runnable("f/gone", RunnableKind::Http, spec).await;
+    host.apply(Change::DeleteRunnable(runnable.id.clone()))
+        .await;
+    let id = host.add_job(&runnable, 3).await;
+    host.executor().tick().await.expect("a tick");
+    let job = host.until(&id, |job| {
+        job.attempts_made == 1 && job.lease_owner.is_none()
+    });
+    let job = job.await;
+    assert_eq!(job.state, JobState::Dead);
+    assert!(job.error.is_some_and(|error| error.contains("410")));
+    assert_eq!(host.find(&runnable.id).await.state, RunnableState::Enabled);
+}
+
+#[tokio::test]
+async fn jobs_of_a_runnable_that_was_disabled_and_deleted_come_to_their_end() {
+    let host = Host::start().await;
+    host.script("echo", "cat");
+    let runnable = host
+        .runnable("f/echo", RunnableKind::Command, json!({"argv": ["echo"]}))
+        .await;
+    let disable = Change::SetRunnableState {
+        id: runnable.id.clone(),
+        state: RunnableState::Disabled,
+        reason: None,
+    };
+    host.apply(disable).await;
+    host.apply(Change::DeleteRunnable(runnable.id.clone()))
+        .await;
+    let id = host.add_job(&runnable, 3).await;
+    host.executor().tick().await.expect("a tick");
+    host.until_state(&id, JobState::Done).await;
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ on_both! {
     of_steps_that_are_known_those_are_read_that_ended
     steps_of_a_flow_that_goes_on_are_kept
     a_deleted_runnable_takes_its_flows_and_steps_along
+    a_deleted_flow_that_is_about_to_go_on_takes_its_steps_along
     the_most_specific_handler_is_told_once
     a_failing_handler_is_told_to_nobody
     a_wiped_flow_leaves_nothing_of_its_steps
@@ -405,6 +406,31 @@ async fn a_deleted_runnable_takes_its_flows_and_steps_along(fixture: Fixture) {
     for id in [&begun.id, &step_id] {
         assert_eq!(state_of(&fixture, id).await, JobState::Cancelled);
     }
+}
+
+async fn a_deleted_flow_that_is_about_to_go_on_takes_its_steps_along(fixture: Fixture) {
+    let begun = begun(&fixture).await;
+    let step = claim_one(&fixture, &begun.step).await;
+    end(&fixture, &step, Next::Done).await;
+    let flow = claim_one(&fixture, &begun.flow).await;
+    let (b, c) = (
+        new_step(&fixture, "b", &begun.step),
+        new_step(&fixture, "c", &begun.step),
+    );
+    let ids = [b.id.clone(), c.id.clone()];
+    assert!(go(&fixture, advance(&fixture, &flow, 1, vec![b, c])).await);
+    let step = claim_one(&fixture, &begun.step).await;
+    end(&fixture, &step, Next::Done).await;
+    assert_eq!(state_of(&fixture, &begun.id).await, JobState::Ready);
+    let running = claim_one(&fixture, &begun.step).await;
+    assert!(ids.contains(&running.id));
+    fixture
+        .apply(vec![Change::DeleteRunnable(begun.flow.id.clone())])
+        .await;
+    assert_eq!(state_of(&fixture, &running.id).await, JobState::Cancelled);
+    let flow = fixture.read_job(&begun.id).await;
+    assert_eq!(flow.state, JobState::Cancelled);
+    assert_eq!(flow.error.as_deref(), Some("its runnable was deleted"));
 }
 
 async fn set_handler(fixture: &Fixture, scope: HandlerScope, object: &str, to: Option<&Runnable>) {

@@ -9,6 +9,7 @@ use crate::fixture::{Fixture, host, on_both};
 on_both! {
     a_workspace_is_made_once
     a_workspace_in_use_is_not_deleted
+    an_emptied_workspace_is_deleted_with_what_its_runnables_left
     a_token_is_found_by_its_hash_until_it_is_revoked
     a_subscription_is_found_by_id_name_and_endpoint
     an_update_of_an_old_revision_is_a_conflict
@@ -78,6 +79,29 @@ async fn a_workspace_in_use_is_not_deleted(fixture: Fixture) {
         .expect_err("gone");
     assert!(error.is_not_found());
     assert_eq!(runnable.workspace_id, fixture.workspace);
+}
+
+async fn an_emptied_workspace_is_deleted_with_what_its_runnables_left(fixture: Fixture) {
+    let emptied = fixture.store.ensure_workspace("default").await;
+    let emptied = emptied.expect("there");
+    let runnable = fixture.runnable("f/a").await;
+    let done = fixture.job(&runnable).await;
+    let job = fixture.claim(&runnable, &host(), 1).await.remove(0).job;
+    assert_eq!(job.id, done);
+    fixture
+        .apply(vec![Change::DeleteRunnable(runnable.id.clone())])
+        .await;
+    let delete = async || fixture.store.delete_workspace(&emptied).await;
+    let error = delete().await.expect_err("a job of it runs");
+    assert!(error.is_conflict(), "{error}");
+    assert!(error.to_string().contains("have not ended"), "{error}");
+    let version = fixture.store.runnable_version(&runnable.version_id).await;
+    assert!(version.expect("read").is_some(), "it is needed");
+    let end = vec![fixture.finished(&job, Next::Done)];
+    fixture.store.finish_attempts(end).await.expect("recorded");
+    delete().await.expect("deleted");
+    let version = fixture.store.runnable_version(&runnable.version_id).await;
+    assert!(version.expect("read").is_none());
 }
 
 async fn a_token_is_found_by_its_hash_until_it_is_revoked(fixture: Fixture) {

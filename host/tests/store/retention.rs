@@ -15,6 +15,7 @@ on_both! {
     delivery_ids_go_when_their_window_is_over
     audit_entries_go
     a_deleted_runnable_goes_after_its_jobs
+    a_deleted_runnable_stays_while_a_flow_that_goes_on_has_pinned_it
     each_step_takes_no_more_than_asked
 }
 
@@ -288,6 +289,45 @@ async fn a_deleted_runnable_goes_after_its_jobs(fixture: Fixture) {
         .await
         .expect("read");
     assert!(version.is_none());
+}
+
+async fn a_deleted_runnable_stays_while_a_flow_that_goes_on_has_pinned_it(fixture: Fixture) {
+    let (flow, step) = (
+        fixture.runnable("f/flow").await,
+        fixture.runnable("f/a").await,
+    );
+    fixture.job(&flow).await;
+    let mut begun = fixture.claim(&flow, &host(), 1).await;
+    let begun = begun.remove(0).job;
+    let pin = Pin {
+        runnable_id: step.id.clone(),
+        version_id: step.version_id.clone(),
+    };
+    let advance = Advance {
+        job_id: begun.id.clone(),
+        workspace_id: begun.workspace_id.clone(),
+        fence: begun.fence,
+        // It goes on at once.
+        pokes: -1,
+        pins: Pins::from([("f/a".to_owned(), pin)]),
+        answer: None,
+        steps: Vec::new(),
+        at: fixture.now(),
+    };
+    assert!(fixture.store.advance_flow(advance).await.expect("advanced"));
+    fixture
+        .apply(vec![Change::DeleteRunnable(step.id.clone())])
+        .await;
+    let before = fixture.advance(10);
+    let trim = async || {
+        let trimmed = fixture.store.trim_runnables(before, 10).await;
+        trimmed.expect("trimmed")
+    };
+    assert_eq!(trim().await, 0, "its version is still to be run");
+    let flow = fixture.claim(&flow, &host(), 1).await.remove(0).job;
+    let end = vec![fixture.finished(&flow, Next::Done)];
+    fixture.store.finish_attempts(end).await.expect("recorded");
+    assert_eq!(trim().await, 1);
 }
 
 async fn each_step_takes_no_more_than_asked(fixture: Fixture) {

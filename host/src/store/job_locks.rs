@@ -44,8 +44,11 @@ pub(super) async fn hold_jobs(
         listed!(),
         ") and s.flow_id is not null"
     ));
+    if backend == Backend::Sqlite {
+        return Ok(());
+    }
     let jobs: Vec<&str> = jobs.map(JobId::as_str).collect();
-    if backend == Backend::Sqlite || jobs.is_empty() {
+    if jobs.is_empty() {
         return Ok(());
     }
     run(

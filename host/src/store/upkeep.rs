@@ -206,31 +206,27 @@ impl Store {
         .map(|_| ())
     }
 
-    /// Everything is looked at, after the clock was put back from `ahead`. What lies behind that time
-    /// was put off by the clock that stood there, and is due now. Returns how many there are.
-    pub async fn poke_all_subscriptions(
-        &self,
-        ahead: Millis,
-        now: Millis,
-    ) -> Result<u64, StoreError> {
+    /// Everything is looked at, after the clock was put back. What was put off may have been so by the
+    /// clock that ran ahead, and is due now. Returns how many there are.
+    pub async fn poke_all_subscriptions(&self, now: Millis) -> Result<u64, StoreError> {
         let mut transaction = self.database.write().await?;
         let poked = Statement::new(
             "poke every subscription",
             "update subscriptions set pokes = pokes + 1, due_at = $1, \
-             check_at = case when check_at > $2 then $1 else check_at end, \
-             pull_at = case when pull_at > $2 then $1 else pull_at end, \
-             retry_at = case when retry_at > $2 then $1 else retry_at end \
-             where mode = 'managed' and (due_at > $1 or check_at > $2 or pull_at > $2 or retry_at > $2)",
+             check_at = case when check_at > $1 then $1 else check_at end, \
+             pull_at = case when pull_at > $1 then $1 else pull_at end, \
+             retry_at = case when retry_at > $1 then $1 else retry_at end \
+             where mode = 'managed' \
+             and (due_at > $1 or check_at > $1 or pull_at > $1 or retry_at > $1)",
         )
         .bind(now)
-        .bind(ahead)
         .run(&mut transaction)
         .await?;
         Statement::new(
             "forget until when credentials are left alone",
             "update credentials set throttled_until = null where throttled_until > $1",
         )
-        .bind(ahead)
+        .bind(now)
         .run(&mut transaction)
         .await?;
         transaction.commit().await?;

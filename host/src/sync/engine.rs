@@ -263,8 +263,7 @@ impl Engine {
         if last.saturating_sub(now.0) > CLOCK_SLACK_MS {
             tracing::warn!("the clock was put back: every subscription is looked at");
             self.0.lanes.open();
-            let ahead = Millis(last);
-            self.0.store.poke_all_subscriptions(ahead, now).await?;
+            self.0.store.poke_all_subscriptions(now).await?;
         }
         // Only now: a store that is away is asked again.
         self.0.last_look.store(now.0, Ordering::Release);

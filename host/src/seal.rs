@@ -133,6 +133,11 @@ impl KeyRing {
         }
     }
 
+    /// Whether what [`KEY_VARIABLE`] holds can be read. Makes nothing.
+    pub fn check_variable(text: &str) -> Result<(), SealError> {
+        parse(KEY_VARIABLE, text.split(',')).map(|_| ())
+    }
+
     /// A ring with one random key that is kept nowhere, for tests.
     pub fn ephemeral() -> KeyRing {
         KeyRing::of(vec![random_key()], None)

@@ -1,14 +1,16 @@
 //! Timetables: cron expressions, with seconds, in a time zone of the IANA, as instants.
 //!
-//! Where a clock is put forward, an expression with one time of day runs at the end of the gap if
-//! its time lies in it; one with several times, or with steps, leaves out what is not there. Where a
-//! clock is put back, the former runs once, at the first of the two; the latter runs at both. (So do
-//! cron itself since Vixie's, and the Open Cron Pattern Specification 1.4.)
+//! Where a clock is put forward, times of day that are named (`30 2,14 * * *`, a range) and lie in the
+//! gap run at its end, once. Where it is put back, one that comes twice runs at the first of the two.
+//! An expression with `*` or a step in its hours, minutes or seconds runs by the clock that passes: it
+//! leaves out what is not there, and runs at both. (So does cron itself since Vixie's. croner does it
+//! for a single time; several are looked for here on a wall without gaps, then found in the zone.)
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{Span, Timestamp, Zoned};
 
 use crate::clock::Millis;
 
@@ -20,6 +22,8 @@ const CRON_MAX: usize = 200;
 pub struct Timetable {
     cron: Cron,
     zone: TimeZone,
+    /// Its times of day are named, without `*` or step.
+    names_times: bool,
 }
 
 /// Why there is no timetable.
@@ -36,8 +40,17 @@ pub enum TimetableError {
 impl Timetable {
     /// Reads both; whether it ever comes to a time is another question ([`Timetable::next_after`]).
     pub fn parse(cron: &str, zone: &str) -> Result<Timetable, TimetableError> {
+        let cron = parse_cron(cron).map_err(TimetableError::Cron)?;
+        let fields = [
+            &cron.pattern.seconds,
+            &cron.pattern.minutes,
+            &cron.pattern.hours,
+        ];
         Ok(Timetable {
-            cron: parse_cron(cron).map_err(TimetableError::Cron)?,
+            names_times: fields
+                .iter()
+                .all(|field| !field.from_wildcard && field.step == 1),
+            cron,
             zone: TimeZone::get(zone).map_err(|_| TimetableError::Zone)?,
         })
     }
@@ -45,6 +58,22 @@ impl Timetable {
     /// The first time after an instant; none: it never comes to one again.
     pub fn next_after(&self, at: Millis) -> Option<Millis> {
         let from = self.zoned(at)?;
+        if self.names_times {
+            let mut wall = from.datetime();
+            loop {
+                let from = wall.to_zoned(TimeZone::UTC).ok()?;
+                wall = self
+                    .cron
+                    .find_next_occurrence(&from, false)
+                    .ok()?
+                    .datetime();
+                // In the second of two same hours, all of the first are over.
+                let found = self.instant_of(wall)?;
+                if found > at {
+                    return Some(found);
+                }
+            }
+        }
         let found = self.cron.find_next_occurrence(&from, false).ok()?;
         Some(millis(&found)).filter(|found| *found > at)
     }
@@ -52,6 +81,22 @@ impl Timetable {
     /// The last time that is not after an instant.
     pub fn last_until(&self, at: Millis) -> Option<Millis> {
         let from = self.zoned(at)?;
+        if self.names_times {
+            let mut wall = self.latest_wall(&from);
+            loop {
+                let from = wall.to_zoned(TimeZone::UTC).ok()?;
+                let found = self
+                    .cron
+                    .find_previous_occurrence(&from, true)
+                    .ok()?
+                    .datetime();
+                let instant = self.instant_of(found)?;
+                if instant <= at {
+                    return Some(instant);
+                }
+                wall = found.checked_sub(Span::new().seconds(1)).ok()?;
+            }
+        }
         let found = self.cron.find_previous_occurrence(&from, true).ok()?;
         Some(millis(&found)).filter(|found| *found <= at)
     }
@@ -69,6 +114,29 @@ impl Timetable {
         match self.zoned(at) {
             Some(zoned) => zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
             None => at.to_string(),
+        }
+    }
+
+    /// When the clock on the wall shows this for the first time, or is past it.
+    fn instant_of(&self, wall: DateTime) -> Option<Millis> {
+        let timestamp = match self.zone.to_ambiguous_timestamp(wall).offset() {
+            AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(wall).ok()?,
+            AmbiguousOffset::Fold { before, .. } => before.to_timestamp(wall).ok()?,
+            AmbiguousOffset::Gap { after, .. } => {
+                let before_gap = after.to_timestamp(wall).ok()?;
+                self.zone.following(before_gap).next()?.timestamp()
+            }
+        };
+        Some(Millis(timestamp.as_millisecond()))
+    }
+
+    /// The latest that the clock on the wall had shown by then: in the second of two same hours that is
+    /// later than what it shows.
+    fn latest_wall(&self, at: &Zoned) -> DateTime {
+        let wall = at.datetime();
+        match self.zone.to_ambiguous_timestamp(wall).offset() {
+            AmbiguousOffset::Fold { before, .. } => before.to_datetime(at.timestamp()),
+            _ => wall,
         }
     }
 
@@ -203,6 +271,61 @@ mod tests {
                 2026-10-25T02:00:00+01:00
                 2026-10-25T02:30:00+01:00
                 2026-10-25T03:00:00+01:00"#]],
+        );
+    }
+
+    #[test]
+    fn several_times_of_day_keep_to_the_same_rules_as_one() {
+        check(
+            "30 2,14 * * *",
+            "Europe/Berlin",
+            "2026-03-28T14:00:00Z",
+            expect![[r#"
+                2026-03-29T03:00:00+02:00
+                2026-03-29T14:30:00+02:00
+                2026-03-30T02:30:00+02:00
+                2026-03-30T14:30:00+02:00"#]],
+        );
+        // Both lie in the gap, and there is one end of it.
+        check(
+            "0 0,30 2 * * *",
+            "Europe/Berlin",
+            "2026-03-28T14:00:00Z",
+            expect![[r#"
+                2026-03-29T03:00:00+02:00
+                2026-03-30T02:00:00+02:00
+                2026-03-30T02:30:00+02:00
+                2026-03-31T02:00:00+02:00"#]],
+        );
+        check(
+            "0 0,30 2-3 * * *",
+            "Europe/Berlin",
+            "2026-10-25T00:00:00Z",
+            expect![[r#"
+                2026-10-25T02:30:00+02:00
+                2026-10-25T03:00:00+01:00
+                2026-10-25T03:30:00+01:00
+                2026-10-26T02:00:00+01:00"#]],
+        );
+        // Looked at in the second of the two hours.
+        let timetable = Timetable::parse("0 0,30 2 * * *", "Europe/Berlin").expect("good");
+        let second = at("2026-10-25T01:10:00Z");
+        let last = timetable.last_until(second);
+        assert_eq!(last, Some(at("2026-10-25T00:30:00Z")));
+        assert_eq!(
+            timetable.next_after(second),
+            Some(at("2026-10-26T01:00:00Z"))
+        );
+        // At the other end of the world, by half an hour.
+        check(
+            "0 15 1,2 * * *",
+            "Australia/Lord_Howe",
+            "2026-10-03T00:00:00Z",
+            expect![[r#"
+                2026-10-04T01:15:00+10:30
+                2026-10-04T02:30:00+11:00
+                2026-10-05T01:15:00+11:00
+                2026-10-05T02:15:00+11:00"#]],
         );
     }
 

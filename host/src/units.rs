@@ -40,6 +40,11 @@ pub fn show_duration(duration: Duration) -> String {
     show(ms, &DURATIONS)
 }
 
+/// The shortest form that [`parse_size`] reads back.
+pub fn show_size(bytes: u64) -> String {
+    show(bytes, &SIZES)
+}
+
 fn show(amount: u64, units: &[(&str, u64)]) -> String {
     let fitting = units
         .iter()

@@ -652,6 +652,29 @@ async fn check_names_every_problem_and_runs_nothing() {
         (state("acme.yaml"), state("nobody.yaml")),
         ("problem".into(), "problem".into())
     );
+    // What the server would refuse to start with.
+    for (name, value, expected) in [
+        (
+            "TRIGGERD_LOG_FILTER",
+            "%%bad%%",
+            "log.filter: found `%%bad%%`, expected",
+        ),
+        (
+            "TRIGGERD_KEY",
+            "abc",
+            "TRIGGERD_KEY: expected lines of `KEY_ID:`",
+        ),
+        ("TRIGGERD_RETENTION_STEP", "0", "expected 1 to 100000"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_triggerd"));
+        let output = command.args(check).env(name, value).output();
+        let output = output.expect("it runs");
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(
+            !output.status.success() && said.contains(expected),
+            "{said}"
+        );
+    }
 }
 
 /// Copying a provider's folder and renaming it is all that a second provider takes.

@@ -11,6 +11,7 @@ mod data_folder;
 mod egress;
 mod ending;
 mod executor;
+mod greeting;
 mod http;
 mod logging;
 mod notices;

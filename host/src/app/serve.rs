@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::background::Background;
 use super::egress::{LateCredentials, ProviderEgress};
 use super::ending::{ANSWERS, Ending, listen_for_signals};
+use super::greeting::greet;
 use super::peers::Peers;
 use super::providers::RegistryProviders;
 use super::ticks::{self, Parts};
@@ -387,16 +388,6 @@ fn router(
         }),
     });
     ingress::router(ingress).merge(api::router_with(state, calls::openapi))
-}
-
-/// Where it is, and the token: shown once, like every token.
-fn greet(url: &str, token_file: &Path, first_token: Option<&str>) {
-    let file = token_file.display();
-    let token = match first_token {
-        Some(token) => format!("first admin token (shown once, kept in {file}): {token}"),
-        None => format!("the admin token is the one in {file}"),
-    };
-    logging::greet(&format!("triggerd serves on {url}\n{token}\n"));
 }
 
 fn absolute(path: &Path) -> PathBuf {

@@ -8,10 +8,11 @@ use super::arguments::CheckArgs;
 use super::document_file::DocumentFile;
 use super::failure::{CliError, Failure};
 use super::output::{counted, print_json, print_line};
-use crate::config;
+use crate::config::{self, Layers};
 use crate::documents::Document;
 use crate::plugins::LibraryFile;
 use crate::plugins::manifest::Manifest;
+use crate::seal::{KEY_VARIABLE, KeyRing};
 
 /// What was looked at, and what is wrong with it.
 struct Finding {
@@ -24,8 +25,9 @@ struct Finding {
 
 /// Prints a line for each thing; fails if any is not as it should be.
 pub fn run(args: &CheckArgs) -> Result<(), CliError> {
-    let config = config::load(&args.settings.layers())
-        .map_err(|error| CliError::Said(Failure::of(&error).message))?;
+    let layers = args.settings.layers();
+    let config =
+        config::load(&layers).map_err(|error| CliError::Said(Failure::of(&error).message))?;
     let mut findings = vec![Finding {
         kind: "settings",
         name: args
@@ -36,6 +38,7 @@ pub fn run(args: &CheckArgs) -> Result<(), CliError> {
         note: None,
         problem: None,
     }];
+    findings.extend(check_keys(&layers));
     let (plugins, manifests) = (config.plugins_dir(), config.manifests_dir());
     let mut named = Vec::new();
     for file in files(&manifests, "yaml") {
@@ -85,6 +88,19 @@ pub fn run(args: &CheckArgs) -> Result<(), CliError> {
         0 => Ok(()),
         several => Err(CliError::Said(counted(several, "problem"))),
     }
+}
+
+/// The keys of the variable, where that is given; those of a file are made where there are none.
+fn check_keys(layers: &Layers) -> Option<Finding> {
+    let is_keys = |(name, _): &&(String, String)| name == KEY_VARIABLE;
+    let (name, keys) = layers.variables.iter().find(is_keys)?;
+    let problem = KeyRing::check_variable(keys).err();
+    (!keys.trim().is_empty()).then(|| Finding {
+        kind: "keys",
+        name: name.clone(),
+        note: None,
+        problem: problem.map(|error| error.to_string()),
+    })
 }
 
 fn report(findings: &[Finding], json: bool) {

@@ -4,6 +4,7 @@
 //! - [`load`]: the layers put together; unknown keys and bad values are refused, all at once.
 //! - [`SETTINGS_TEXT`]: the commented file with every setting and its default.
 //! - [`server_file`]: where a running server tells its clients how to reach it.
+mod bounds;
 mod layers;
 mod mistake;
 mod network;

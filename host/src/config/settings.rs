@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::bounds::{Bound, Filter};
 use super::network::Network;
 use super::raw::Raw;
 
+const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const DAY: Duration = Duration::from_hours(24);
 
-/// Defines one group: its fields, their defaults, and how one is set by its name in the file.
+/// Defines one group: its fields, their defaults, what else they may be, and how one is set by its
+/// name in the file.
 macro_rules! group {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr;)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr $(, $allowed:expr)?;)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
         pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
@@ -32,7 +35,13 @@ macro_rules! group {
             /// `None`: no such key. `Some(Err)`: what was expected instead.
             pub(super) fn set(&mut self, key: &str, raw: Raw<'_>) -> Option<Result<(), String>> {
                 match key {
-                    $(stringify!($field) => Some(raw.read().map(|value| self.$field = value)),)*
+                    $(stringify!($field) => Some(raw.read::<$type>().and_then(|value| {
+                        $(if let Some(expected) = $allowed.refuse(&value) {
+                            return Err(expected);
+                        })?
+                        self.$field = value;
+                        Ok(())
+                    })),)*
                     _ => None,
                 }
             }
@@ -52,7 +61,7 @@ group! {
         /// `postgres://…`; none: SQLite in the data directory.
         database: Option<DatabaseUrl> = None;
         /// How many connections to the database at most.
-        database_connections: u32 = 10;
+        database_connections: u32 = 10, (1..);
         /// Where provider libraries are dropped. None: `plugins` in the data directory.
         plugins: Option<PathBuf> = None;
         /// Where manifests stand. None: `manifests` in the data directory.
@@ -68,7 +77,7 @@ group! {
     /// What is logged, and how.
     Log {
         /// A filter as of `tracing`: `info`, `warn,triggerd=debug`.
-        filter: String = "info".to_owned();
+        filter: String = "info".to_owned(), Filter;
         format: LogFormat = LogFormat::Text;
     }
 }
@@ -77,15 +86,15 @@ group! {
     /// How much is taken in.
     Limits {
         /// The largest webhook body, in bytes; a manifest can set another for its provider.
-        body_max: u64 = 25 * MIB;
+        body_max: u64 = 25 * MIB, (KIB..);
         /// The largest body of an API call, in bytes.
-        api_body_max: u64 = 4 * MIB;
+        api_body_max: u64 = 4 * MIB, (KIB..);
         /// How long a client may take to send its request.
-        read_timeout: Duration = Duration::from_secs(30);
+        read_timeout: Duration = Duration::from_secs(30), (Duration::from_millis(100)..);
         /// Webhook requests in work at once; more are answered 503.
-        webhooks_in_flight: u32 = 1024;
+        webhooks_in_flight: u32 = 1024, (1..);
         /// API requests in work at once; more are answered 503.
-        api_in_flight: u32 = 256;
+        api_in_flight: u32 = 256, (1..);
         /// Connections of one peer at once; more are closed. 0: any number.
         connections_per_peer: u32 = 256;
         /// Who may hold more: reverse proxies, and who is on this machine.
@@ -111,9 +120,10 @@ group! {
         /// A command's program must lie under one of these, links resolved. None: no commands.
         command_dirs: Vec<PathBuf> = Vec::new();
         /// Attempts at once, over all runnables.
-        running_max: u32 = 64;
-        /// How long a host that fell silent keeps its running jobs.
-        lease: Duration = Duration::from_secs(30);
+        running_max: u32 = 64, (1..);
+        /// How long a host that fell silent keeps its running jobs. It says that it lives three times
+        /// in it; who holds one for longer than the most is taken for a clock that ran ahead.
+        lease: Duration = Duration::from_secs(30), (Duration::from_secs(3)..=Duration::from_mins(10));
     }
 }
 
@@ -133,9 +143,9 @@ group! {
         jobs: Duration = DAY * 30;
         audit: Duration = DAY * 365;
         /// Rows removed at a time, so that removal never holds others up.
-        step: u32 = 500;
+        step: u32 = 500, (1..=100_000);
         /// How often old rows are looked for.
-        every: Duration = Duration::from_secs(60);
+        every: Duration = Duration::from_secs(60), (Duration::from_secs(1)..);
     }
 }
 

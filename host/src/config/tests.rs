@@ -114,6 +114,43 @@ fn flags_beat_variables_and_variables_beat_the_file() {
 }
 
 #[test]
+fn settings_that_would_stop_the_host_or_have_it_spin_are_refused() {
+    check_mistakes(
+        "database_connections: 0\nlog: {filter: '%%bad%%'}\n\
+         limits: {body_max: 0, api_body_max: 10B, read_timeout: 0, webhooks_in_flight: 0, \
+         api_in_flight: 0, connections_per_peer: 0}\n\
+         runnables: {running_max: 0, lease: 0s}\nretention: {requests: 0, step: 0, every: 0s}\n",
+        expect![[r#"
+            triggerd.yaml:1:23: database_connections: found 0, expected at least 1
+            triggerd.yaml:2:15: log.filter: found "%%bad%%", expected levels like info, or by part like warn,triggerd=debug: invalid filter directive
+            triggerd.yaml:3:20: limits.body_max: found 0, expected at least 1KiB
+            triggerd.yaml:3:37: limits.api_body_max: found "10B", expected at least 1KiB
+            triggerd.yaml:3:56: limits.read_timeout: found 0, expected at least 100ms
+            triggerd.yaml:3:79: limits.webhooks_in_flight: found 0, expected at least 1
+            triggerd.yaml:3:97: limits.api_in_flight: found 0, expected at least 1
+            triggerd.yaml:4:26: runnables.running_max: found 0, expected at least 1
+            triggerd.yaml:4:36: runnables.lease: found "0s", expected 3s to 10m
+            triggerd.yaml:5:32: retention.step: found 0, expected 1 to 100000
+            triggerd.yaml:5:42: retention.every: found "0s", expected at least 1s
+        "#]],
+    );
+    // A variable, and a flag by the same way.
+    let variables = [("TRIGGERD_RUNNABLES_LEASE", "2h")];
+    let Err(ConfigError::Mistakes(mistakes)) = load_text("", &variables) else {
+        panic!("accepted");
+    };
+    let said = format!("{}: {}", mistakes[0].place, mistakes[0].message);
+    let expected = "TRIGGERD_RUNNABLES_LEASE: runnables.lease: found `2h`, expected 3s to 10m";
+    assert_eq!(said, expected);
+    let layers = Layers {
+        flags: vec![("runnables.lease", vec!["0".into()])],
+        ..Layers::default()
+    };
+    let refused = load(&layers).expect_err("a lease of no time").to_string();
+    assert!(refused.contains("expected"), "{refused}");
+}
+
+#[test]
 fn every_setting_has_a_variable_of_its_own() {
     let names: BTreeSet<String> = Config::keys().iter().map(|key| variable_of(key)).collect();
     assert_eq!(names.len(), Config::keys().len());

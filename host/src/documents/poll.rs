@@ -26,6 +26,10 @@ pub(super) fn read(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>) -> Opti
     let cron = fields.text_if_any("cron", mistakes);
     let timezone = fields.text_if_any("timezone", mistakes);
     let poll = match (every, cron) {
+        (Some(_), None) if timezone.is_some() => {
+            let said = "an interval has no time zone; it is for `cron`".to_owned();
+            Err(("timezone", said))
+        }
         (Some(every), None) => read_every(every).map_err(|said| ("every", said)),
         (None, Some(cron)) => read_cron(cron, timezone.unwrap_or(ZONE_DEFAULT)),
         _ => {

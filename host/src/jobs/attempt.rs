@@ -89,7 +89,7 @@ async fn attend(host: &Inner, claimed: ClaimedJob, stop: CancellationToken) -> W
         .schedule()
         .end(&runnable, verdict, now, random_fraction());
     let is_bad = matches!(verdict, Verdict::Trouble | Verdict::Busy(_));
-    if let (true, Breaker::Open { until, trips }) = (is_bad, breaker) {
+    if let (true, Breaker::Open { until, trips, .. }) = (is_bad, breaker) {
         tracing::warn!(%runnable, trips, %until, "a runnable's jobs wait: its target is in trouble");
     }
     worked

@@ -26,6 +26,10 @@ const PAUSES: RetryPolicy = RetryPolicy {
     jitter: 0.2,
 };
 
+/// A clock may be set back by so much while one is open; a time further away than the pause and this
+/// was reckoned by a clock that ran ahead, and holds nothing back.
+const CLOCK_SLACK: Duration = Duration::from_secs(60);
+
 /// The state of one runnable's target, as far as its attempts show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breaker {
@@ -38,6 +42,8 @@ pub enum Breaker {
     Open {
         /// When the next probe may go.
         until: Millis,
+        /// How long it was to stay open when that was reckoned.
+        pause: Duration,
         /// How often it opened without closing between.
         trips: u32,
     },
@@ -67,7 +73,7 @@ impl Breaker {
     pub fn places(&self, now: Millis) -> u32 {
         match self {
             Breaker::Closed { .. } => u32::MAX,
-            Breaker::Open { until, .. } if now < *until => 0,
+            Breaker::Open { until, pause, .. } if holds(*until, *pause, now) => 0,
             Breaker::Open { .. } => 1,
         }
     }
@@ -75,7 +81,7 @@ impl Breaker {
     /// When it lets a job pass again that it does not let pass now.
     pub fn opens_at(&self, now: Millis) -> Option<Millis> {
         match self {
-            Breaker::Open { until, .. } if now < *until => Some(*until),
+            Breaker::Open { until, pause, .. } if holds(*until, *pause, now) => Some(*until),
             _ => None,
         }
     }
@@ -87,10 +93,17 @@ impl Breaker {
             (Verdict::Well, _) => Breaker::default(),
             (Verdict::Busy(wait), Breaker::Closed { .. }) => Breaker::Open {
                 until: now.plus(wait),
+                pause: wait,
                 trips: 1,
             },
-            (Verdict::Busy(wait), Breaker::Open { until, trips }) => Breaker::Open {
-                until: until.max(now.plus(wait)),
+            (Verdict::Busy(wait), open @ Breaker::Open { until, pause, .. })
+                if holds(until, pause, now) && until >= now.plus(wait) =>
+            {
+                open
+            }
+            (Verdict::Busy(wait), Breaker::Open { trips, .. }) => Breaker::Open {
+                until: now.plus(wait),
+                pause: wait,
                 trips,
             },
             (Verdict::Trouble, Breaker::Closed { failures }) if failures + 1 < FAILURES_TO_OPEN => {
@@ -100,7 +113,11 @@ impl Breaker {
             }
             (Verdict::Trouble, Breaker::Closed { .. }) => opened(1, now, fraction),
             // It began before the breaker opened and says nothing new.
-            (Verdict::Trouble, open @ Breaker::Open { until, .. }) if now < until => open,
+            (Verdict::Trouble, open @ Breaker::Open { until, pause, .. })
+                if holds(until, pause, now) =>
+            {
+                open
+            }
             (Verdict::Trouble, Breaker::Open { trips, .. }) => {
                 opened(trips.saturating_add(1), now, fraction)
             }
@@ -108,9 +125,16 @@ impl Breaker {
     }
 }
 
+/// Whether nothing passes until then.
+fn holds(until: Millis, pause: Duration, now: Millis) -> bool {
+    now < until && until.since(now) <= pause + CLOCK_SLACK
+}
+
 fn opened(trips: u32, now: Millis, fraction: f64) -> Breaker {
+    let pause = PAUSES.delay(trips, fraction);
     Breaker::Open {
-        until: now.plus(PAUSES.delay(trips, fraction)),
+        until: now.plus(pause),
+        pause,
         trips,
     }
 }
@@ -167,6 +191,24 @@ mod tests {
             let next = breaker.opens_at(now).unwrap_or(now);
             assert!(next.since(now) <= Duration::from_secs(72));
             now = next;
+        }
+    }
+
+    #[test]
+    fn what_a_clock_reckoned_that_ran_ahead_holds_nothing_back() {
+        let ahead = 2 * 365 * 86_400_000;
+        let busy = Verdict::Busy(Duration::from_secs(120));
+        for opened in [&[(Verdict::Trouble, ahead); 5][..], &[(busy, ahead)][..]] {
+            let mut breaker = after(opened);
+            assert_eq!(breaker.places(Millis(ahead + 1)), 0);
+            assert_eq!(breaker.places(Millis(ahead - 50_000)), 0, "a little");
+            assert_eq!(breaker.places(Millis(0)), 1, "a probe goes at once");
+            assert_eq!(breaker.opens_at(Millis(0)), None);
+            breaker.note(Verdict::Trouble, Millis(0), EVEN);
+            let next = breaker.opens_at(Millis(0)).expect("it failed");
+            assert!(next <= Millis(72_000), "{next}");
+            breaker.note(busy, Millis(0), EVEN);
+            assert_eq!(breaker.opens_at(Millis(0)), Some(Millis(120_000)));
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::decide::Due;
+use super::decide::{Due, recall};
 use crate::clock::{Clock, Millis};
 use crate::id::JobId;
 use crate::metrics::Metrics;
@@ -84,25 +84,43 @@ impl Clockwork {
         Ok(Tick::After(wait.min(LOOK_EVERY)))
     }
 
-    /// Times that were fired for while the clock was ahead lie ahead of it now; a schedule would
-    /// else wait until it comes there again.
+    /// What was looked at while the clock was ahead waits for a time that lies far off now. A clock
+    /// that ran ahead for a moment would else stop schedules until it comes there again.
     async fn mind_the_clock(&self, now: Millis) -> Result<(), StoreError> {
-        let last = Millis(self.last_look.swap(now.0, Ordering::AcqRel));
-        if last.since(now) <= CLOCK_SLACK {
-            return Ok(());
+        let last = Millis(self.last_look.load(Ordering::Acquire));
+        if last.since(now) > CLOCK_SLACK {
+            let recalled = self.recall(now).await?;
+            if recalled > 0 {
+                tracing::warn!(
+                    recalled,
+                    "the clock was put back: schedules are looked at anew"
+                );
+            }
         }
-        let recalled = self
-            .parts
-            .store
-            .recall_schedules(now.plus(CLOCK_SLACK), now)
-            .await?;
-        if recalled > 0 {
-            tracing::warn!(
-                recalled,
-                "the clock was put back: schedules are looked at anew"
-            );
-        }
+        // Only now: a store that is away is asked again.
+        self.last_look.store(now.0, Ordering::Release);
         Ok(())
+    }
+
+    async fn recall(&self, now: Millis) -> Result<usize, StoreError> {
+        let store = &self.parts.store;
+        let ahead = now.plus(CLOCK_SLACK);
+        store.forget_runs_ahead(ahead).await?;
+        let mut recalled = 0;
+        let mut after = None;
+        loop {
+            let page = store.schedules_ahead(ahead, after.as_ref(), BATCH).await?;
+            let firings: Vec<Firing> = page
+                .iter()
+                .filter_map(|one| recalled_to(one, now))
+                .collect();
+            recalled += firings.len();
+            store.fire_schedules(firings, now).await?;
+            match page.last() {
+                Some(last) if page.len() == BATCH as usize => after = Some(last.id.clone()),
+                _ => return Ok(recalled),
+            }
+        }
     }
 
     async fn firing(&self, one: DueSchedule, now: Millis) -> Result<Firing, StoreError> {
@@ -172,6 +190,23 @@ impl Clockwork {
         // A version that does not read fails at its attempt, where that is said.
         Ok(spec.map_or(1, |spec| spec.policy().retry.attempts_max))
     }
+}
+
+/// Where it goes on by the clock of now; none: there is nothing wrong with where it stands.
+fn recalled_to(schedule: &Schedule, now: Millis) -> Option<Firing> {
+    let (due_at, look_at) = (schedule.due_at?, schedule.look_at?);
+    let timetable = Timetable::parse(&schedule.cron, &schedule.timezone).ok()?;
+    let (due, look) = recall(&timetable, (due_at, look_at), now, CLOCK_SLACK)?;
+    Some(Firing {
+        schedule_id: schedule.id.clone(),
+        revision: schedule.revision,
+        due_at,
+        look_at,
+        runs: Vec::new(),
+        skipped: None,
+        next_due_at: Some(due),
+        next_look_at: Some(look),
+    })
 }
 
 /// The schedule's own, and what it was that fired, unless they have that name already.

@@ -38,6 +38,28 @@ pub(super) struct Verdict {
     pub(super) next_look_at: Option<Millis>,
 }
 
+/// Where a schedule stands that a clock which ran ahead had moved: when it is due and looked at by the
+/// clock of now, which may be wrong by `slack`. None: it stands where it may.
+pub(super) fn recall(
+    timetable: &Timetable,
+    (due_at, look_at): (Millis, Millis),
+    now: Millis,
+    slack: Duration,
+) -> Option<(Millis, Millis)> {
+    let latest = now.plus(slack);
+    let is_sound = due_at <= latest || timetable.next_after(latest) >= Some(due_at);
+    let due = match is_sound {
+        true => due_at,
+        false => timetable.next_after(now)?,
+    };
+    // It waits for its time, or a moment for the run before; nothing else puts a look off.
+    let look = match look_at <= latest.plus(LOOK_AGAIN) || look_at <= due {
+        true if is_sound => look_at,
+        _ => due,
+    };
+    ((due, look) != (due_at, look_at)).then_some((due, look))
+}
+
 impl Due<'_> {
     pub(super) fn decide(&self, now: Millis) -> Verdict {
         if self.is_running && !self.overlap {
@@ -250,6 +272,42 @@ mod tests {
         assert_eq!(
             verdict,
             run(&[FIRST + 2000], Some((2, OVERLAP)), FIRST + 3000)
+        );
+    }
+
+    #[test]
+    fn only_what_a_clock_that_ran_ahead_moved_is_recalled() {
+        let daily = Timetable::parse("0 14 22 * * *", "UTC").expect("a timetable");
+        let slack = Duration::from_secs(300);
+        let (day, year) = (1440 * MINUTE, 365 * 1440 * MINUTE);
+        let recalled = |due_at: i64, look_at: i64, now: i64| {
+            let stands = (Millis(due_at), Millis(look_at));
+            let at = recall(&daily, stands, Millis(now), slack);
+            at.map(|(due, look)| (due.0, look.0))
+        };
+        assert_eq!(recalled(FIRST, FIRST, T), None, "its next time");
+        assert_eq!(
+            recalled(FIRST + day, FIRST + day, T),
+            None,
+            "within the slack"
+        );
+        assert_eq!(
+            recalled(FIRST, FIRST + 3_000, FIRST + 2_000),
+            None,
+            "it waits"
+        );
+        let ahead = FIRST + 2 * year;
+        assert_eq!(recalled(ahead, ahead, T), Some((FIRST, FIRST)));
+        let after = FIRST + 1_000;
+        assert_eq!(
+            recalled(ahead, ahead, after),
+            Some((FIRST + day, FIRST + day))
+        );
+        let waits = recalled(FIRST, ahead, FIRST + 2_000);
+        assert_eq!(
+            waits,
+            Some((FIRST, FIRST)),
+            "it would have waited for years"
         );
     }
 

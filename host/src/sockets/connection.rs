@@ -44,11 +44,23 @@ struct Ended {
     end: End,
 }
 
+impl Ended {
+    /// For how long it did what it should. A server that never gave a sign of life may hold any number
+    /// of connections open: what it is there for does not come.
+    fn lasted(&self) -> Option<Duration> {
+        match self.end {
+            End::Mute(_) => None,
+            _ => self.open_for,
+        }
+    }
+}
+
 impl Connection {
     pub(super) async fn run(self) {
         let mut pauses = Pauses::default();
         loop {
             let ended = Box::pin(self.once(&pauses)).await;
+            let lasted = ended.lasted();
             let why = match ended.end {
                 End::Stopped => break,
                 End::Lost => {
@@ -56,9 +68,9 @@ impl Connection {
                     tracing::warn!(%subscription, "the connection is given up: it may be another host's");
                     break;
                 }
-                End::Failed(why) => why,
+                End::Failed(why) | End::Mute(why) => why,
             };
-            let pause = pauses.after(ended.open_for, random_fraction());
+            let pause = pauses.after(lasted, random_fraction());
             if pauses.failures() > 1 {
                 self.note_failure(&why, &pauses, pause).await;
             }
@@ -92,12 +104,16 @@ impl Connection {
             self.note_success(&prepared.subscription).await;
         }
         let subscription = prepared.subscription.clone();
-        let serving = Serving::new(self, prepared, &url);
+        let alive = CancellationToken::new();
+        let serving = Serving::new(self, prepared, &url, alive.clone());
         let mut served = Box::pin(serving.run(socket, &self.stop));
-        // One that failed has to last before it is good again.
+        let lasts = async {
+            tokio::join!(tokio::time::sleep(GOOD), alive.cancelled());
+        };
+        // One that failed has to last, and to be heard of, before it is good again.
         let end = tokio::select! {
             end = &mut served => end,
-            () = tokio::time::sleep(GOOD), if was_failing => {
+            () = lasts, if was_failing => {
                 self.note_success(&subscription).await;
                 served.await
             }
@@ -280,6 +296,22 @@ fn reason(why: &str, failures: u32, pause: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_over_which_nothing_ever_came_did_not_last() {
+        let why = "the server gave no sign of life for 60 s".to_owned();
+        let open_for = Some(Duration::from_secs(60));
+        let [mute, silent] = [End::Mute(why.clone()), End::Failed(why)].map(|end| {
+            let mut pauses = Pauses::default();
+            let ended = Ended { open_for, end };
+            for _ in 0..3 {
+                pauses.after(ended.lasted(), 0.5);
+            }
+            pauses.failures()
+        });
+        assert_eq!(mute, 3, "it shows, and is tried ever more rarely");
+        assert_eq!(silent, 1, "it was there for a while");
+    }
 
     #[test]
     fn a_long_reason_is_shown_from_its_beginning() {

@@ -1,5 +1,6 @@
 //! One open connection: reads, keeps what it reads, gives signs of life, sends what goes back.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use url::Url;
 
 use super::connection::{Connection, Prepared};
 use super::intake::{self, Kept};
+use super::pauses::GOOD;
 use super::replies::Replies;
 use super::spec::Heartbeat;
 use crate::model::Append;
@@ -34,6 +36,8 @@ pub(super) enum End {
     /// Somebody else holds it.
     Lost,
     Failed(String),
+    /// The same, and not one sign of life ever came over it.
+    Mute(String),
 }
 
 impl From<SocketError> for End {
@@ -53,11 +57,19 @@ pub(super) struct Serving<'a> {
     /// The last value of the field that the heartbeat names.
     state: Value,
     heard: Instant,
+    /// Cancelled with the first sign of life.
+    alive: CancellationToken,
     replies: Replies,
 }
 
 impl<'a> Serving<'a> {
-    pub(super) fn new(of: &'a Connection, prepared: Prepared, url: &Url) -> Serving<'a> {
+    /// `alive` is cancelled when something comes over it.
+    pub(super) fn new(
+        of: &'a Connection,
+        prepared: Prepared,
+        url: &Url,
+        alive: CancellationToken,
+    ) -> Serving<'a> {
         let mut shown = url.clone();
         shown.set_query(None);
         shown.set_fragment(None);
@@ -68,6 +80,7 @@ impl<'a> Serving<'a> {
             committing_bytes: 0,
             state: Value::Null,
             heard: Instant::now(),
+            alive,
             replies: Replies::new(prepared.spec.reply),
             prepared,
         }
@@ -80,7 +93,7 @@ impl<'a> Serving<'a> {
         };
         match &end {
             End::Stopped | End::Lost => socket.leave().await,
-            End::Failed(_) => {}
+            End::Failed(_) | End::Mute(_) => {}
         }
         // What was read and is being committed stays so; what is not yet is sent again by nobody.
         if !matches!(end, End::Lost) {
@@ -98,6 +111,9 @@ impl<'a> Serving<'a> {
         let mut beats = every(heartbeat.as_ref().map_or(idle, Heartbeat::every));
         let mut signs = every(idle / 2);
         let mut looks = every(REPLIES_EVERY);
+        // A server that has nothing to say shows soon that it is there.
+        let mut first_sign = pin!(tokio::time::sleep(GOOD / 2));
+        let mut is_asked = false;
         loop {
             let has_room = self.committing.len() < COMMITTING_MAX
                 && self.committing_bytes < COMMITTING_BYTES_MAX;
@@ -119,6 +135,13 @@ impl<'a> Serving<'a> {
                     }
                     None => Ok(()),
                 },
+                () = &mut first_sign, if !is_asked => {
+                    is_asked = true;
+                    match self.alive.is_cancelled() {
+                        true => Ok(()),
+                        false => send(socket, Frame::Ping).await,
+                    }
+                }
                 _ = signs.tick() => self.mind_silence(socket, idle, has_room).await,
                 _ = looks.tick(), if self.replies.are_waited_for() => self.reply(socket).await,
             };
@@ -130,6 +153,7 @@ impl<'a> Serving<'a> {
 
     fn take(&mut self, frame: Frame) -> Result<(), End> {
         self.heard = Instant::now();
+        self.alive.cancel();
         let (bytes, is_text) = match frame {
             Frame::Text(text) => {
                 self.note_state(&text);
@@ -197,9 +221,11 @@ impl<'a> Serving<'a> {
         let silent_for = self.heard.elapsed();
         if has_room && silent_for > idle {
             let seconds = idle.as_secs_f64();
-            return Err(End::Failed(format!(
-                "the server gave no sign of life for {seconds} s"
-            )));
+            let why = format!("the server gave no sign of life for {seconds} s");
+            return Err(match self.alive.is_cancelled() {
+                true => End::Failed(why),
+                false => End::Mute(why),
+            });
         }
         match silent_for > idle / 4 {
             true => send(socket, Frame::Ping).await,

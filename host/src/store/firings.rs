@@ -6,6 +6,7 @@ use super::schedules::select_schedules;
 use super::sql::{FromRow, Row, Statement, Time};
 use super::{Store, StoreError};
 use crate::clock::Millis;
+use crate::id::ScheduleId;
 use crate::model::{DueSchedule, Firing, JobCause, Run, Schedule};
 
 impl Store {
@@ -70,18 +71,38 @@ impl Store {
         Ok(made)
     }
 
-    /// Schedules that were run for a time that lies ahead: a clock was put back. Each is looked at
-    /// anew; the times that it was run for stay run for.
-    pub async fn recall_schedules(&self, after: Millis, now: Millis) -> Result<u64, StoreError> {
+    /// Schedules whose next time or next look lies after an instant, up to `limit` of those whose ids
+    /// come after one: what a clock that ran ahead moved is among them.
+    pub async fn schedules_ahead(
+        &self,
+        ahead: Millis,
+        after: Option<&ScheduleId>,
+        limit: u32,
+    ) -> Result<Vec<Schedule>, StoreError> {
+        let mut connection = self.database.read().await?;
+        Statement::composed(
+            "find the schedules that lie ahead",
+            format!(
+                "{} from schedules s where (s.due_at > $1 or s.look_at > $2) and s.id > $3 \
+                 order by s.id limit {limit}",
+                select_schedules!("")
+            ),
+        )
+        .bind(ahead)
+        .bind(ahead)
+        .bind(after.map_or("", ScheduleId::as_str))
+        .all(&mut connection)
+        .await
+    }
+
+    /// Forgets that schedules were run for times after this: nobody has come to those yet.
+    pub async fn forget_runs_ahead(&self, ahead: Millis) -> Result<u64, StoreError> {
         let mut connection = self.database.writer().await?;
         Statement::new(
-            "look at schedules again",
-            "update schedules set due_at = $1, look_at = $2, fired_for = null \
-             where fired_for > $3 and paused = 0",
+            "forget the runs for times that lie ahead",
+            "update schedules set fired_for = null where fired_for > $1",
         )
-        .bind(now)
-        .bind(now)
-        .bind(after)
+        .bind(ahead)
         .run(&mut connection)
         .await
     }
@@ -125,7 +146,7 @@ async fn move_on(
 /// One row, or none if there is a job for this time already.
 async fn insert_run(
     connection: &mut impl Connection,
-    schedule: &crate::id::ScheduleId,
+    schedule: &ScheduleId,
     run: Run,
 ) -> Result<usize, StoreError> {
     let Run { scheduled_for, job } = run;

@@ -21,6 +21,8 @@ pub(super) fn read(row: &Row<'_>) -> Result<Option<Poll>, StoreError> {
 }
 
 impl Edit<'_> {
+    /// With other words than before the time that was set by those goes: what is left to its provider
+    /// again is pulled now, and then as that declares; else the next run finds its time.
     pub(super) async fn set_poll(
         &mut self,
         id: &SubscriptionId,
@@ -35,12 +37,20 @@ impl Edit<'_> {
         };
         Statement::new(
             "set when a subscription is pulled",
-            "update subscriptions set poll_every = $1, poll_cron = $2, poll_timezone = $3 \
-             where id = $4 and workspace_id = $5",
+            "update subscriptions set pull_at = case \
+             when poll_every is not distinct from $1 and poll_cron is not distinct from $2 \
+             and poll_timezone is not distinct from $3 then pull_at \
+             when poll_every is null and poll_cron is null then pull_at \
+             when pull_at > $4 and $5 = 1 then null \
+             when pull_at > $4 then $4 else pull_at end, \
+             poll_every = $1, poll_cron = $2, poll_timezone = $3 \
+             where id = $6 and workspace_id = $7",
         )
         .bind(every)
         .bind(cron)
         .bind(timezone)
+        .bind(self.now)
+        .bind(poll.is_some())
         .bind(id)
         .bind(&self.actor.workspace_id)
         .run(self.connection)

@@ -45,6 +45,15 @@ impl Store {
             let update = Statement::new(operation, text).bind(now).bind(ahead);
             moved += update.run(&mut transaction).await?;
         }
+        // A flow never waits for a time: a step that ended while the clock was ahead made it ready then.
+        moved += Statement::new(
+            "catch up with flows",
+            "update jobs set due_at = $1 where state = 'ready' and due_at > $2 and pins is not null",
+        )
+        .bind(now)
+        .bind(ahead)
+        .run(&mut transaction)
+        .await?;
         // Who holds one and lives extends it; of who went away nobody shall wait a year for.
         moved += Statement::new(
             "catch up with leases",

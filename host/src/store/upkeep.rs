@@ -206,18 +206,31 @@ impl Store {
         .map(|_| ())
     }
 
-    /// Everything is looked at. Returns how many there are.
+    /// Everything is looked at, after the clock was put back. What was put off may have been so by the
+    /// clock that ran ahead, and is due now. Returns how many there are.
     pub async fn poke_all_subscriptions(&self, now: Millis) -> Result<u64, StoreError> {
-        let mut connection = self.database.writer().await?;
-        Statement::new(
+        let mut transaction = self.database.write().await?;
+        let poked = Statement::new(
             "poke every subscription",
-            "update subscriptions set pokes = pokes + 1, due_at = $1 \
-             where mode = 'managed' and due_at > $2",
+            "update subscriptions set pokes = pokes + 1, due_at = $1, \
+             check_at = case when check_at > $1 then $1 else check_at end, \
+             pull_at = case when pull_at > $1 then $1 else pull_at end, \
+             retry_at = case when retry_at > $1 then $1 else retry_at end \
+             where mode = 'managed' \
+             and (due_at > $1 or check_at > $1 or pull_at > $1 or retry_at > $1)",
         )
         .bind(now)
+        .run(&mut transaction)
+        .await?;
+        Statement::new(
+            "forget until when credentials are left alone",
+            "update credentials set throttled_until = null where throttled_until > $1",
+        )
         .bind(now)
-        .run(&mut connection)
-        .await
+        .run(&mut transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(poked)
     }
 
     /// Everything of a provider that was pulled before is pulled again. Returns how many there are.

@@ -262,6 +262,7 @@ impl Engine {
         let last = self.0.last_look.load(Ordering::Acquire);
         if last.saturating_sub(now.0) > CLOCK_SLACK_MS {
             tracing::warn!("the clock was put back: every subscription is looked at");
+            self.0.lanes.open();
             self.0.store.poke_all_subscriptions(now).await?;
         }
         // Only now: a store that is away is asked again.

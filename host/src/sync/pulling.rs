@@ -12,7 +12,7 @@ use super::run::{Run, StepError};
 use super::{kept_state, times};
 use crate::clock::{Millis, random_fraction};
 use crate::id::{EventId, RequestId};
-use crate::model::{NewTimer, Poll, PulledBatch, SyncPulledEvent};
+use crate::model::{NewTimer, Poll, PulledBatch, SyncAction, SyncPulledEvent};
 use crate::timetable::Timetable;
 
 /// More pages are read when the others had their turn.
@@ -122,13 +122,30 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What an operator says of the next pull holds also where it was said a moment ago.
+    /// What an operator says of the next pull holds also where it was said a moment ago; and where
+    /// nothing is said any more, it is not put off for longer than its provider declares.
     pub(super) fn mind_the_poll(&mut self) {
-        let Some(next) = self.next_poll().filter(|_| self.view().live().is_some()) else {
+        if self.view().live().is_none() {
+            return;
+        }
+        let Some(next) = self.next_poll() else {
+            self.mind_the_interval();
             return;
         };
         if self.upkeep.pull_at.is_none_or(|at| at > next) {
             self.upkeep.pull_at = Some(next);
+        }
+    }
+
+    fn mind_the_interval(&mut self) {
+        let every = self.service.facts().pull.and_then(|pull| pull.every);
+        // One that was refused is put off on purpose.
+        let is_refused = self.upkeep.retry_action == Some(SyncAction::Pull);
+        let (Some(every), Some(at), false) = (every, self.upkeep.pull_at, is_refused) else {
+            return;
+        };
+        if at > times::next(self.now(), every, 1.0) {
+            self.upkeep.pull_at = Some(times::next(self.now(), every, random_fraction()));
         }
     }
 

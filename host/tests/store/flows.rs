@@ -11,6 +11,7 @@ use crate::fixture::{Fixture, host, on_both};
 on_both! {
     a_flow_waits_for_its_steps_and_is_ready_when_one_ended
     a_step_that_ended_while_its_flow_was_planned_is_not_missed
+    a_flow_that_a_step_made_ready_while_the_clock_was_ahead_goes_on
     whoever_plans_a_flow_too_late_makes_no_steps
     a_step_is_made_once
     a_step_that_is_cancelled_or_lost_is_told_to_its_flow
@@ -154,6 +155,21 @@ async fn a_flow_waits_for_its_steps_and_is_ready_when_one_ended(fixture: Fixture
     end(&fixture, &flow, Next::Done).await;
     let attempts = fixture.store.list_attempts(&begun.id).await.expect("read");
     assert_eq!(attempts.len(), 1, "planning is no attempt");
+}
+
+async fn a_flow_that_a_step_made_ready_while_the_clock_was_ahead_goes_on(fixture: Fixture) {
+    let begun = begun(&fixture).await;
+    let step = claim_one(&fixture, &begun.step).await;
+    let before = fixture.now();
+    fixture.advance(2 * 365 * 86_400);
+    end(&fixture, &step, Next::Done).await;
+    fixture.clock.set(before);
+    assert!(fixture.claim(&begun.flow, &host(), 9).await.is_empty());
+    for moved in [1, 0] {
+        let caught_up = fixture.store.catch_up_with_clock(fixture.now()).await;
+        assert_eq!(caught_up.expect("moved"), moved);
+    }
+    assert_eq!(claim_one(&fixture, &begun.flow).await.id, begun.id);
 }
 
 async fn a_step_that_ended_while_its_flow_was_planned_is_not_missed(fixture: Fixture) {

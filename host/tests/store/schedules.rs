@@ -20,6 +20,8 @@ on_both! {
     all_missed_times_are_run_one_after_the_other
     after_a_clock_was_put_back_no_time_is_run_for_twice
     a_host_that_starts_after_the_clock_was_put_back_looks_anew
+    a_clock_that_ran_ahead_and_left_times_out_stops_no_schedule
+    a_clock_that_ran_ahead_while_a_schedule_waited_stops_it_no_longer_than_its_run
     a_paused_schedule_does_not_run_and_misses_nothing
     a_change_between_look_and_firing_wins
     a_hundred_schedules_and_more_are_all_run_for_their_time
@@ -262,6 +264,53 @@ async fn a_host_that_starts_after_the_clock_was_put_back_looks_anew(fixture: Fix
     clockwork(&fixture).tick().await.expect("a tick");
     let row = read(&fixture, &id).await;
     assert_eq!(row.due_at, Some(FIRST.plus(Duration::from_secs(MINUTE))));
+}
+
+/// As long as a clock was ahead, for a moment.
+const TWO_YEARS: u64 = 2 * 365 * 86_400;
+
+async fn a_clock_that_ran_ahead_and_left_times_out_stops_no_schedule(fixture: Fixture) {
+    // Daily, so that what was left out in two years is not late, but gone: nothing is run for it.
+    let id = at_first(&fixture, |new| new.cron = "0 14 22 * * *".to_owned()).await;
+    let clockwork = clockwork(&fixture);
+    clockwork.tick().await.expect("a tick");
+    end_all(&fixture).await;
+    fixture.advance(TWO_YEARS + 3600);
+    clockwork.tick().await.expect("a tick");
+    let row = read(&fixture, &id).await;
+    assert_eq!(row.fired_for, Some(FIRST), "nothing was run for");
+    fixture.clock.set(FIRST.plus(Duration::from_secs(10)));
+    clockwork.tick().await.expect("a tick");
+    let next = FIRST.plus(Duration::from_secs(86_400));
+    let row = read(&fixture, &id).await;
+    assert_eq!((row.due_at, row.look_at), (Some(next), Some(next)));
+    fixture.clock.set(next);
+    clockwork.tick().await.expect("a tick");
+    assert_eq!(scheduled_for(&fixture).await.len(), 2);
+}
+
+async fn a_clock_that_ran_ahead_while_a_schedule_waited_stops_it_no_longer_than_its_run(
+    fixture: Fixture,
+) {
+    let id = at_first(&fixture, |new| new.missed = Missed::Once).await;
+    let one = clockwork(&fixture);
+    one.tick().await.expect("a tick");
+    fixture.advance(MINUTE);
+    one.tick().await.expect("a tick");
+    fixture.advance(TWO_YEARS);
+    one.tick().await.expect("a tick");
+    let second = FIRST.plus(Duration::from_secs(MINUTE));
+    let row = read(&fixture, &id).await;
+    assert_eq!(row.due_at, Some(second), "it waits for the run before");
+    // Set back while no host was up, or before this one came.
+    fixture.clock.set(second.plus(Duration::from_secs(5)));
+    let other = clockwork(&fixture);
+    other.tick().await.expect("a tick");
+    assert_eq!(jobs(&fixture).await.len(), 1, "it has not ended");
+    fixture.advance(1);
+    end_all(&fixture).await;
+    other.tick().await.expect("a tick");
+    assert_eq!(scheduled_for(&fixture).await, ["22:14:00", "22:15:00"]);
 }
 
 async fn a_paused_schedule_does_not_run_and_misses_nothing(fixture: Fixture) {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use trigger_plugin_abi::codes;
 use triggerd::id::*;
 use triggerd::model::*;
+use triggerd::plugins::sync_facts::{PullFacts, SyncFacts};
 
 use crate::fixture::{Fixture, on_both};
 use crate::world::*;
@@ -19,6 +20,8 @@ on_both! {
     a_lost_cursor_is_read_anew_and_said
     a_throttled_pull_waits_as_long_as_it_was_asked_to
     a_subscription_is_pulled_when_its_operator_says
+    without_its_operators_word_a_subscription_is_pulled_as_its_provider_declares
+    another_word_of_the_operator_is_followed_instead_of_the_one_before
     a_timer_fires_to_the_second_and_not_if_it_was_withdrawn
 }
 
@@ -71,27 +74,99 @@ fn names(count: usize) -> BTreeSet<String> {
     (0..count).map(|number| format!("c{number}")).collect()
 }
 
+/// Changes the operator's word, and does what is due then.
+async fn set_poll(
+    fixture: &Fixture,
+    engine: &triggerd::sync::Engine,
+    id: &SubscriptionId,
+    poll: Option<Poll>,
+) {
+    let row = read_row(fixture, id).await.subscription;
+    let update = SubscriptionUpdate {
+        id: id.clone(),
+        revision: row.revision,
+        parameters: row.parameters,
+        properties: row.properties,
+        secrets: SecretsUpdate::Keep,
+        terms: Terms { poll, ..row.terms },
+    };
+    fixture
+        .apply(vec![Change::UpdateSubscription(update)])
+        .await;
+    work(engine).await;
+}
+
+fn yearly() -> Poll {
+    Poll::At {
+        cron: "0 0 0 1 1 *".to_owned(),
+        timezone: "UTC".to_owned(),
+    }
+}
+
+async fn without_its_operators_word_a_subscription_is_pulled_as_its_provider_declares(
+    fixture: Fixture,
+) {
+    let hour = std::time::Duration::from_secs(3600);
+    for every in [Some(hour), None] {
+        let pull = PullFacts {
+            every,
+            at_start: true,
+        };
+        let facts = SyncFacts {
+            pull: Some(pull),
+            ..channels()
+        };
+        let world = World::new(&fixture, facts);
+        let engine = engine(&world);
+        let name = format!("by-provider-{}", every.is_some());
+        let id = subscribe(&fixture, &name, json!({})).await;
+        work(&engine).await;
+        let declared = read_row(&fixture, &id).await.upkeep.pull_at;
+        assert_eq!(declared.is_some(), every.is_some());
+        // The operator's word moves a pull only to where it is sooner, until it was pulled by it.
+        set_poll(&fixture, &engine, &id, Some(yearly())).await;
+        fixture.advance(2 * 3600);
+        work(&engine).await;
+        let pull_at = read_row(&fixture, &id).await.upkeep.pull_at;
+        assert!(pull_at > Some(fixture.later(86_400)), "{pull_at:?}");
+        set_poll(&fixture, &engine, &id, None).await;
+        let pull_at = read_row(&fixture, &id).await.upkeep.pull_at;
+        match every {
+            Some(_) => assert!(pull_at < Some(fixture.later(2 * 3600)), "{pull_at:?}"),
+            None => assert_eq!(pull_at, None, "it declares none"),
+        }
+    }
+}
+
+async fn another_word_of_the_operator_is_followed_instead_of_the_one_before(fixture: Fixture) {
+    let world = World::new(&fixture, channels());
+    let (engine, id) = active(&fixture, &world).await;
+    let minutes = std::time::Duration::from_secs(300);
+    set_poll(&fixture, &engine, &id, Some(Poll::Every(minutes))).await;
+    let pull_at = async || {
+        read_row(&fixture, &id)
+            .await
+            .upkeep
+            .pull_at
+            .expect("a time")
+    };
+    let first = pull_at().await;
+    // The same word again changes nothing.
+    set_poll(&fixture, &engine, &id, Some(Poll::Every(minutes))).await;
+    assert_eq!(pull_at().await, first);
+    set_poll(&fixture, &engine, &id, Some(yearly())).await;
+    let new_year = pull_at().await;
+    assert_eq!(new_year.0 % 86_400_000, 0, "{new_year}");
+    // What is to be pulled now is not forgotten by it.
+    hint(&fixture, &id).await;
+    set_poll(&fixture, &engine, &id, Some(Poll::Every(minutes))).await;
+    assert_eq!(world.count("pull"), 2);
+}
+
 async fn a_subscription_is_pulled_when_its_operator_says(fixture: Fixture) {
     let world = World::new(&fixture, channels());
     let (engine, id) = active(&fixture, &world).await;
-    let set = async |poll: Poll| {
-        let row = read_row(&fixture, &id).await.subscription;
-        let update = SubscriptionUpdate {
-            id: id.clone(),
-            revision: row.revision,
-            parameters: row.parameters,
-            properties: row.properties,
-            secrets: SecretsUpdate::Keep,
-            terms: Terms {
-                poll: Some(poll),
-                ..row.terms
-            },
-        };
-        fixture
-            .apply(vec![Change::UpdateSubscription(update)])
-            .await;
-        work(&engine).await;
-    };
+    let set = async |poll: Poll| set_poll(&fixture, &engine, &id, Some(poll)).await;
     set(Poll::Every(std::time::Duration::from_secs(60))).await;
     assert_eq!(world.count("pull"), 1, "not at once");
     for pulls in 2..=4 {

@@ -1,11 +1,13 @@
 //! Leases: renewed ahead, make before break, and found again after a long absence.
 
+use std::time::Duration;
+
 use serde_json::json;
 use trigger_plugin_abi::codes;
 use triggerd::clock::Millis;
 use triggerd::id::HostId;
 use triggerd::model::*;
-use triggerd::plugins::sync_facts::Renewal;
+use triggerd::plugins::sync_facts::{PullFacts, Renewal, SyncFacts};
 use triggerd::sync::EngineConfig;
 
 use crate::fixture::{Fixture, on_both};
@@ -19,6 +21,7 @@ on_both! {
     a_host_that_was_down_for_three_lifetimes_catches_up
     a_clock_that_jumped_a_day_renews_each_once
     a_clock_that_was_put_back_while_the_host_was_down_is_noticed_at_its_start
+    what_a_clock_put_off_that_ran_ahead_is_done_when_it_is_put_back
     a_lease_from_before_the_clock_was_put_back_holds_nothing_up
     a_service_that_knows_no_renewal_gets_a_new_one
     a_change_that_was_refused_is_not_forgotten_by_a_renewal
@@ -233,6 +236,44 @@ async fn a_clock_that_was_put_back_while_the_host_was_down_is_noticed_at_its_sta
         before + 1,
         "what is due too late is looked at"
     );
+}
+
+async fn what_a_clock_put_off_that_ran_ahead_is_done_when_it_is_put_back(fixture: Fixture) {
+    let facts = SyncFacts {
+        pull: Some(PullFacts {
+            every: Some(Duration::from_secs(3600)),
+            at_start: true,
+        }),
+        ..hooks()
+    };
+    let world = World::new(&fixture, facts);
+    let engine = engine(&world);
+    let (id, failing) = (
+        subscribe(&fixture, "a", json!({})).await,
+        subscribe(&fixture, "b", json!({})).await,
+    );
+    work(&engine).await;
+    let before = fixture.now();
+    fixture.advance(2 * 365 * 86_400);
+    work(&engine).await;
+    let upkeep = async |id| read_row(&fixture, id).await.upkeep;
+    assert!(upkeep(&id).await.check_at > Some(fixture.now()));
+    // One fails while the clock is ahead.
+    fixture.advance(7 * 3600);
+    world.fails("pull", When::Before, codes::UPSTREAM);
+    work(&engine).await;
+    let (checks, pulls) = (world.count("check"), world.count("pull"));
+
+    fixture.clock.set(before);
+    work(&engine).await;
+    assert_eq!(world.count("check"), checks + 2, "each is checked");
+    assert_eq!(world.count("pull"), pulls + 2, "and pulled");
+    for id in [&id, &failing] {
+        let upkeep = upkeep(id).await;
+        assert!(upkeep.check_at < Some(fixture.later(7 * 3600)));
+        assert!(upkeep.pull_at < Some(fixture.later(2 * 3600)));
+        assert!(upkeep.retry_at < Some(fixture.later(3600)));
+    }
 }
 
 async fn a_lease_from_before_the_clock_was_put_back_holds_nothing_up(fixture: Fixture) {

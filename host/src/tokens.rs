@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -210,12 +209,8 @@ impl Tokens {
             path: file.to_owned(),
             source,
         };
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut opened = options.open(file).map_err(unwritable)?;
         let text = TokenText::generate();
-        writeln!(opened, "{}", text.expose()).map_err(unwritable)?;
-        opened.sync_all().map_err(unwritable)?;
+        write_anew(file, &text).map_err(unwritable)?;
         self.insert(order, &text).await?;
         Ok(Some(text))
     }
@@ -234,6 +229,17 @@ pub enum FirstTokenError {
     Store(#[from] StoreError),
 }
 
+/// A file of its own takes the place of what lies there: that may be open to others, or lead elsewhere.
+fn write_anew(path: &Path, text: &TokenText) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    // Made with mode 0600 and under a name that nobody has.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    writeln!(file, "{}", text.expose())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
 fn is_good(token: &Token, now: Millis) -> bool {
     token.revoked_at.is_none() && token.expires_at.is_none_or(|expires_at| now < expires_at)
 }
@@ -249,6 +255,34 @@ mod tests {
         assert_eq!(text.hash(), again.hash());
         assert!(!format!("{text:?}").contains(text.expose()));
         assert_eq!(text.expose().len(), PREFIX.len() + BODY_LEN);
+    }
+
+    #[test]
+    fn the_file_of_the_first_token_is_its_owners_alone_whatever_lay_there() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, elsewhere) = (
+            folder.path().join("admin.token"),
+            folder.path().join("open"),
+        );
+        std::fs::write(&elsewhere, "public").expect("written");
+        std::fs::write(&file, "old").expect("written");
+        let open = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(&file, open).expect("a mode");
+        for _ in 0..2 {
+            let text = TokenText::generate();
+            write_anew(&file, &text).expect("written");
+            let held = std::fs::read_to_string(&file).expect("read");
+            assert_eq!(held.trim(), text.expose());
+            let metadata = std::fs::symlink_metadata(&file).expect("there");
+            assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
+            assert!(metadata.is_file());
+            std::fs::remove_file(&file).expect("removed");
+            symlink(&elsewhere, &file).expect("a link");
+        }
+        let untouched = std::fs::read_to_string(&elsewhere).expect("read");
+        assert_eq!(untouched, "public");
     }
 
     #[test]

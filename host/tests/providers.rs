@@ -360,7 +360,7 @@ async fn libraries_that_are_none_harm_nobody() {
 /// A genuine library that needs another one with this constructor, enabled.
 fn place_with_constructor(host: &Host, source: &str) {
     let source = format!("__attribute__((constructor)) static void run(void) {{ {source} }}");
-    let source = format!("#include <stdlib.h>\n#include <unistd.h>\n{source}");
+    let source = format!("#include <signal.h>\n#include <stdlib.h>\n#include <unistd.h>\n{source}");
     let needed = c_library(host.folder.path(), "libneeded.so", &source);
     let odd = host.path("odd.so");
     let patched = Command::new("patchelf")
@@ -506,6 +506,235 @@ async fn five_panics_quarantine_a_provider_and_no_other() {
     assert_eq!(push_status(&host, "d-1").await, 200);
     host.cli_ok(&["provider", "enable", "fixture"]);
     provider_where(&host, "fixture", |row| row["state"] == "loaded").await;
+}
+
+/// Whether deliveries come through again.
+async fn serves_again(host: &Host, id: &str) {
+    host.until("an accepted delivery", async || {
+        (push_status(host, id).await == 200).then_some(())
+    })
+    .await;
+    let row = provider(host, "github").await.expect("its row");
+    assert_eq!(
+        (&row["state"], &row["serving"]),
+        (&json!("loaded"), &json!(true))
+    );
+}
+
+async fn loaded_count(host: &Host) -> Value {
+    host.get("/readyz").await["providers_loaded"].clone()
+}
+
+#[tokio::test]
+async fn a_manifest_that_was_out_of_sight_for_a_look_is_loaded_again() {
+    let host = Host::start().await;
+    host.apply(DOCUMENT);
+    let (manifest, away) = (host.path("manifests/github.yaml"), host.path("away.yaml"));
+    for id in ["d-1", "d-2"] {
+        std::fs::rename(&manifest, &away).expect("renamed");
+        provider_where(&host, "github", |row| row["serving"] == false).await;
+        assert_eq!(loaded_count(&host).await, 0);
+        std::fs::rename(&away, &manifest).expect("renamed");
+        serves_again(&host, id).await;
+        assert_eq!(loaded_count(&host).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn folders_that_cannot_be_looked_at_take_no_provider_away() {
+    let host = Host::start().await;
+    host.apply(DOCUMENT);
+    let told = |what: &str| host.log().matches(what).count();
+    let (cannot, can) = ("folder cannot be looked at", "can be looked at again");
+    for (index, name) in ["manifests", "plugins"].into_iter().enumerate() {
+        let (folder, away) = (host.path(name), host.path("away"));
+        std::fs::rename(&folder, &away).expect("renamed");
+        // Neither absent nor a folder: looking at it is an error, as without descriptors.
+        let _ = std::fs::write(&folder, "");
+        host.until("the look that failed", async || {
+            (told(cannot) == index + 1).then_some(())
+        })
+        .await;
+        assert_eq!(push_status(&host, &format!("d-{index}")).await, 200);
+        std::fs::remove_file(&folder).expect("removed");
+        std::fs::rename(&away, &folder).expect("renamed");
+        host.until("a look that went well", async || {
+            (told(can) == index + 1).then_some(())
+        })
+        .await;
+        assert_eq!(told(cannot), index + 1, "each is told once");
+        let row = provider(&host, "github").await.expect("its row");
+        assert_eq!(
+            (&row["state"], &row["loads"]),
+            (&json!("loaded"), &json!(1))
+        );
+    }
+}
+
+#[tokio::test]
+async fn as_many_files_may_be_open_as_the_system_allows() {
+    let host = Host::start_with(Options {
+        descriptors: Some(256),
+        ..Options::default()
+    })
+    .await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", host.pid())).expect("limits");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let numbers: Vec<u64> = line
+        .expect("a line")
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [soft, hard] = numbers[..] else {
+        panic!("{limits}");
+    };
+    assert_eq!(soft, hard.min(65_536));
+}
+
+#[tokio::test]
+async fn a_pipe_in_a_folder_is_refused_and_holds_up_nobody() {
+    let host = Host::start().await;
+    host.apply(DOCUMENT);
+    let pipes = [
+        "manifests/pipe.yaml",
+        "plugins/pipe.so",
+        "plugins/other.yaml",
+    ];
+    for pipe in pipes {
+        let made = Command::new("mkfifo").arg(host.path(pipe)).status();
+        assert!(made.expect("mkfifo runs").success());
+    }
+    for name in ["pipe", "pipe.so", "other.yaml"] {
+        let row = provider_where(&host, name, |row| row["state"] == "refused").await;
+        let message = row["message"].as_str().expect("a sentence");
+        assert!(message.contains("is not a regular file"), "{message}");
+    }
+    assert_eq!(push_status(&host, "d-1").await, 200);
+    let library = host.path("plugins/pipe.so");
+    let inspected = host.cli(&["provider", "inspect", library.to_str().expect("a path")]);
+    assert!(!inspected.status.success());
+    assert!(text(&inspected.stderr).contains("is not a regular file"));
+    // What is listed is told whole, however long it is.
+    let listed = host.cli_ok(&["provider", "list"]);
+    assert_eq!(
+        listed.matches("put the file itself there").count(),
+        3,
+        "{listed}"
+    );
+}
+
+#[tokio::test]
+async fn a_full_disk_is_not_filled_by_loading_and_when_there_is_room_the_provider_is_loaded() {
+    let host = Host::start_with(Options {
+        no_manifests: true,
+        outlives_file_limit: true,
+        ..Options::default()
+    })
+    .await;
+    const ROOM: u64 = 3 << 20;
+    let library = std::fs::metadata(provider_library()).expect("the library");
+    assert!(library.len() > ROOM, "it does not fit");
+    host.limit_files(Some(ROOM));
+    std::fs::write(
+        host.path("manifests/github.yaml"),
+        "provider: github\nlibrary: libprovider_github.so\n",
+    )
+    .expect("a manifest");
+    provider_where(&host, "github", |row| row["problem"] == "copy").await;
+    let copies = || {
+        let copies = std::fs::read_dir(host.path("data/plugin-cache")).expect("a folder");
+        copies.count()
+    };
+    assert_eq!(copies(), 0, "what did not fit is not kept by halves");
+    host.limit_files(None);
+    provider_where(&host, "github", |row| row["state"] == "loaded").await;
+    assert_eq!(copies(), 1);
+}
+
+#[tokio::test]
+async fn a_probe_that_was_killed_or_had_no_time_is_tried_again() {
+    for (instead, problem) in [("kill(getpid(), SIGKILL);", "killed"), ("pause();", "hung")] {
+        let host = Host::start().await;
+        let room = host.path("room");
+        let source = format!("if (access(\"{}\", F_OK)) {instead}", room.display());
+        place_with_constructor(&host, &source);
+        provider_where(&host, "fixture", |row| row["problem"] == problem).await;
+        std::fs::write(&room, "").expect("written");
+        provider_where(&host, "fixture", |row| row["state"] == "loaded").await;
+    }
+}
+
+const THINGS: &str = "
+workspace: default
+runnables: [{path: f/t/x, command: {argv: [./echo.sh]}}]
+subscriptions: [{name: odd, provider: fixture, manual: {}}]
+triggers: [{name: t, subscription: odd, event: thing, runnable: f/t/x}]
+";
+
+async fn fixture_with_trigger() -> (Host, String) {
+    let host = Host::start().await;
+    place_fixture(&host, "config: {name: thing}\n").await;
+    host.script("echo.sh", "cat");
+    host.apply(THINGS);
+    let endpoint = host.endpoint("odd").await;
+    (host, endpoint)
+}
+
+async fn send(host: &Host, endpoint: &str, body: &'static str) -> u16 {
+    let sent = host.client().post(endpoint).body(body).send().await;
+    sent.expect("an answer").status().as_u16()
+}
+
+async fn event_where(host: &Host, is_it: impl Fn(&Value) -> bool) -> Value {
+    host.until("the event as wanted", async || {
+        host.items("events")
+            .await
+            .into_iter()
+            .find(|event| is_it(event))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_event_on_which_a_provider_panics_is_given_up_before_the_provider_is() {
+    let (host, endpoint) = fixture_with_trigger().await;
+    assert_eq!(send(&host, &endpoint, "poison").await, 200);
+    let event = event_where(&host, |event| event["state"] == "failed").await;
+    assert!(
+        event["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("poison")),
+        "{event}"
+    );
+    assert_eq!(host.log().matches("the provider panicked").count(), 2);
+    let row = provider(&host, "fixture").await.expect("its row");
+    assert_eq!(row["state"], "loaded");
+    assert_eq!(send(&host, &endpoint, "good").await, 200);
+    event_where(&host, |event| event["state"] == "handled").await;
+}
+
+#[tokio::test]
+async fn an_event_of_a_quarantined_provider_waits_and_uses_up_no_try() {
+    let (host, endpoint) = fixture_with_trigger().await;
+    for _ in 0..4 {
+        assert_eq!(send(&host, &format!("{endpoint}?panic"), "").await, 503);
+    }
+    assert_eq!(send(&host, &endpoint, "poison").await, 200);
+    let is_waiting = |event: &Value| {
+        let reason = event["reason"].as_str().unwrap_or_default();
+        event["state"] == "pending" && reason.contains("quarantined")
+    };
+    event_where(&host, is_waiting).await;
+    let tries = async || {
+        let read = sqlx::query_scalar::<_, i64>("select tries from events");
+        let database = host.database(None).await;
+        read.fetch_one(&database).await.expect("an event")
+    };
+    assert_eq!(tries().await, 1, "of its panic alone");
+    host.cli_ok(&["provider", "enable", "fixture"]);
+    event_where(&host, |event| event["state"] == "failed").await;
 }
 
 #[tokio::test]

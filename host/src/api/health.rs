@@ -21,7 +21,7 @@ pub struct Health {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Readiness {
     pub status: &'static str,
-    /// How many providers are loaded.
+    /// How many providers serve.
     pub providers_loaded: usize,
 }
 
@@ -49,7 +49,10 @@ pub async fn readyz(State(state): State<ApiState>) -> Result<Json<Readiness>, Pr
         ));
     }
     let rows = state.providers().list();
-    let loaded = rows.iter().filter(|row| row.state == ProviderState::Loaded);
+    // Those that answer: also with an older load, while a newer library is refused.
+    let loaded = rows
+        .iter()
+        .filter(|row| row.serving && row.state != ProviderState::Quarantined);
     Ok(Json(Readiness {
         status: "ready",
         providers_loaded: loaded.count(),

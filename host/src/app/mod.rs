@@ -8,6 +8,7 @@ mod background;
 mod calls;
 mod credentials;
 mod data_folder;
+mod descriptors;
 mod egress;
 mod ending;
 mod executor;

@@ -14,7 +14,9 @@ use super::greeting::greet;
 use super::peers::Peers;
 use super::providers::RegistryProviders;
 use super::ticks::{self, Parts};
-use super::{credentials, data_folder, executor, http, logging, notices, sockets, sync};
+use super::{
+    credentials, data_folder, descriptors, executor, http, logging, notices, sockets, sync,
+};
 use crate::api::{self, ApiState, ApiStateParts, Changed};
 use crate::clock::Clock;
 use crate::config::server_file::ServerFile;
@@ -64,6 +66,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    descriptors::raise();
     let clock = Clock::system();
     make_folders(&config)?;
     let data = &config.server.data;

@@ -47,7 +47,7 @@ async fn list(connection: &Connection, json: bool) -> Result<(), CliError> {
             Cell::plain(text(row, "version")),
             Cell::plain(text(row, "library")),
             Cell::plain(events.to_string()),
-            Cell::plain(message(row, serves)),
+            Cell::whole(&message(row, serves)),
         ]);
     }
     if table.is_empty() {
@@ -57,7 +57,7 @@ async fn list(connection: &Connection, json: bool) -> Result<(), CliError> {
     }
     for row in items(&found) {
         for warning in row["warnings"].as_array().into_iter().flatten() {
-            let warning = super::table::one_line(warning.as_str().unwrap_or_default());
+            let warning = super::table::unsteered(warning.as_str().unwrap_or_default());
             print_line(faint(&format!("{}: {warning}", text(row, "name"))));
         }
     }

@@ -30,6 +30,14 @@ impl Cell {
         }
     }
 
+    /// Not cut off, however long it is: for the last column, where a terminal wraps it.
+    pub fn whole(text: &str) -> Cell {
+        Cell {
+            text: unsteered(text),
+            paint: Paint::Plain,
+        }
+    }
+
     pub fn faint(text: impl Into<String>) -> Cell {
         Cell {
             paint: Paint::Faint,
@@ -136,15 +144,22 @@ pub fn painted(text: &str, paint: Paint, coloured: bool) -> String {
 /// What was stored may come from anyone: nothing that steers it reaches the terminal.
 pub fn one_line(text: &str) -> String {
     const LONGEST: usize = 120;
-    let mut line: String = text
-        .chars()
-        .take(LONGEST)
-        .map(|c| if steers(c) { ' ' } else { c })
-        .collect();
+    let cut = text
+        .char_indices()
+        .nth(LONGEST)
+        .map_or(text, |(end, _)| &text[..end]);
+    let mut line = unsteered(cut);
     if text.chars().nth(LONGEST).is_some() {
         line.push('…');
     }
     line
+}
+
+/// The same, whole.
+pub fn unsteered(text: &str) -> String {
+    text.chars()
+        .map(|c| if steers(c) { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -189,6 +204,9 @@ mod tests {
     fn what_a_stranger_stored_cannot_steer_the_terminal() {
         assert_eq!(one_line("a\x1b[31mb\r\nc"), "a [31mb  c");
         assert_eq!(one_line("a\u{9b}2Jb\u{7f}c\u{202e}d"), "a 2Jb c d");
-        assert_eq!(one_line(&"x".repeat(200)).chars().count(), 121);
+        assert_eq!(one_line(&"ä".repeat(200)).chars().count(), 121);
+        assert_eq!(one_line(&"ä".repeat(120)).chars().count(), 120);
+        let long = format!("a\n{}", "x".repeat(200));
+        assert_eq!(Cell::whole(&long).text, long.replace('\n', " "));
     }
 }

@@ -22,6 +22,9 @@ use crate::store::{Store, StoreError};
 const BATCH: u32 = 256;
 /// After so many tries a plugin that fails on an event is not asked again.
 const TRIES_MAX: u32 = 6;
+/// An event on which a plugin panics is given up sooner: the next ones are to find the provider still
+/// there, which is left alone after five panics within a minute.
+const PANICS_MAX: u32 = 2;
 /// The longest wait between two tries.
 const DELAY_MAX: Duration = Duration::from_secs(60);
 
@@ -98,7 +101,7 @@ impl Matching {
                     matched.jobs += jobs.len();
                 }
                 Handling::Failed { .. } => matched.failed += 1,
-                Handling::Deferred { .. } => {}
+                Handling::Deferred { .. } | Handling::Waiting { .. } => {}
             }
             handled.push(HandledEvent {
                 workspace_id: event.event.workspace_id.clone(),
@@ -131,17 +134,22 @@ impl Matching {
         let event = &pending.event;
         let Found::Live(live) = self.registry.find(&event.provider) else {
             let reason = format!("the provider `{}` is not loaded", event.provider);
-            return Ok(defer(event, now, reason));
+            return Ok(wait(event, now, reason));
         };
         let mut jobs = Vec::new();
         let mut problems = Vec::new();
+        let mut panics = 0;
         for (trigger, runnable) in candidates {
             match self.ask(&live, trigger, pending) {
                 Ok(Outcome::NotForThisTrigger) => {}
                 Ok(Outcome::Fires(variables)) => {
                     jobs.push(self.job(event, trigger, runnable, variables, now).await?);
                 }
-                Err(error) if may_be_tried_again(&error) && event.tries + 1 < TRIES_MAX => {
+                // That says nothing of this event: it waits until the provider serves again.
+                Err(error) if live.is_quarantined() && error.code != codes::PANIC => {
+                    return Ok(wait(event, now, error.message));
+                }
+                Err(error) if event.tries + 1 < tries_max(&error) => {
                     // Nothing of this event is kept yet, so that all its jobs are made together.
                     return Ok(defer(
                         event,
@@ -150,7 +158,12 @@ impl Matching {
                     ));
                 }
                 Err(error) => {
-                    problems.push(format!("trigger `{}`: {}", trigger.name, error.message))
+                    problems.push(format!("trigger `{}`: {}", trigger.name, error.message));
+                    panics += u32::from(error.code == codes::PANIC);
+                    if panics == PANICS_MAX {
+                        problems.push("no other trigger was asked".to_owned());
+                        break;
+                    }
                 }
             }
         }
@@ -232,17 +245,27 @@ impl Matching {
 }
 
 /// Mistakes in the payload or the parameters stay as they are; everything else may pass.
-fn may_be_tried_again(error: &CallError) -> bool {
-    !matches!(
-        error.code,
-        codes::INVALID_INPUT | codes::UNSUPPORTED | codes::NOT_FOUND
-    )
+fn tries_max(error: &CallError) -> u32 {
+    match error.code {
+        codes::INVALID_INPUT | codes::UNSUPPORTED | codes::NOT_FOUND => 1,
+        codes::PANIC => PANICS_MAX,
+        _ => TRIES_MAX,
+    }
 }
 
 fn defer(event: &Event, now: Millis, reason: String) -> Handling {
     let delay = Duration::from_secs(1 << event.tries.min(6)).min(DELAY_MAX);
     Handling::Deferred {
         due_at: now.plus(delay),
+        reason,
+    }
+}
+
+/// Who waited long is looked at more rarely: what waits for a provider may be very much.
+fn wait(event: &Event, now: Millis, reason: String) -> Handling {
+    let waited = now.since(event.received_at);
+    Handling::Waiting {
+        due_at: now.plus(waited.clamp(Duration::from_secs(1), DELAY_MAX)),
         reason,
     }
 }

@@ -24,7 +24,7 @@ pub struct Event {
     pub reason: Option<String>,
     /// How many triggers it fired; 0 with `handled` is an unmatched event.
     pub matched: u32,
-    /// How often matching was put off.
+    /// How often matching was tried and put off.
     pub tries: u32,
     pub due_at: Millis,
     pub handled_at: Option<Millis>,
@@ -66,8 +66,10 @@ pub enum Handling {
     },
     /// Given up: it is kept and shown, and the queue moves on.
     Failed { reason: String },
-    /// Put off: the provider is not there, the plugin failed.
+    /// Put off, and a try is used up: the plugin failed.
     Deferred { due_at: Millis, reason: String },
+    /// Put off without a try: the provider is not there to be asked.
+    Waiting { due_at: Millis, reason: String },
 }
 
 /// Which events are wanted; an absent field does not matter.

@@ -10,6 +10,8 @@ use trigger_plugin_abi::bundle::Bundle;
 use trigger_plugin_abi::host::{PreflightError, Section, preflight};
 use trigger_plugin_api::declaration::Declaration;
 
+use super::regular::open_regular;
+
 /// The largest library that is read; a release build of a provider has about one megabyte.
 const LIBRARY_MAX: u64 = 256 << 20;
 
@@ -65,6 +67,16 @@ pub struct Refusal {
     pub reason: String,
 }
 
+impl Refusal {
+    /// Whether the file may well be read the next time, as it is: the system refused, not we.
+    pub fn may_pass(&self) -> bool {
+        self.kind == UNREADABLE
+    }
+}
+
+/// The kind of a [`Refusal`] that is none of the file's own doing.
+const UNREADABLE: &str = "unreadable";
+
 impl LibraryFile {
     /// Reads a library of the plugins folder and checks everything that can be checked without
     /// running it.
@@ -84,7 +96,7 @@ impl LibraryFile {
             kind,
             reason,
         };
-        let bytes = read_whole(path).map_err(|error| refuse("unreadable", error))?;
+        let bytes = read_whole(path).map_err(|error| refuse(UNREADABLE, error))?;
         let section = preflight(&bytes).map_err(|error| refuse(kind(&error), error.to_string()))?;
         let bundle = Bundle::parse(&section.bundle).map_err(|error| {
             refuse(
@@ -135,7 +147,7 @@ impl DeclarationFile {
             kind,
             reason,
         };
-        let bytes = read_whole(&path).map_err(|error| refuse("unreadable", error))?;
+        let bytes = read_whole(&path).map_err(|error| refuse(UNREADABLE, error))?;
         let digest = Digest::of(&bytes);
         let text = String::from_utf8(bytes)
             .map_err(|_| refuse("declaration", "is not text (UTF-8)".to_owned()))?;
@@ -194,14 +206,7 @@ fn kind(error: &PreflightError) -> &'static str {
 }
 
 fn read_whole(path: &Path) -> Result<Vec<u8>, String> {
-    let mut file =
-        std::fs::File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
-    let metadata = file
-        .metadata()
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    if !metadata.is_file() {
-        return Err("is not a regular file: put the library itself there".into());
-    }
+    let (mut file, metadata) = open_regular(path)?;
     if metadata.len() > LIBRARY_MAX {
         return Err(format!(
             "has {} bytes, expected at most {LIBRARY_MAX}: build it with `--release` and strip it",
@@ -223,7 +228,7 @@ fn check_place(folder: &Path, path: &Path) -> Result<(), Refusal> {
     };
     let resolve = |path: &Path| {
         path.canonicalize()
-            .map_err(|error| refuse("unreadable", format!("cannot be opened: {error}")))
+            .map_err(|error| refuse(UNREADABLE, format!("cannot be opened: {error}")))
     };
     let target = resolve(path)?;
     let folder = resolve(folder)?;
@@ -242,32 +247,40 @@ fn check_place(folder: &Path, path: &Path) -> Result<(), Refusal> {
 
 /// Whoever may write the file may run code as this host: that must be its own user or root alone.
 fn check_owner(path: &Path) -> Result<(), Refusal> {
-    let refuse = |reason: String| Refusal {
+    let refuse = |kind, reason: String| Refusal {
         path: path.to_owned(),
-        kind: "writable",
+        kind,
         reason,
     };
     let own = rustix::process::geteuid().as_raw();
     let folder = path.parent().unwrap_or(Path::new("."));
     for place in [path, folder] {
-        let metadata = std::fs::metadata(place)
-            .map_err(|error| refuse(format!("{} cannot be read: {error}", place.display())))?;
+        let metadata = std::fs::metadata(place).map_err(|error| {
+            let reason = format!("{} cannot be read: {error}", place.display());
+            refuse(UNREADABLE, reason)
+        })?;
         let shown = place.display();
         if metadata.uid() != own && metadata.uid() != 0 {
-            return Err(refuse(format!(
-                "{shown} belongs to user {}, expected root or the user of this service ({own}): \
+            return Err(refuse(
+                "writable",
+                format!(
+                    "{shown} belongs to user {}, expected root or the user of this service ({own}): \
                  run `chown {own} {shown}`",
-                metadata.uid()
-            )));
+                    metadata.uid()
+                ),
+            ));
         }
         let others_write = metadata.mode() & 0o002 != 0;
         let group_writes =
             metadata.mode() & 0o020 != 0 && metadata.gid() != rustix::process::getegid().as_raw();
         if others_write || group_writes {
-            return Err(refuse(format!(
-                "{shown} has mode {:03o}, expected that only its owner may write: run `chmod go-w {shown}`",
-                metadata.mode() & 0o777
-            )));
+            return Err(refuse(
+                "writable",
+                format!(
+                    "{shown} has mode {:03o}, expected that only its owner may write: run `chmod go-w {shown}`",
+                    metadata.mode() & 0o777
+                ),
+            ));
         }
     }
     Ok(())

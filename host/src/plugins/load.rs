@@ -66,9 +66,23 @@ impl LoadError {
             LoadError::Auth(_) => "declaration",
             LoadError::Probe(ProbeError::Start(_)) => "probe",
             LoadError::Probe(ProbeError::Died(_)) => "crashed",
+            LoadError::Probe(ProbeError::Killed) => "killed",
             LoadError::Probe(ProbeError::Hung) => "hung",
             LoadError::Probe(ProbeError::Refused(_)) | LoadError::Open(_) => "refused",
             LoadError::Create(_) => "create",
+        }
+    }
+
+    /// Whether the same library may well be loaded the next time: the machine was full, busy or short
+    /// of memory. What crashes by itself does so again.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            LoadError::Copy { .. } => true,
+            LoadError::Probe(error) => matches!(
+                error,
+                ProbeError::Start(_) | ProbeError::Killed | ProbeError::Hung
+            ),
+            _ => false,
         }
     }
 }
@@ -132,11 +146,6 @@ impl Loader {
     ) -> Result<LiveProvider, LoadError> {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let setup = setup(manifest, declaration.as_ref())?;
-        let copy = self.copy(&library, generation)?;
-        if let Err(error) = self.prober.probe(&copy, &setup).await {
-            let _ = std::fs::remove_file(&copy);
-            return Err(error.into());
-        }
         let size = library.bytes.len() as u64;
         let digest = library.digest;
         let described = match &declaration {
@@ -152,6 +161,11 @@ impl Loader {
             reach: reach(&facts, manifest),
             ..facts
         };
+        let copy = self.copy(&library, generation)?;
+        if let Err(error) = self.prober.probe(&copy, &setup).await {
+            let _ = std::fs::remove_file(&copy);
+            return Err(error.into());
+        }
         drop(library);
         let scopes = Arc::new(Scopes::default());
         let services = Services::new(
@@ -198,10 +212,14 @@ impl Loader {
         };
         match write() {
             Ok(()) => Ok(path),
-            Err(error) => Err(LoadError::Copy {
-                path,
-                reason: error.to_string(),
-            }),
+            Err(error) => {
+                // Half a copy on a full disk is of use to nobody; the next try makes its own.
+                let _ = std::fs::remove_file(&path);
+                Err(LoadError::Copy {
+                    path,
+                    reason: error.to_string(),
+                })
+            }
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::regular::read_text;
+
 mod units;
 
 /// Runs providers that are a declaration and nothing else.
@@ -146,7 +148,7 @@ pub struct Permissions {
 #[derive(Debug, thiserror::Error, Clone)]
 pub enum ManifestError {
     /// The file cannot be read.
-    #[error("{}: cannot be read: {reason}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -161,6 +163,13 @@ pub enum ManifestError {
         /// Line, column, what was found and what is allowed.
         reason: String,
     },
+}
+
+impl ManifestError {
+    /// Whether the file may well be read the next time, as it is.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, ManifestError::Unreadable { .. })
+    }
 }
 
 impl Manifest {
@@ -194,9 +203,9 @@ impl Manifest {
 
     /// Reads and checks one file.
     pub fn read(path: &Path) -> Result<Manifest, ManifestError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ManifestError::Unreadable {
+        let text = read_text(path).map_err(|reason| ManifestError::Unreadable {
             path: path.to_owned(),
-            reason: error.to_string(),
+            reason,
         })?;
         Manifest::parse(path, &text)
     }

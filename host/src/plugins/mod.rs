@@ -9,7 +9,8 @@
 //!
 //! Promises: a file that is refused leaves the older load serving and says why; a swap takes
 //! nothing away from calls in flight; a library is loaded only after a child process survived it,
-//! from a private copy of the very bytes that were checked; a provider that panics five times
+//! from a private copy of the very bytes that were checked; a folder that cannot be looked at takes
+//! nothing away; what may pass is tried again, ever more rarely; a provider that panics five times
 //! within a minute is left alone. Not promised: memory of replaced libraries is not given back,
 //! and a library in this process that crashes or loops after its probe takes the host with it:
 //! in-process libraries are trusted as much as the host.
@@ -17,6 +18,8 @@
 pub mod manifest;
 
 pub mod auth;
+
+mod regular;
 
 pub mod library_file;
 

@@ -1,6 +1,7 @@
 //! The probe: a library is opened in a child process first, so that one which crashes, exits or
 //! hangs while it is loaded takes only the child along.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -38,6 +39,11 @@ pub enum ProbeError {
         "loading it ended the process ({0}): it was tried in a child process, the host is unharmed"
     )]
     Died(String),
+    /// Somebody else ended the child.
+    #[error(
+        "it could not be tried: the process was killed (SIGKILL), as the system does when memory runs out"
+    )]
+    Killed,
     /// The library did not come back.
     #[error("loading it did not end within {} seconds", PROBE_TIMEOUT.as_secs())]
     Hung,
@@ -157,6 +163,9 @@ fn open(library: &Path, setup: &str) -> Result<Provider, String> {
 fn judge(status: ExitStatus, last: &[u8], words: &[u8]) -> Result<(), ProbeError> {
     let words = String::from_utf8_lossy(words).trim().to_owned();
     let went_well = last == WENT_WELL.as_bytes();
+    if status.signal() == Some(Signal::KILL.as_raw()) {
+        return Err(ProbeError::Killed);
+    }
     match status.code() {
         Some(code) if code == i32::from(PASSED) && went_well => Ok(()),
         Some(code) if code == i32::from(REFUSED) => Err(ProbeError::Refused(words)),

@@ -7,14 +7,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedMutexGuard;
+use tokio::task::JoinError;
 
 use super::library_file::{DeclarationFile, LibraryFile, Refusal};
 use super::live::LiveProvider;
 use super::load::{LoadError, fingerprint};
 use super::manifest::Manifest;
-use super::probe::ProbeError;
 use super::registry::{Inner, ProviderRow, ProviderState};
-use super::seen::{Described, Fresh, Load, Seen, apart};
+use super::seen::{Described, Fresh, Load, Seen, Tried, apart};
+
+/// The first wait before the same is loaded again.
+const PAUSE_MIN: Duration = Duration::from_secs(2);
+/// The longest one.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
 
 /// Kind and sentence of what is wrong, and whether the next pass may try the same again.
 struct Problem {
@@ -31,13 +39,13 @@ struct Named<'a> {
 }
 
 /// One pass.
-pub(super) async fn reconcile(inner: &Inner) {
-    let mut seen = inner.seen.lock().await;
-    // Reading folders is quick, and the pass has a task of its own.
-    seen.look(&inner.folders);
-    if inner.auto_enable {
-        enable_discovered(inner, &mut seen);
-    }
+pub(super) async fn reconcile(inner: &Arc<Inner>) {
+    let mut seen = match looked(inner).await.map_err(JoinError::try_into_panic) {
+        Ok(seen) => seen,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The host is ending.
+        Err(Err(_)) => return,
+    };
     let before = inner.serving.load_full();
     let mut serving: HashMap<Box<str>, Option<Arc<LiveProvider>>> = HashMap::new();
     let mut rows: BTreeMap<String, ProviderRow> = BTreeMap::new();
@@ -88,6 +96,21 @@ pub(super) async fn reconcile(inner: &Inner) {
     *inner.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows;
 }
 
+/// Looks at the folders in a thread that may wait: those that serve do not wait with it for a disk or a
+/// network mount.
+async fn looked(inner: &Arc<Inner>) -> Result<OwnedMutexGuard<Seen>, JoinError> {
+    let mut seen = Arc::clone(&inner.seen).lock_owned().await;
+    let inner = Arc::clone(inner);
+    let look = move || {
+        seen.look(&inner.folders);
+        if inner.auto_enable {
+            enable_discovered(&inner, &mut seen);
+        }
+        seen
+    };
+    tokio::task::spawn_blocking(look).await
+}
+
 /// Loads what the manifest names if that is not what serves, and says what became of it.
 async fn bring_in_line(
     inner: &Inner,
@@ -101,20 +124,23 @@ async fn bring_in_line(
             ..Load::default()
         };
         // Its services may send again later: nothing is refused for good.
-        return (None, row(named, load, ProviderState::Disabled));
+        return (None, row(named, load, None, ProviderState::Disabled));
     }
     let live = match named.fingerprint(inner) {
-        Ok(wanted) if load.serving.is_some_and(|(serving, _)| serving == wanted) => {
+        Ok(wanted)
+            if old.is_some() && load.serving.is_some_and(|(serving, _)| serving == wanted) =>
+        {
             load.problem = None;
+            load.tried = None;
             old
         }
-        Ok(wanted) if load.tried == Some(wanted) => old,
+        Ok(wanted) if load.is_settled(wanted, Instant::now()) => old,
         Ok(wanted) => match load_now(inner, named.manifest, fresh).await {
             Ok(live) => {
                 inner.metrics.plugin_loads.increment("ok");
                 load.count += 1;
                 load.problem = None;
-                load.tried = Some(wanted);
+                load.tried = None;
                 load.serving = Some((wanted, inner.clock.now()));
                 tracing::info!(provider = &*live.name, digest = %live.digest, "the provider is loaded");
                 Some(Arc::new(live))
@@ -122,14 +148,20 @@ async fn bring_in_line(
             Err(problem) => {
                 inner.metrics.plugin_loads.increment("failed");
                 let provider = &named.manifest.provider;
+                let pause = problem.may_pass.then(|| pause(load.times_tried(wanted)));
                 tracing::warn!(
                     provider,
                     kind = problem.kind,
+                    tried_again_after_s = pause.map(|pause| pause.as_secs()),
                     "the provider is refused: {}",
                     problem.message
                 );
                 load.problem = Some((problem.kind, problem.message));
-                load.tried = (!problem.may_pass).then_some(wanted);
+                load.tried = Some(Tried {
+                    wanted,
+                    times: load.times_tried(wanted) + 1,
+                    again_at: pause.map(|pause| Instant::now() + pause),
+                });
                 old
             }
         },
@@ -137,10 +169,10 @@ async fn bring_in_line(
         Err(problem) => {
             let is_missing = problem.kind == "missing";
             load.problem = Some((problem.kind, problem.message));
+            load.tried = None;
             if is_missing {
                 load.serving = None;
-                load.tried = None;
-                return (None, row(named, load, ProviderState::Missing));
+                return (None, row(named, load, None, ProviderState::Missing));
             }
             old
         }
@@ -149,7 +181,14 @@ async fn bring_in_line(
         None => ProviderState::Live,
         Some(_) => ProviderState::Refused,
     };
-    (live, row(named, load, state))
+    let row = row(named, load, live.as_ref(), state);
+    (live, row)
+}
+
+/// Between two tries of what may pass, after so many before. A library that hangs in its probe holds up
+/// the look at the others, and a full disk is not emptied by trying.
+fn pause(times: u32) -> Duration {
+    PAUSE_MAX.min(PAUSE_MIN * 2u32.saturating_pow(times))
 }
 
 impl Named<'_> {
@@ -188,15 +227,12 @@ impl Problem {
         Problem {
             kind: refusal.kind.to_owned(),
             message: refusal.to_string(),
-            may_pass: false,
+            may_pass: refusal.may_pass(),
         }
     }
 
     fn load(error: LoadError) -> Problem {
-        let may_pass = matches!(
-            error,
-            LoadError::Copy { .. } | LoadError::Probe(ProbeError::Start(_))
-        );
+        let may_pass = error.may_pass();
         let (kind, message) = error.into();
         Problem {
             kind,
@@ -317,7 +353,12 @@ fn discovered(
     row
 }
 
-fn row(named: &Named<'_>, load: &Load, state: ProviderState) -> ProviderRow {
+fn row(
+    named: &Named<'_>,
+    load: &Load,
+    live: Option<&Arc<LiveProvider>>,
+    state: ProviderState,
+) -> ProviderRow {
     let mut row = ProviderRow::named(&named.manifest.provider, state);
     let file = named.manifest.declaration.clone();
     row.library = file.or_else(|| named.manifest.library.clone());
@@ -336,8 +377,8 @@ fn row(named: &Named<'_>, load: &Load, state: ProviderState) -> ProviderRow {
         row.problem = Some(kind);
         row.message = Some(message);
     }
-    row.serving = load.serving.is_some();
-    row.loaded_at = load.serving.map(|(_, at)| at);
+    row.serving = live.is_some();
+    row.loaded_at = live.and(load.serving).map(|(_, at)| at);
     row.loads = load.count;
     row
 }
@@ -356,4 +397,15 @@ pub(super) fn write_whole(path: &Path, text: &str) -> Result<(), String> {
         Ok(())
     };
     write().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_five_minutes_and_stay_there() {
+        let pauses = [0, 1, 2, 7, 8, 31, 32, u32::MAX].map(|times| pause(times).as_secs());
+        assert_eq!(pauses, [2, 4, 8, 256, 300, 300, 300, 300]);
+    }
 }

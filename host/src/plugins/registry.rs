@@ -100,7 +100,7 @@ pub(super) struct Inner {
     pub(super) metrics: Arc<Metrics>,
     pub(super) serving: ArcSwap<HashMap<Box<str>, Option<Arc<LiveProvider>>>>,
     pub(super) rows: Mutex<BTreeMap<String, ProviderRow>>,
-    pub(super) seen: tokio::sync::Mutex<Seen>,
+    pub(super) seen: Arc<tokio::sync::Mutex<Seen>>,
     pub(super) wake: Notify,
     pub(super) is_settled: AtomicBool,
 }
@@ -153,7 +153,7 @@ impl Registry {
             metrics,
             serving: ArcSwap::default(),
             rows: Mutex::default(),
-            seen: tokio::sync::Mutex::default(),
+            seen: Arc::default(),
             wake: Notify::new(),
             is_settled: AtomicBool::new(false),
         });
@@ -294,11 +294,9 @@ impl Registry {
         if !path.exists() {
             return Ok(None);
         }
-        let text = std::fs::read_to_string(&path);
-        text.map(Some).map_err(|error| EnableError::Manifest {
-            path,
-            reason: error.to_string(),
-        })
+        let text = super::regular::read_text(&path);
+        text.map(Some)
+            .map_err(|reason| EnableError::Manifest { path, reason })
     }
 
     /// Only what reads back as a manifest is written.

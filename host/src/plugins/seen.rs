@@ -1,10 +1,13 @@
 //! What lies in the folders, remembered from pass to pass: a file whose size, times and inode are
 //! unchanged is not opened again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::facts::Facts;
 use super::library_file::{DeclarationFile, Digest, LibraryFile, Refusal};
@@ -28,6 +31,8 @@ pub(super) struct Seen {
     pub loads: HashMap<String, Load>,
     /// What this pass has just read, so that what is loaded now is not read twice.
     pub fresh: Fresh,
+    /// Folders that could not be looked at the last time, which was told.
+    unreadable: BTreeSet<PathBuf>,
 }
 
 /// Files by name, whole. Not kept beyond a pass.
@@ -56,12 +61,53 @@ struct Built {
 /// What was tried last for one provider.
 #[derive(Default)]
 pub(super) struct Load {
-    /// Not to be tried again until something changes.
-    pub tried: Option<Digest>,
+    /// What was refused.
+    pub tried: Option<Tried>,
     /// Kind and sentence.
     pub problem: Option<(String, String)>,
     pub serving: Option<(Digest, Millis)>,
     pub count: u64,
+}
+
+/// A load that was refused.
+pub(super) struct Tried {
+    pub wanted: Digest,
+    /// How often that was tried in a row.
+    pub times: u32,
+    /// Not before this. `None`: not until something changes.
+    pub again_at: Option<Instant>,
+}
+
+impl Load {
+    /// Whether loading this can only come to what it came to the last time, or it is too early to try.
+    pub fn is_settled(&self, wanted: Digest, now: Instant) -> bool {
+        let tried = self.tried.as_ref().filter(|tried| tried.wanted == wanted);
+        tried.is_some_and(|tried| tried.again_at.is_none_or(|at| now < at))
+    }
+
+    /// How often this was tried in a row.
+    pub fn times_tried(&self, wanted: Digest) -> u32 {
+        let tried = self.tried.as_ref().filter(|tried| tried.wanted == wanted);
+        tried.map_or(0, |tried| tried.times)
+    }
+}
+
+/// Why a file could not be read.
+trait ReadError {
+    /// Whether it is worth to read the very same file again.
+    fn may_pass(&self) -> bool;
+}
+
+impl ReadError for Refusal {
+    fn may_pass(&self) -> bool {
+        Refusal::may_pass(self)
+    }
+}
+
+impl ReadError for ManifestError {
+    fn may_pass(&self) -> bool {
+        ManifestError::may_pass(self)
+    }
 }
 
 /// What changes whenever a file is written or replaced.
@@ -74,41 +120,67 @@ pub(super) struct Stamp {
 }
 
 impl Seen {
-    /// Opens what is new or changed and forgets what is gone.
+    /// Opens what is new or changed and forgets what is gone, also what was tried with it.
     pub fn look(&mut self, folders: &Folders) {
-        scan(
+        let fresh = &mut self.fresh;
+        let libraries = scan(
             &folders.plugins,
             "so",
             &mut self.libraries,
             |folder, name| {
                 let library = apart(|| LibraryFile::read(folder, name))?;
                 let described = Arc::new(Described::library(&library));
-                self.fresh.libraries.insert(name.to_owned(), library);
+                fresh.libraries.insert(name.to_owned(), library);
                 Ok(described)
             },
         );
-        scan(
+        let declarations = scan(
             &folders.plugins,
             "yaml",
             &mut self.declarations,
             |folder, name| {
                 let file = apart(|| DeclarationFile::read(folder, name))?;
                 let described = Arc::new(Described::declaration(&file));
-                self.fresh.declarations.insert(name.to_owned(), file);
+                fresh.declarations.insert(name.to_owned(), file);
                 Ok(described)
             },
         );
+        self.note(&folders.plugins, libraries.and(declarations));
         self.look_at_manifests(folders);
+        let manifests = &self.manifests;
+        self.loads
+            .retain(|provider, _| manifests.contains_key(&format!("{provider}.yaml")));
     }
 
     /// The same for manifests alone.
     pub fn look_at_manifests(&mut self, folders: &Folders) {
-        scan(
+        let looked = scan(
             &folders.manifests,
             "yaml",
             &mut self.manifests,
             |folder, name| Manifest::read(&folder.join(name)),
         );
+        self.note(&folders.manifests, looked);
+    }
+
+    /// Tells once that a folder cannot be looked at, and once that it can be again.
+    fn note(&mut self, folder: &Path, looked: io::Result<()>) {
+        match looked {
+            Err(error) => {
+                if self.unreadable.insert(folder.to_owned()) {
+                    tracing::warn!(
+                        folder = %folder.display(),
+                        %error,
+                        "the folder cannot be looked at: what was seen there last stands",
+                    );
+                }
+            }
+            Ok(()) => {
+                if self.unreadable.remove(folder) {
+                    tracing::info!(folder = %folder.display(), "the folder can be looked at again");
+                }
+            }
+        }
     }
 
     /// Lets the next pass try this provider again, whatever it tried before.
@@ -202,24 +274,24 @@ impl ProviderRow {
     }
 }
 
-fn scan<T, E>(
+/// An error takes nothing away: a folder or a file that cannot be looked at now (a mount that is away, no
+/// descriptors left) is not one that is gone.
+fn scan<T, E: ReadError>(
     folder: &Path,
     extension: &str,
     known: &mut Files<T, E>,
     mut read: impl FnMut(&Path, &str) -> Result<T, E>,
-) {
-    let mut present = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            continue;
-        };
-        let hidden = name.starts_with('.');
-        if hidden || path.extension().is_none_or(|found| found != extension) {
-            continue;
-        }
-        let Ok(metadata) = std::fs::metadata(&path) else {
-            continue;
+) -> io::Result<()> {
+    let mut present = BTreeSet::new();
+    for name in names(folder, extension)? {
+        let metadata = match std::fs::metadata(folder.join(&name)) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                if error.kind() != ErrorKind::NotFound {
+                    present.insert(name);
+                }
+                continue;
+            }
         };
         let stamp = Stamp {
             size: metadata.size(),
@@ -227,12 +299,32 @@ fn scan<T, E>(
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         };
-        present.push(name.to_owned());
-        if known.get(name).is_none_or(|(seen, _)| *seen != stamp) {
-            known.insert(name.to_owned(), (stamp, read(folder, name)));
+        let is_known = known.get(&name).is_some_and(|(seen, found)| {
+            *seen == stamp && !found.as_ref().is_err_and(ReadError::may_pass)
+        });
+        if !is_known {
+            known.insert(name.clone(), (stamp, read(folder, &name)));
         }
+        present.insert(name);
     }
     known.retain(|name, _| present.contains(name));
+    Ok(())
+}
+
+/// Of all files with this extension that are not hidden; all of them or none.
+fn names(folder: &Path, extension: &str) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let is_meant = Path::new(&name).extension() == Some(OsStr::new(extension));
+        if let Some(name) = name
+            .to_str()
+            .filter(|name| is_meant && !name.starts_with('.'))
+        {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// Reads in a thread that ends afterwards: a declaration takes many times the memory while it is read,
@@ -242,4 +334,81 @@ pub(super) fn apart<T: Send>(read: impl FnOnce() -> T + Send) -> T {
         Ok(read) => read,
         Err(panic) => std::panic::resume_unwind(panic),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passing() -> Refusal {
+        Refusal {
+            path: PathBuf::new(),
+            kind: "unreadable",
+            reason: "too many open files".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_read_is_read_again_and_one_that_is_wrong_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("a.so"), "a").expect("written");
+        let wrong = Refusal {
+            kind: "not_a_plugin",
+            ..passing()
+        };
+        for (refusal, reads) in [(passing(), 2), (wrong, 1)] {
+            let (mut known, mut count) = (Files::new(), 0);
+            for _ in 0..3 {
+                let read = |_: &Path, _: &str| {
+                    count += 1;
+                    if count == 1 {
+                        Err(refusal.clone())
+                    } else {
+                        Ok(())
+                    }
+                };
+                scan(folder.path(), "so", &mut known, read).expect("a folder");
+            }
+            assert_eq!(count, reads, "{}", refusal.kind);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_looked_at_takes_nothing_away() {
+        let place = tempfile::tempdir().expect("a folder");
+        let (folder, away) = (place.path().join("here"), place.path().join("away"));
+        std::fs::create_dir(&folder).expect("a folder");
+        std::fs::write(folder.join("a.so"), "a").expect("written");
+        let mut known: Files<(), Refusal> = Files::new();
+        let mut look = || scan(&folder, "so", &mut known, |_, _| Ok(())).map(|()| known.len());
+        assert_eq!(look().ok(), Some(1));
+        std::fs::rename(&folder, &away).expect("renamed");
+        assert!(look().is_err());
+        std::fs::write(&folder, "no folder").expect("written");
+        assert!(look().is_err());
+        std::fs::remove_file(&folder).expect("removed");
+        std::fs::rename(&away, &folder).expect("renamed");
+        assert_eq!(look().ok(), Some(1), "it was not taken away");
+        std::fs::remove_file(folder.join("a.so")).expect("removed");
+        assert_eq!(look().ok(), Some(0), "what is gone is gone");
+    }
+
+    #[test]
+    fn what_was_refused_for_good_waits_for_a_change_and_what_may_pass_for_its_time() {
+        let (wanted, now) = (Digest::of(b"a"), Instant::now());
+        let later = now + std::time::Duration::from_secs(1);
+        let mut load = Load::default();
+        assert!(!load.is_settled(wanted, now));
+        for (again_at, is_settled_later) in [(None, true), (Some(later), false)] {
+            load.tried = Some(Tried {
+                wanted,
+                times: 3,
+                again_at,
+            });
+            assert!(load.is_settled(wanted, now));
+            assert_eq!(load.is_settled(wanted, later), is_settled_later);
+            assert_eq!(load.times_tried(wanted), 3);
+            assert!(!load.is_settled(Digest::of(b"b"), now), "another library");
+        }
+    }
 }

@@ -40,6 +40,8 @@ pub(super) struct PackedHandled {
     reason: Option<String>,
     /// When to try again; it stays pending then.
     due_at: Option<Millis>,
+    /// Whether a try is used up.
+    is_try: bool,
     jobs: Vec<PackedJob>,
 }
 
@@ -59,6 +61,7 @@ impl PackedHandled {
                     state: EventState::Handled,
                     reason,
                     due_at: None,
+                    is_try: false,
                     jobs: packed,
                 }
             }
@@ -68,16 +71,34 @@ impl PackedHandled {
                 state: EventState::Failed,
                 reason: Some(reason),
                 due_at: None,
+                is_try: false,
                 jobs: Vec::new(),
             },
-            Handling::Deferred { due_at, reason } => PackedHandled {
-                workspace_id,
-                id,
-                state: EventState::Pending,
-                reason: Some(reason),
-                due_at: Some(due_at),
-                jobs: Vec::new(),
-            },
+            Handling::Deferred { due_at, reason } => {
+                PackedHandled::put_off(workspace_id, id, due_at, reason).tried()
+            }
+            Handling::Waiting { due_at, reason } => {
+                PackedHandled::put_off(workspace_id, id, due_at, reason)
+            }
+        }
+    }
+
+    fn put_off(workspace_id: WorkspaceId, id: EventId, due_at: Millis, reason: String) -> Self {
+        PackedHandled {
+            workspace_id,
+            id,
+            state: EventState::Pending,
+            reason: Some(reason),
+            due_at: Some(due_at),
+            is_try: false,
+            jobs: Vec::new(),
+        }
+    }
+
+    fn tried(self) -> Self {
+        PackedHandled {
+            is_try: true,
+            ..self
         }
     }
 
@@ -115,7 +136,7 @@ pub(super) async fn handle(
             update.push(&event.reason);
             update.push(i64::try_from(event.jobs.len()).unwrap_or(i64::MAX));
             update.push(event.due_at);
-            update.push(i64::from(event.due_at.is_some()));
+            update.push(i64::from(event.is_try));
             update.push(event.due_at.is_none().then_some(now));
         }
         let updated: Vec<Text> = update.all(connection).await?;

@@ -31,6 +31,8 @@ pub struct Options {
     pub log: Option<PathBuf>,
     /// A write past [`Host::limit_files`] fails instead of ending the process.
     pub outlives_file_limit: bool,
+    /// So many files may it have open, unless it asks for more.
+    pub descriptors: Option<u64>,
 }
 
 /// A running host.
@@ -121,9 +123,16 @@ impl Host {
             .open(self.options.log.clone().unwrap_or_else(|| self.path("log")))
             .expect("a log");
         let mut program = Command::new(env!("CARGO_BIN_EXE_triggerd"));
+        let mut first = String::new();
         if self.options.outlives_file_limit {
+            first += "trap '' XFSZ; ";
+        }
+        if let Some(descriptors) = self.options.descriptors {
+            first += &format!("ulimit -Sn {descriptors}; ");
+        }
+        if !first.is_empty() {
             program = Command::new("/bin/sh");
-            program.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+            program.args(["-c", &format!("{first}exec \"$0\" \"$@\"")]);
             program.arg(env!("CARGO_BIN_EXE_triggerd"));
         }
         let child = program

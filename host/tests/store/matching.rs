@@ -204,6 +204,12 @@ async fn a_deferred_event_comes_back_when_it_is_due(fixture: Fixture) {
             .expect("read"),
         Some(due_at)
     );
+    // To wait for a provider that is away is no try.
+    let handling = Handling::Waiting {
+        due_at,
+        reason: "the provider is not loaded".to_owned(),
+    };
+    handle(&fixture, &event, handling).await;
     let row = read(&fixture, &event).await;
     assert_eq!((row.state, row.tries), (EventState::Pending, 2));
 

@@ -56,6 +56,34 @@ async fn a_key_stands_for_its_job_for_24_hours() {
 }
 
 #[tokio::test]
+async fn a_key_that_outlives_its_job_says_so_at_once() {
+    let host = host_with(&[]).await;
+    let pool = host.database(None).await;
+    let call = async |path: &str| {
+        let path = format!("{path}/p/f/t/echo?job_id=k-1");
+        Call::post(&host, &path).body("{}").send().await
+    };
+    assert_eq!(call("run_wait_result").await.status, 200);
+    for table in ["attempts", "jobs"] {
+        let emptied = format!("delete from {table}");
+        let done = pool.execute(sqlx::AssertSqlSafe(emptied)).await;
+        done.expect("deleted");
+    }
+    for path in ["run_wait_result", "run"] {
+        let gone = call(path).await;
+        assert_eq!(gone.status, 410, "{gone:?}");
+        assert_eq!(gone.json()["field"], "idempotency-key");
+    }
+    host.until("both are in the log as they were answered", async || {
+        let rows = host.items("requests").await;
+        let gone = rows.iter().filter(|row| row["status"] == 410).count();
+        (gone == 2).then_some(())
+    })
+    .await;
+    pool.close().await;
+}
+
+#[tokio::test]
 async fn the_list_of_requests_shows_method_and_path_and_no_token() {
     let host = host_with(&[]).await;
     let text = super::token(&host, &["--for", "f/t/echo"]);

@@ -303,6 +303,11 @@ impl Calls {
         request: HttpRequest<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let made = self.take(How::Async, address, request).await?;
+        if let Err(refusal) = self.check_kept(&made) {
+            let reason = Some(refusal.detail.clone());
+            self.note_status(&made, refusal.status, reason);
+            return Err(refusal);
+        }
         Ok(Calls::answer_ids(&made))
     }
 
@@ -357,6 +362,7 @@ impl Calls {
     }
 
     async fn result_of(self: &Arc<Self>, made: &mut Made) -> Result<Response<Body>, Refusal> {
+        self.check_kept(made)?;
         let ended = self.wait(made).await?;
         if made.is_repeated && made.is_wiped {
             self.check_not_wiped(made).await?;
@@ -369,18 +375,6 @@ impl Calls {
                 Ok(reply::of_batch(ended, &jobs, error_status))
             }
         }
-    }
-
-    async fn check_not_wiped(&self, made: &Made) -> Result<(), Refusal> {
-        for job in &made.jobs {
-            if self.parts.store.job_arguments(job).await?.is_none() {
-                let detail = "this call was answered before, and its result was deleted after use";
-                let mut refusal = Refusal::of(StatusCode::GONE, detail).at("idempotency-key");
-                refusal.job = Some(job.to_string());
-                return Err(refusal);
-            }
-        }
-        Ok(())
     }
 
     /// The row says 200, as most are answered; for the others it is put right after the answer.

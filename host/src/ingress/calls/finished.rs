@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use super::caller::{forbidden, no_workspace, token_of};
+use super::named::Named;
 use super::refusal::Refusal;
 use super::reply;
 use super::routes::Calls;
@@ -19,15 +20,13 @@ use crate::id::JobId;
 use crate::jobs::Ended;
 use crate::model::{Job, JobState, RunnableKind, Scope, Workspace};
 
-type Named = Path<(String, String)>;
-
 /// A job, in the words that its callers know.
 #[utoipa::path(get, path = "/api/w/{workspace}/jobs_u/get/{id}", tag = "calls",
     params(("workspace" = String, Path), ("id" = String, Path)),
     responses((status = 200, description = "the job")))]
 pub(super) async fn show(
     State(calls): State<Arc<Calls>>,
-    Path((workspace, named)): Named,
+    Named(workspace, named): Named,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
@@ -44,7 +43,7 @@ pub(super) async fn show(
     responses((status = 200, description = "the result, or why there is none")))]
 pub(super) async fn result(
     State(calls): State<Arc<Calls>>,
-    Path((workspace, named)): Named,
+    Named(workspace, named): Named,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
@@ -65,7 +64,7 @@ pub(super) async fn result(
     responses((status = 200, description = "`completed`, `success` and `result`")))]
 pub(super) async fn result_maybe(
     State(calls): State<Arc<Calls>>,
-    Path((workspace, named)): Named,
+    Named(workspace, named): Named,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, Method, Request as HttpRequest, Response, StatusCode, header};
 use axum::routing::{MethodRouter, any, get, post};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
@@ -14,6 +14,7 @@ use utoipa::OpenApi;
 use super::caller::Address;
 use super::custom::{self, Table};
 use super::keep::Made;
+use super::named::Named;
 use super::refusal::Refusal;
 use super::uploads::Uploads;
 use super::{finished, handshake, reply};
@@ -190,8 +191,6 @@ pub fn router(calls: Arc<Calls>) -> Router {
         .with_state(calls)
 }
 
-type Named = Path<(String, String)>;
-
 macro_rules! handlers {
     ($($(#[$doc:meta])* $name:ident $method:ident $path:literal $param:literal $how:ident $kind:ident $callee:ident $status:literal;)*) => {$(
         $(#[$doc])*
@@ -211,7 +210,7 @@ macro_rules! handlers {
                 (status = "default", description = "What was wrong, and with which field")))]
         async fn $name(
             State(calls): State<Arc<Calls>>,
-            Path((workspace, named)): Named,
+            Named(workspace, named): Named,
             request: HttpRequest<Body>,
         ) -> Response<Body> {
             let address = Address {

@@ -7,10 +7,10 @@ use super::calls::PackedCall;
 use super::connection::Connection;
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
-use super::sql::{FromRow, Row, Statement};
+use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError};
 use crate::clock::Millis;
-use crate::id::{JobId, TokenId};
+use crate::id::{JobId, RunnableId, TokenId, WorkspaceId};
 use crate::model::Called;
 
 /// Workspace, key, runnable.
@@ -28,6 +28,28 @@ struct Owner<'a> {
 type Callers = HashMap<String, Option<TokenId>>;
 
 impl Store {
+    /// The jobs that a key of this runnable stands for; `None`: nobody used it, or its time is over.
+    pub async fn jobs_of_key(
+        &self,
+        (workspace, runnable): (&WorkspaceId, &RunnableId),
+        key: &str,
+        now: Millis,
+    ) -> Result<Option<Vec<JobId>>, StoreError> {
+        let mut connection = self.database.read().await?;
+        let found: Option<Text> = Statement::new(
+            "find the jobs of a key",
+            "select jobs as text from call_keys where workspace_id = $1 and key = $2 \
+             and runnable_id = $3 and expires_at > $4",
+        )
+        .bind(workspace)
+        .bind(key)
+        .bind(runnable)
+        .bind(now)
+        .one(&mut connection)
+        .await?;
+        found.map(|jobs| read_ids(&jobs.0)).transpose()
+    }
+
     /// Keys whose time is over.
     pub async fn trim_call_keys(&self, now: Millis, limit: u32) -> Result<u64, StoreError> {
         let mut connection = self.database.writer().await?;

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::harness::Host;
+use super::harness::{self, Host};
 use super::postgres_harness::Cluster;
 use super::{Answer, Call, finished, host_with, start, token};
 
@@ -1007,6 +1007,36 @@ async fn a_provider_can_know_the_callers() {
     host.cli_ok(&["provider", "disable", "github"]);
     let down = send("push", "44444444-4444-4444-4444-444444444444", SECRET).await;
     assert_eq!(down.status, 503, "{down:?}");
+}
+
+#[tokio::test]
+async fn the_header_that_proves_a_providers_caller_is_not_handed_over() {
+    let mut host = start().await;
+    assert!(host.terminate(), "{}", host.log());
+    let library = "libprovider_nextcloud.so";
+    let placed = host.path("plugins").join(library);
+    harness::place(&harness::target().join(library), &placed);
+    let manifest = harness::root().join("manifests/nextcloud.yaml");
+    std::fs::copy(manifest, host.path("manifests/nextcloud.yaml")).expect("a manifest");
+    host.resume().await;
+    let auth = json!({"provider": "nextcloud", "manual": {"webhook_secret": "CANARY-secret"}});
+    let fields = json!({"auth": auth, "include_headers": ["X-Trigger-Secret", "X-A"]});
+    host.until("the provider is live", async || {
+        let shown = host.get("/api/v1/providers").await;
+        shown.to_string().contains("nextcloud").then_some(())
+    })
+    .await;
+    host.apply(&document(&[route(fields)]));
+    let body = json!({"time": 1, "user": {"uid": "a"}, "event": {"class": "OCA\\Any\\Event"}});
+    let answer = post(&host, "/hooks/r/1")
+        .header("X-Trigger-Secret", "CANARY-secret")
+        .header("X-A", "yes")
+        .body(body.to_string())
+        .send()
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["x_a"], "yes");
+    assert!(!answer.text.contains("CANARY-secret"), "{answer:?}");
 }
 
 #[tokio::test]

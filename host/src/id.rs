@@ -43,6 +43,12 @@ fn is_body(text: &str) -> bool {
     text.len() == BODY_LEN && text.bytes().all(|byte| ALPHABET.contains(&byte))
 }
 
+/// Whether a text has the form of an id, of whichever kind.
+pub fn is_id(text: &str) -> bool {
+    text.rsplit_once('_')
+        .is_some_and(|(prefix, body)| !prefix.is_empty() && is_body(body))
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident $prefix:literal;)*) => {$(
         $(#[$doc])*

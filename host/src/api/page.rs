@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
+use crate::id::is_id;
 use crate::model::{Page, PageQuery};
 
 /// Which page.
@@ -27,10 +28,8 @@ impl PageParams {
                 "`limit`: expected 1 to {most}"
             )));
         }
-        let is_form = |text: &String| {
-            text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        };
-        if self.cursor.as_ref().is_some_and(|cursor| !is_form(cursor)) {
+        // Any other text would be before or after all ids, and silently give the wrong page.
+        if self.cursor.as_deref().is_some_and(|cursor| !is_id(cursor)) {
             return Err(Problem::bad_request(
                 "`cursor`: expected the `next` of another page",
             ));

@@ -19,7 +19,7 @@ use super::state::ApiState;
 use super::subscriptions::time;
 use crate::documents::Mistake;
 use crate::id::{TokenId, WorkspaceId};
-use crate::model::{CallKind, Runs, Scope, Token};
+use crate::model::{CallKind, RunnableKind, Runs, Scope, Token};
 use crate::tokens::{Caller, TokenOrder};
 use crate::units;
 
@@ -64,21 +64,24 @@ pub struct TokenWish {
     /// After how long it expires: 90d; absent: never.
     pub expires_in: Option<String>,
     /// The one runnable that it runs; it has no scopes then.
-    pub runs: Option<RunsView>,
+    pub runs: Option<RunsWish>,
 }
 
 /// The one runnable that a token runs.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct RunsView {
     pub path: String,
     /// runnable or flow.
-    #[serde(default = "runnable")]
     pub kind: String,
 }
 
-fn runnable() -> String {
-    CallKind::Runnable.to_string()
+/// The one runnable that a token is to run.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunsWish {
+    pub path: String,
+    /// runnable or flow; absent: what stands at the path.
+    pub kind: Option<String>,
 }
 
 async fn view(state: &ApiState, token: Token) -> Result<TokenView, Problem> {
@@ -232,11 +235,11 @@ async fn order(state: &ApiState, caller: &Caller, wish: TokenWish) -> Result<Tok
 /// A token for one runnable belongs to the workspace where that is.
 async fn read_runs(
     state: &ApiState,
-    wish: &RunsView,
+    wish: &RunsWish,
     workspace: Option<&WorkspaceId>,
     mistakes: &mut Vec<Mistake>,
 ) -> Result<Option<Runs>, Problem> {
-    let Ok(kind) = wish.kind.parse::<CallKind>() else {
+    let Ok(wanted) = wish.kind.as_deref().map(str::parse::<CallKind>).transpose() else {
         let allowed = CallKind::ALL.iter().map(|kind| kind.as_str());
         let mistake = Mistake::value("/runs/kind", "expected a kind of runnable");
         mistakes.push(mistake.allowing(allowed));
@@ -247,16 +250,28 @@ async fn read_runs(
         mistakes.push(Mistake::value("/workspace", message));
         return Ok(None);
     };
-    let found = state
-        .store()
-        .runnable_by_path(workspace, &wish.path)
-        .await?;
-    if found.is_none() {
-        let message = format!("there is no runnable `{}`", wish.path);
+    let (store, path) = (state.store(), &wish.path);
+    let Some(found) = store.runnable_by_path(workspace, path).await? else {
+        let message = format!("there is no runnable `{path}`");
         mistakes.push(Mistake::value("/runs/path", message));
+        return Ok(None);
+    };
+    let version = store.runnable_version(&found.version_id).await?;
+    let is_flow = version.is_some_and(|version| version.kind == RunnableKind::Flow);
+    // A token for the other kind could run nothing at all.
+    let (kind, message) = match is_flow {
+        true => (CallKind::Flow, "is a flow: say `flow`, or leave it out"),
+        false => (
+            CallKind::Runnable,
+            "is no flow: say `runnable`, or leave it out",
+        ),
+    };
+    if wanted.is_some_and(|wanted| wanted != kind) {
+        let message = format!("`{path}` {message}");
+        mistakes.push(Mistake::value("/runs/kind", message));
     }
     Ok(Some(Runs {
-        path: wish.path.clone(),
+        path: path.clone(),
         kind,
     }))
 }

@@ -426,7 +426,7 @@ pub enum TokenCommand {
         /// The one runnable that it runs, by its path, instead of scopes: f/ops/deploy.
         #[arg(long = "for", value_name = "PATH", conflicts_with = "scopes")]
         runs: Option<String>,
-        /// With --for: the runnable is called as a flow.
+        /// With --for: refuses what is no flow. Without it the token is for what stands at the path.
         #[arg(long, requires = "runs")]
         flow: bool,
         /// After how long it expires: 90d.

@@ -29,7 +29,7 @@ pub async fn run_token(args: TokenArgs) -> Result<(), CliError> {
                 Some(_) => Some(connection.workspace()),
                 None => connection.workspace_named(),
             };
-            let kind = if flow { "flow" } else { "runnable" };
+            let kind = flow.then_some("flow");
             let wish = json!({
                 "name": name.unwrap_or_else(|| runs.clone().unwrap_or_default()),
                 "scopes": scopes,

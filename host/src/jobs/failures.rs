@@ -13,6 +13,8 @@ use crate::store::StoreError;
 const BATCH: u32 = 100;
 /// Larger arguments are not handed on, in bytes.
 const ARGUMENTS_MAX: usize = 1 << 20;
+/// What is told in the place of an error that is to leave no trace.
+const DELETED: &str = "deleted after use";
 
 impl Executor {
     /// Makes the jobs that tell of jobs which were given up. Tells whether there may be more.
@@ -33,11 +35,16 @@ impl Executor {
 }
 
 async fn tell(host: &Inner, failed: &JobId) -> Result<(), StoreError> {
-    let Some(job) = host.store.failed_job(failed).await? else {
+    // Asked before anything is read: what is wiped meanwhile is then read as it is after it.
+    let is_wiped = host.store.is_to_be_wiped(failed).await?;
+    let Some(mut job) = host.store.failed_job(failed).await? else {
         return host.store.tell_failure(failed, None).await.map(|_| ());
     };
+    if is_wiped {
+        job.error = None;
+    }
     let told = match host.store.error_handler_of(&job).await? {
-        Some(handler) => Some(job_of(host, &job, handler).await?),
+        Some(handler) => Some(job_of(host, &job, is_wiped, handler).await?),
         None => None,
     };
     let is_told = told.is_some();
@@ -48,17 +55,26 @@ async fn tell(host: &Inner, failed: &JobId) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn job_of(host: &Inner, failed: &Job, handler: Pin) -> Result<NewJob, StoreError> {
+async fn job_of(
+    host: &Inner,
+    failed: &Job,
+    is_wiped: bool,
+    handler: Pin,
+) -> Result<NewJob, StoreError> {
     let now = host.clock.now();
     let names = host.names.of_job(failed).await?;
-    let arguments = host.store.job_arguments(&failed.id).await?;
+    // The job that tells is kept longer than one that is deleted after use.
+    let arguments = match is_wiped {
+        true => None,
+        false => host.store.job_arguments(&failed.id).await?,
+    };
     let arguments = arguments.filter(|bytes| bytes.len() <= ARGUMENTS_MAX);
     let arguments = arguments.map(|bytes| {
         serde_json::from_slice::<Value>(&bytes)
             .unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into())
     });
     let told = json!({
-        "error": failed.error,
+        "error": failed.error.as_deref().unwrap_or(DELETED),
         "job_id": failed.id,
         "path": names.runnable,
         "trigger": names.trigger,

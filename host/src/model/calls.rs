@@ -77,6 +77,8 @@ pub struct CallRequest {
 pub struct CallKey {
     pub key: String,
     pub runnable_id: RunnableId,
+    /// What it stands for from now on, if it was not seen before; none: it only asks.
+    pub jobs: Vec<JobId>,
     pub expires_at: Millis,
 }
 
@@ -104,4 +106,8 @@ pub enum Called {
     Made,
     /// Its key was seen before, and made these jobs.
     Again { jobs: Vec<JobId> },
+    /// The same, but not all of them are kept any more.
+    Gone { jobs: Vec<JobId> },
+    /// Its key was used with another token: nothing was made.
+    Taken,
 }

@@ -1,6 +1,6 @@
 //! Finding what a call names: token, workspace and runnable, by one look.
 
-use super::calls::read_ids;
+use super::call_keys::read_ids;
 use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError};
 use crate::clock::Millis;

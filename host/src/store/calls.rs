@@ -1,19 +1,17 @@
 //! Calls of runnables: a request of the log, its key and its jobs, in one commit with all others that
 //! wait.
 //!
-//! Who owns a key is decided by the row in `call_keys`: the call that made it, until it expires. All
-//! others get the jobs of that one. A call that is repeated finds itself as the owner and its rows in
-//! place, so nothing happens twice.
-
-use std::collections::HashMap;
+//! Whose a key is, `call_keys.rs` says. A call that is repeated finds itself as the owner and its rows
+//! in place, so nothing happens twice.
 
 use tokio::sync::oneshot;
 
 use super::body::Stored;
+use super::call_keys::{Key, settle_keys};
 use super::connection::Connection;
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
-use super::sql::{FromRow, Row, Statement};
+use super::sql::Statement;
 use super::writer::{Write, Written};
 use super::{Store, StoreError};
 use crate::clock::Millis;
@@ -74,32 +72,17 @@ impl Store {
         .await
         .map(|_| ())
     }
-
-    /// Keys whose time is over.
-    pub async fn trim_call_keys(&self, now: Millis, limit: u32) -> Result<u64, StoreError> {
-        let mut connection = self.database.writer().await?;
-        Statement::new(
-            "trim the keys of calls",
-            "delete from call_keys where (workspace_id, key, runnable_id) in \
-             (select workspace_id, key, runnable_id from call_keys where expires_at <= $1 \
-             order by expires_at limit $2)",
-        )
-        .bind(now)
-        .bind(limit)
-        .run(&mut connection)
-        .await
-    }
 }
 
 /// A call with its bytes as they are stored.
 pub(super) struct PackedCall {
     workspace_id: WorkspaceId,
     request: Option<CallRequest>,
-    key: Option<CallKey>,
-    /// Their ids, separated by spaces.
-    ids: String,
+    pub(super) key: Option<CallKey>,
+    /// What its key stands for if nobody used it before: ids, separated by spaces.
+    pub(super) ids: String,
     jobs: Vec<PackedCallJob>,
-    token_id: Option<TokenId>,
+    pub(super) token_id: Option<TokenId>,
     /// Who begins what it asked for.
     begun: Option<oneshot::Sender<()>>,
 }
@@ -110,9 +93,6 @@ struct PackedCallJob {
     lease: Option<CallLease>,
     is_wiped: bool,
 }
-
-/// Workspace, key, runnable.
-type Key<'a> = (&'a str, &'a str, &'a str);
 
 impl PackedCall {
     async fn pack(call: NewCall) -> PackedCall {
@@ -130,7 +110,8 @@ impl PackedCall {
                 is_wiped,
             });
         }
-        let ids: Vec<&str> = jobs.iter().map(|job| job.job.id.as_str()).collect();
+        let named = call.key.iter().flat_map(|key| &key.jobs);
+        let ids: Vec<&str> = named.map(JobId::as_str).collect();
         PackedCall {
             ids: ids.join(" "),
             workspace_id: call.workspace_id,
@@ -157,7 +138,7 @@ impl PackedCall {
         arguments + request.map_or(0, |row| row.headers.len() + row.query.len())
     }
 
-    fn key(&self) -> Option<Key<'_>> {
+    pub(super) fn key(&self) -> Option<Key<'_>> {
         let key = self.key.as_ref()?;
         Some((
             self.workspace_id.as_str(),
@@ -177,17 +158,7 @@ pub(super) async fn insert(
     if calls.is_empty() {
         return Ok(Vec::new());
     }
-    let owners = claim_keys(connection, backend, calls, now).await?;
-    let mut called = Vec::with_capacity(calls.len());
-    for call in calls {
-        let owner = call.key().and_then(|key| owners.get(&key));
-        called.push(match owner {
-            Some(ids) if *ids != call.ids => Called::Again {
-                jobs: read_ids(ids)?,
-            },
-            _ => Called::Made,
-        });
-    }
+    let called = settle_keys(connection, backend, calls, now).await?;
     let rows: Vec<(&PackedCall, &Called)> = calls.iter().copied().zip(&called).collect();
     insert_requests(connection, backend, &rows).await?;
     let made = rows.iter().filter(|(_, called)| **called == Called::Made);
@@ -197,111 +168,6 @@ pub(super) async fn insert(
     insert_jobs(connection, backend, &jobs).await?;
     insert_wipes(connection, backend, &jobs).await?;
     Ok(called)
-}
-
-/// Job ids separated by spaces.
-pub(super) fn read_ids(text: &str) -> Result<Vec<JobId>, StoreError> {
-    text.split_ascii_whitespace()
-        .map(|id| {
-            id.parse()
-                .map_err(|error| StoreError::corrupt("jobs", error))
-        })
-        .collect()
-}
-
-static CLAIM_KEYS: ManyRows = ManyRows::new(
-    "insert into call_keys (workspace_id, key, runnable_id, jobs, expires_at) values ",
-    "(?, ?, ?, ?, ?)",
-    " on conflict (workspace_id, key, runnable_id) do update \
-     set jobs = excluded.jobs, expires_at = excluded.expires_at where call_keys.expires_at <= ?",
-);
-
-static SELECT_OWNERS: ManyRows = ManyRows::new(
-    "with wanted (workspace_id, key, runnable_id) as (values ",
-    "(?, ?, ?)",
-    ") select k.workspace_id, k.key, k.runnable_id, k.jobs \
-     from wanted w cross join call_keys k where k.workspace_id = w.workspace_id \
-     and k.key = w.key and k.runnable_id = w.runnable_id",
-);
-
-/// Which jobs each key of this batch stands for.
-async fn claim_keys<'a>(
-    connection: &mut impl Connection,
-    backend: Backend,
-    calls: &[&'a PackedCall],
-    now: Millis,
-) -> Result<HashMap<Key<'a>, String>, StoreError> {
-    let mut owners = HashMap::new();
-    let mut claims = Vec::new();
-    for call in calls {
-        let (Some(key), Some(wanted)) = (call.key(), &call.key) else {
-            continue;
-        };
-        // The first of equal ones in this batch asks for it.
-        owners.entry(key).or_insert_with(|| {
-            claims.push((key, call.ids.as_str(), wanted.expires_at));
-            call.ids.clone()
-        });
-    }
-    // In one order everywhere, so that two hosts do not wait for each other in a circle.
-    claims.sort_unstable_by_key(|(key, ..)| *key);
-    for chunk in chunks(&claims) {
-        let mut claim = Statement::composed(
-            "claim the keys of calls",
-            CLAIM_KEYS.text(backend, chunk.len()),
-        );
-        for ((workspace, key, runnable), ids, expires_at) in chunk {
-            claim.push(*workspace);
-            claim.push(*key);
-            claim.push(*runnable);
-            claim.push(*ids);
-            claim.push(*expires_at);
-        }
-        let claimed = claim.bind(now).run(connection).await?;
-        if claimed == chunk.len() as u64 {
-            continue;
-        }
-        let mut select = Statement::composed(
-            "find the owners of keys",
-            SELECT_OWNERS.text(backend, chunk.len()),
-        );
-        for ((workspace, key, runnable), ..) in chunk {
-            select.push(*workspace);
-            select.push(*key);
-            select.push(*runnable);
-        }
-        let rows: Vec<OwnerRow> = select.all(connection).await?;
-        for (key, ..) in chunk {
-            if let Some(row) = rows.iter().find(|row| row.key() == *key) {
-                owners.insert(*key, row.jobs.clone());
-            }
-        }
-    }
-    Ok(owners)
-}
-
-struct OwnerRow {
-    workspace_id: String,
-    key: String,
-    runnable_id: String,
-    jobs: String,
-}
-
-impl OwnerRow {
-    fn key(&self) -> Key<'_> {
-        (&self.workspace_id, &self.key, &self.runnable_id)
-    }
-}
-
-impl FromRow for OwnerRow {
-    fn from_row(row: &Row<'_>) -> Result<OwnerRow, StoreError> {
-        Ok(OwnerRow {
-            workspace_id: row.text("workspace_id")?,
-            key: row.text("key")?,
-            runnable_id: row.text("runnable_id")?,
-            jobs: row.text("jobs")?,
-        })
-    }
 }
 
 static INSERT_REQUESTS: ManyRows = ManyRows::new(
@@ -319,6 +185,8 @@ async fn insert_requests(
 ) -> Result<(), StoreError> {
     let rows: Vec<(&PackedCall, &CallRequest, &Called)> = rows
         .iter()
+        // Who is refused is logged as such by its caller.
+        .filter(|(_, called)| **called != Called::Taken)
         .filter_map(|(call, called)| Some((*call, call.request.as_ref()?, *called)))
         .collect();
     for chunk in chunks(&rows) {
@@ -329,7 +197,11 @@ async fn insert_requests(
         for (call, request, called) in chunk {
             let (outcome, job) = match called {
                 Called::Made => (request.outcome, call.jobs.first().map(|job| &job.job.id)),
-                Called::Again { jobs } => (RequestOutcome::Duplicate, jobs.first()),
+                Called::Again { jobs } | Called::Gone { jobs } => {
+                    (RequestOutcome::Duplicate, jobs.first())
+                }
+                // Left out above.
+                Called::Taken => (RequestOutcome::Refused, None),
             };
             insert.push(&request.id);
             insert.push(&request.workspace_id);

@@ -22,6 +22,7 @@ mod error;
 mod open;
 
 mod appends;
+mod call_keys;
 mod called;
 mod calls;
 mod events;

@@ -87,6 +87,21 @@ impl Store {
             .collect()
     }
 
+    /// Whether a job, or the flow that it is a step of, is to be wiped and was not yet.
+    pub async fn is_to_be_wiped(&self, job: &JobId) -> Result<bool, StoreError> {
+        let mut connection = self.database.read().await?;
+        let found: Option<Text> = Statement::new(
+            "find whether a job is to be wiped",
+            "with recursive above (id, flow_id) as (select id, flow_id from jobs where id = $1 \
+             union all select j.id, j.flow_id from jobs j join above a on j.id = a.flow_id) \
+             select w.job_id as text from job_wipes w join above a on w.job_id = a.id limit 1",
+        )
+        .bind(job)
+        .one(&mut connection)
+        .await?;
+        Ok(found.is_some())
+    }
+
     /// Wipes arguments, logs, result and error of a job that ended and was to be wiped: ids, times
     /// and states stay. Tells whether it did; repeating it is harmless.
     pub async fn wipe_job(&self, job: &JobId) -> Result<bool, StoreError> {

@@ -121,6 +121,17 @@ async fn a_list_is_read_page_by_page() {
         "runnables?limit=0",
         "runnables?limit=x",
         "runnables?cursor=%00",
+        "runnables?cursor=zzz",
+        "jobs?cursor=zzz",
+        "requests?cursor=job_",
+        "events?cursor=zzz",
+        "triggers?cursor=zzz",
+        "subscriptions?cursor=zzz",
+        "credentials?cursor=zzz",
+        "integrations?cursor=zzz",
+        "routes?cursor=zzz",
+        "schedules?cursor=zzz",
+        "audit?cursor=zzz",
     ] {
         let path = format!("/api/v1/workspaces/default/{query}");
         let answer = api.call("GET", &path, &api.admin, None).await;

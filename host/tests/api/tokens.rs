@@ -50,6 +50,43 @@ async fn a_token_is_shown_once_works_and_ends_when_revoked() {
 }
 
 #[tokio::test]
+async fn a_token_for_one_runnable_is_for_what_stands_at_the_path() {
+    let api = Api::start().await;
+    let document = json!({ "runnables": [
+        { "path": "f/t/one", "command": { "argv": ["./x"] } },
+        { "path": "f/t/flow", "flow": { "steps": [{ "id": "a", "run": "f/t/one" }] } },
+    ]});
+    api.apply("", document).await;
+    for (path, kind, told) in [
+        ("f/t/one", None, Ok("runnable")),
+        ("f/t/one", Some("runnable"), Ok("runnable")),
+        ("f/t/flow", None, Ok("flow")),
+        ("f/t/flow", Some("flow"), Ok("flow")),
+        ("f/t/one", Some("flow"), Err("`f/t/one` is no flow")),
+        ("f/t/flow", Some("runnable"), Err("`f/t/flow` is a flow")),
+        ("f/t/flow", Some("other"), Err("expected a kind")),
+        ("f/t/none", None, Err("there is no runnable `f/t/none`")),
+    ] {
+        let mut runs = json!({ "path": path });
+        if let Some(kind) = kind {
+            runs["kind"] = kind.into();
+        }
+        let wish = json!({ "name": "one", "workspace": "default", "runs": runs });
+        let created = create(&api, &api.admin, wish).await;
+        match told {
+            Ok(kind) => {
+                assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
+                assert_eq!(created.body["runs"]["kind"], kind);
+            }
+            Err(said) => {
+                assert_eq!(created.status, StatusCode::UNPROCESSABLE_ENTITY);
+                assert!(created.text.contains(said), "{}", created.text);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_token_expires() {
     let api = Api::start().await;
     let wish = json!({ "name": "short", "scopes": ["read"], "expires_in": "1h" });

@@ -206,7 +206,15 @@ async fn flows_and_other_runnables_are_called_at_paths_of_their_own() {
     )
     .await;
     assert_eq!(by_hash, (reqwest::StatusCode::OK, json!({"x": 1})));
-    let token = host.cli_ok(&["token", "create", "--for", "f/t/waits", "--flow"]);
+    // What it is called as, the flow itself tells.
+    let token = host.cli_ok(&["token", "create", "--for", "f/t/waits"]);
+    host.cli_ok(&["token", "create", "--for", "f/t/waits", "--flow"]);
+    let refused = host.cli(&["token", "create", "--for", "f/t/echo", "--flow"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && said.contains("`f/t/echo` is no flow"),
+        "{said}"
+    );
     let path = "/api/w/default/jobs/run_wait_result/f/f/t/waits";
     let request = host.client().get(format!("{}{path}", host.url));
     let answer = request

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use sqlx::Executor as _;
 use triggerd::id::*;
 use triggerd::model::*;
 
-use crate::fixture::{Fixture, on_both};
+use crate::fixture::{Fixture, on_both, pool};
 
 on_both! {
     a_key_stands_for_the_same_jobs_until_its_time_is_over
+    a_key_of_another_token_is_taken_also_in_the_same_commit
+    a_key_whose_jobs_are_not_kept_is_gone
+    a_call_that_only_asks_what_a_key_stands_for_takes_no_key
     a_key_whose_time_is_over_is_trimmed
     jobs_beside_a_request_leave_no_row
     what_a_call_made_may_begin_and_what_was_made_before_does_not_begin_again
@@ -56,6 +60,7 @@ fn new_call(
         key: key.map(|key| CallKey {
             key: key.to_owned(),
             runnable_id: runnable.id.clone(),
+            jobs: vec![job.clone()],
             expires_at: now.plus(DAY),
         }),
         jobs: vec![CallJob {
@@ -97,6 +102,90 @@ async fn a_key_stands_for_the_same_jobs_until_its_time_is_over(fixture: Fixture)
         .store
         .job_of_key(&fixture.workspace, "k", fixture.now());
     assert_eq!(found.await.expect("read"), Some(second));
+}
+
+async fn a_key_of_another_token_is_taken_also_in_the_same_commit(fixture: Fixture) {
+    let runnable = fixture.runnable("f/t/a").await;
+    let by = |token: Option<&TokenId>, jobs: usize| {
+        let (_, mut new) = new_call(&fixture, &runnable, Some("k"), true);
+        new.token_id = token.cloned();
+        let more: Vec<CallJob> = (1..jobs)
+            .map(|_| {
+                let mut job = new.jobs[0].clone();
+                job.job.id = JobId::generate(fixture.now());
+                job
+            })
+            .collect();
+        new.jobs.extend(more);
+        let ids: Vec<JobId> = new.jobs.iter().map(|job| job.job.id.clone()).collect();
+        new.key.as_mut().expect("a key").jobs = ids;
+        new
+    };
+    let (one, other) = (
+        TokenId::generate(fixture.now()),
+        TokenId::generate(fixture.now()),
+    );
+    // Many at once are one commit or several: one token has its jobs, whichever came first.
+    let calls = (0..20).map(|number| {
+        let token = if number % 2 == 0 { &one } else { &other };
+        fixture.store.call(by(Some(token), 3))
+    });
+    let called: Vec<Called> = futures_util::future::join_all(calls)
+        .await
+        .into_iter()
+        .map(|called| called.expect("kept"))
+        .collect();
+    let made = called.iter().position(|called| *called == Called::Made);
+    let made = made.expect("one was made");
+    for (number, called) in called.iter().enumerate() {
+        match called {
+            Called::Made => assert_eq!(number, made),
+            Called::Again { jobs } => assert_eq!((number % 2, jobs.len()), (made % 2, 3)),
+            called => assert_eq!((called, number % 2), (&Called::Taken, 1 - made % 2)),
+        }
+    }
+    // In a commit of its own, and for who has no token, it is the same.
+    let loser = if made % 2 == 0 { &other } else { &one };
+    for token in [Some(loser), None] {
+        let called = fixture.store.call(by(token, 1)).await.expect("kept");
+        assert_eq!(called, Called::Taken);
+    }
+    let rows = fixture
+        .store
+        .list_requests(
+            &fixture.workspace,
+            &RequestFilter::default(),
+            &PageQuery::first(50),
+        )
+        .await
+        .expect("read");
+    assert_eq!(rows.items.len(), 10, "who is refused has no row here");
+}
+
+async fn a_key_whose_jobs_are_not_kept_is_gone(fixture: Fixture) {
+    let runnable = fixture.runnable("f/t/a").await;
+    let (job, _) = call(&fixture, &runnable, Some("k"), true).await;
+    let pool = pool(&fixture).await;
+    let deleted = pool.execute("delete from jobs").await;
+    deleted.expect("deleted");
+    let (_, called) = call(&fixture, &runnable, Some("k"), true).await;
+    assert_eq!(called, Called::Gone { jobs: vec![job] });
+}
+
+async fn a_call_that_only_asks_what_a_key_stands_for_takes_no_key(fixture: Fixture) {
+    let runnable = fixture.runnable("f/t/a").await;
+    let ask = async || {
+        let (_, mut new) = new_call(&fixture, &runnable, Some("k"), true);
+        new.jobs.clear();
+        new.key.as_mut().expect("a key").jobs.clear();
+        fixture.store.call(new).await.expect("kept")
+    };
+    assert_eq!(ask().await, Called::Made);
+    let (job, called) = call(&fixture, &runnable, Some("k"), true).await;
+    assert_eq!(called, Called::Made, "nobody has the key yet");
+    assert_eq!(ask().await, Called::Again { jobs: vec![job] });
+    fixture.advance(24 * 3600);
+    assert_eq!(ask().await, Called::Made);
 }
 
 async fn a_key_whose_time_is_over_is_trimmed(fixture: Fixture) {

@@ -56,6 +56,99 @@ async fn a_key_stands_for_its_job_for_24_hours() {
 }
 
 #[tokio::test]
+async fn a_key_that_outlives_its_job_says_so_at_once() {
+    let host = host_with(&[]).await;
+    let pool = host.database(None).await;
+    let call = async |path: &str| {
+        let path = format!("{path}/p/f/t/echo?job_id=k-1");
+        Call::post(&host, &path).body("{}").send().await
+    };
+    assert_eq!(call("run_wait_result").await.status, 200);
+    for table in ["attempts", "jobs"] {
+        let emptied = format!("delete from {table}");
+        let done = pool.execute(sqlx::AssertSqlSafe(emptied)).await;
+        done.expect("deleted");
+    }
+    for path in ["run_wait_result", "run"] {
+        let gone = call(path).await;
+        assert_eq!(gone.status, 410, "{gone:?}");
+        assert_eq!(gone.json()["field"], "idempotency-key");
+    }
+    host.until("both are in the log as they were answered", async || {
+        let rows = host.items("requests").await;
+        let gone = rows.iter().filter(|row| row["status"] == 410).count();
+        (gone == 2).then_some(())
+    })
+    .await;
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn what_is_deleted_after_use_is_not_handed_on_by_who_tells_of_it_nor_by_its_path() {
+    let database = Cluster::shared().database().await;
+    for postgres in [None, Some(database.as_str())] {
+        let variables: Vec<_> = postgres
+            .map(|url| ("TRIGGERD_DATABASE", url))
+            .into_iter()
+            .collect();
+        let host = host_with(&variables).await;
+        host.apply(
+            "
+workspace: default
+on_error: f/t/echo
+runnables:
+- path: f/t/secret-flow
+  delete_after_use: true
+  flow: {steps: [{id: one, run: f/t/fail, inputs: {k: args.k}}]}
+routes:
+- {name: s, path: '/hooks/s/{k}', auth: none, mode: sync, runnable: f/t/secret-fail}
+",
+        );
+        let body = "{\"k\":\"CANARY-41\"}";
+        let called = Call {
+            path: "/hooks/s/CANARY-41".to_owned(),
+            ..Call::post(&host, "").token(None)
+        };
+        assert_eq!(called.send().await.status, 500);
+        let flow = Call::post(&host, "run_wait_result/f/f/t/secret-flow").body(body);
+        assert_eq!(flow.send().await.status, 500);
+        let told = host
+            .until("both are told of", async || {
+                let told = host.items("jobs?runnable=f/t/echo&state=done").await;
+                (told.len() >= 2).then_some(told)
+            })
+            .await;
+        for job in &told {
+            let id = job["id"].as_str().expect("an id");
+            let shown = host.get(&format!("/api/w/default/jobs_u/get/{id}")).await;
+            assert_eq!(shown["args"]["error"], "deleted after use", "{shown}");
+            assert!(shown["args"]["arguments"].is_null(), "{shown}");
+            assert!(!shown.to_string().contains("CANARY-41"), "{shown}");
+        }
+        let rows = json!(host.items("requests").await);
+        assert!(!rows.to_string().contains("CANARY-41"), "{rows}");
+        assert!(rows.to_string().contains("/hooks/s/{k}"), "{rows}");
+        // That it failed is left of it, and not that it was cancelled.
+        let failed = host.items("jobs?runnable=f/t/secret-fail").await;
+        let id = failed[0]["id"].as_str().expect("an id");
+        let shown = host
+            .until("the job is wiped", async || {
+                let shown = host.get(&format!("/api/w/default/jobs_u/get/{id}")).await;
+                shown["args"].is_null().then_some(shown)
+            })
+            .await;
+        let error = &shown["result"]["error"];
+        assert_eq!(
+            (&error["name"], &error["message"]),
+            (
+                &json!("ExecutionErr"),
+                &json!("the job failed; why was deleted after use")
+            )
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_list_of_requests_shows_method_and_path_and_no_token() {
     let host = host_with(&[]).await;
     let text = super::token(&host, &["--for", "f/t/echo"]);

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::harness::Host;
+use super::harness::{self, Host};
 use super::postgres_harness::Cluster;
 use super::{Answer, Call, finished, host_with, start, token};
 
@@ -110,6 +110,8 @@ async fn answers_are_asynchronous_static_or_the_result() {
             "answer": {"status": 202, "headers": {"X-B": "c"}, "body": {"ok": true}}})),
         json!({"name": "only", "path": "/hooks/only", "methods": ["GET"], "auth": "none",
             "answer": {"body": "here"}}),
+        json!({"name": "page", "path": "/hooks/page", "methods": ["GET"], "auth": "none",
+            "answer": {"headers": {"Content-Type": "text/html"}, "body": "<script>1</script>"}}),
         route(json!({"name": "y", "path": "/hooks/y"})),
         route(
             json!({"name": "f", "path": "/hooks/f", "runnable": "f/t/fail", "error_status": 422}),
@@ -128,6 +130,12 @@ async fn answers_are_asynchronous_static_or_the_result() {
     );
     assert_eq!(answer.headers["x-b"], "c");
     assert_eq!(answer.kind, "application/json");
+    assert!(!answer.headers.contains_key("content-security-policy"));
+    // What a browser would show acts in nobody's name there.
+    let page = by(Method::GET, post(&host, "/hooks/page")).send().await;
+    assert_eq!(page.kind, "text/html");
+    assert_eq!(page.headers["content-security-policy"], "sandbox");
+    assert_eq!(page.headers["x-content-type-options"], "nosniff");
     let answer = by(Method::GET, post(&host, "/hooks/only")).send().await;
     assert_eq!(
         (answer.status.as_u16(), answer.text.as_str()),
@@ -429,6 +437,76 @@ async fn a_delivery_that_comes_again_is_not_run_again() {
             .send()
     };
     assert_ne!(call().await.text, call().await.text);
+}
+
+#[tokio::test]
+async fn a_delivery_that_comes_again_is_not_shaped_again() {
+    let database = Cluster::shared().database().await;
+    for variables in [vec![], vec![("TRIGGERD_DATABASE", database.as_str())]] {
+        let host = host_with(&variables).await;
+        host.script("shape.sh", "cat > shaped; echo '{\"n\":7}'");
+        host.script(
+            "ask.sh",
+            r#"echo "{\"response\": {\"status_code\": 202}, \"result\": \"$(date +%s%N)\"}""#,
+        );
+        host.script(
+            "busy.sh",
+            r#"echo '{"response": {"status_code": 503}, "result": "busy"}'"#,
+        );
+        host.apply(
+            "
+workspace: default
+runnables:
+- {path: f/t/shape, command: {argv: [./shape.sh]}}
+- {path: f/t/ask, command: {argv: [./ask.sh]}}
+- {path: f/t/busy, command: {argv: [./busy.sh]}}
+",
+        );
+        let auth = rules(json!({"delivery_id": {"header": "X-Delivery"}}));
+        let one = |name: &str, mode: &str, preprocessor: &str| {
+            route(
+                json!({"name": name, "path": format!("/hooks/{name}"), "mode": mode, "auth": auth,
+                "preprocessor": format!("f/t/{preprocessor}")}),
+            )
+        };
+        host.apply(&document(&[
+            one("s", "sync", "shape"),
+            one("a", "async", "shape"),
+            one("sq", "sync", "ask"),
+            one("aq", "async", "ask"),
+            one("b", "async", "busy"),
+        ]));
+        let send = async |path: &str| {
+            let signature = signed(b"{}", SECRET);
+            let call = post(&host, &format!("/hooks/{path}")).header("X-Sign", &signature);
+            call.header("X-Delivery", "d-1").body("{}").send().await
+        };
+        for (path, status, preprocessor) in [
+            ("s", 200, "shape"),
+            ("a", 201, "shape"),
+            ("sq", 202, "ask"),
+            ("aq", 202, "ask"),
+        ] {
+            let of_it = format!("jobs?runnable=f/t/{preprocessor}");
+            let shaped = async || host.items(&of_it).await.len();
+            let first = send(path).await;
+            assert_eq!(first.status.as_u16(), status, "{first:?}");
+            let ran = shaped().await;
+            let again = send(path).await;
+            assert_eq!(
+                (again.status, &again.text),
+                (first.status, &first.text),
+                "{path}"
+            );
+            assert_eq!(shaped().await, ran, "{path}");
+        }
+        assert_eq!(host.items("jobs?runnable=f/t/echo").await.len(), 2);
+        // Who is asked to come later is not recognised as served.
+        for ran in [1, 2] {
+            assert_eq!(send("b").await.status, 503);
+            assert_eq!(host.items("jobs?runnable=f/t/busy").await.len(), ran);
+        }
+    }
 }
 
 #[tokio::test]
@@ -929,6 +1007,36 @@ async fn a_provider_can_know_the_callers() {
     host.cli_ok(&["provider", "disable", "github"]);
     let down = send("push", "44444444-4444-4444-4444-444444444444", SECRET).await;
     assert_eq!(down.status, 503, "{down:?}");
+}
+
+#[tokio::test]
+async fn the_header_that_proves_a_providers_caller_is_not_handed_over() {
+    let mut host = start().await;
+    assert!(host.terminate(), "{}", host.log());
+    let library = "libprovider_nextcloud.so";
+    let placed = host.path("plugins").join(library);
+    harness::place(&harness::target().join(library), &placed);
+    let manifest = harness::root().join("manifests/nextcloud.yaml");
+    std::fs::copy(manifest, host.path("manifests/nextcloud.yaml")).expect("a manifest");
+    host.resume().await;
+    let auth = json!({"provider": "nextcloud", "manual": {"webhook_secret": "CANARY-secret"}});
+    let fields = json!({"auth": auth, "include_headers": ["X-Trigger-Secret", "X-A"]});
+    host.until("the provider is live", async || {
+        let shown = host.get("/api/v1/providers").await;
+        shown.to_string().contains("nextcloud").then_some(())
+    })
+    .await;
+    host.apply(&document(&[route(fields)]));
+    let body = json!({"time": 1, "user": {"uid": "a"}, "event": {"class": "OCA\\Any\\Event"}});
+    let answer = post(&host, "/hooks/r/1")
+        .header("X-Trigger-Secret", "CANARY-secret")
+        .header("X-A", "yes")
+        .body(body.to_string())
+        .send()
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["x_a"], "yes");
+    assert!(!answer.text.contains("CANARY-secret"), "{answer:?}");
 }
 
 #[tokio::test]

@@ -368,6 +368,8 @@ fn cloudevents() -> Vec<Row> {
         echo("structured, base64", ECHO, (&[("content-type", CE)], br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data_base64":"/w=="}"#), json!({"raw_bytes":"/w==","WEBHOOK__METADATA__":metadata})),
         echo("binary", ECHO, (&[("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "/s"), ("ce-type", "t"), ("ce-subject", "a%20%E2%82%AC%2525"), ("content-type", JSON)], br#"{"a":1}"#), json!({"a":1,"WEBHOOK__METADATA__":{"specversion":"1.0","id":"1","source":"/s","type":"t","subject":"a €%25","datacontenttype":JSON}})),
         echo("a batch answers with all results", ECHO, (&[("content-type", "application/cloudevents-batch+json")], br#"[{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"a":1}},{"specversion":"1.0","id":"1","source":"/s","type":"t"}]"#), json!([{"a":1,"WEBHOOK__METADATA__":metadata},{"WEBHOOK__METADATA__":metadata}])),
+        echo("binary, with a form", ECHO, (&[("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "/s"), ("ce-type", "t"), ("content-type", "multipart/form-data; boundary=B")], b"--B\r\ncontent-disposition: form-data; name=a\r\n\r\n1\r\n--B--\r\n"), json!({"a":"1","WEBHOOK__METADATA__":{"specversion":"1.0","id":"1","source":"/s","type":"t","datacontenttype":"multipart/form-data; boundary=B"}})),
+        refused("a form whose event has no id", ECHO, (&[("ce-specversion", "1.0"), ("content-type", "multipart/form-data; boundary=B")], b"--B--\r\n"), (400, "ce-id")),
         refused("an unknown format", ECHO, (&[("content-type", "application/cloudevents+xml")], b"<e/>"), (415, "content-type")),
         refused("an attribute is missing", ECHO, (&[("content-type", CE)], br#"{"specversion":"1.0","id":"1","source":"/s"}"#), (400, "/type")),
         refused("an attribute is empty", ECHO, (&[("content-type", CE)], br#"{"specversion":"1.0","id":"","source":"/s","type":"t"}"#), (400, "/id")),
@@ -475,7 +477,8 @@ async fn every_refusal_says_what_was_wrong_and_with_which_field() {
     assert_eq!(disabled.await.expect("an answer").status(), 200);
     let read = token(&host, &["reads", "--scope", "read"]);
     let own = token(&host, &["--for", "f/t/echo"]);
-    let flow = token(&host, &["--for", "f/t/echo", "--flow"]);
+    host.apply("{runnables: [{path: f/t/flow, flow: {steps: [{id: a, run: f/t/echo}]}}]}");
+    let flow = token(&host, &["--for", "f/t/flow"]);
     let none = Some("nonsense".to_owned());
     let path = "run/p/f/t/echo";
     let large = vec![b' '; 70_000];
@@ -510,6 +513,19 @@ async fn every_refusal_says_what_was_wrong_and_with_which_field() {
         ..Call::get(&host, path)
     };
     says(&job.send().await, (404, "id"));
+    for path in [
+        "%ff/jobs/run/p/f/t/echo",
+        "default/jobs/run/p/%ff",
+        "default/jobs/run_wait_result/h/%ff",
+        "default/jobs_u/get/%ff",
+    ] {
+        let mut call = Call::post(&host, "");
+        call.path = format!("/api/w/{path}");
+        if path.contains("jobs_u") {
+            call.method = reqwest::Method::GET;
+        }
+        says(&call.send().await, (400, "path"));
+    }
     let route = Call {
         path: "/hooks/none".to_owned(),
         ..Call::post(&host, path)

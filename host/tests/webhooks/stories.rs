@@ -237,6 +237,82 @@ async fn the_same_key_gives_the_same_job() {
 }
 
 #[tokio::test]
+async fn a_key_of_another_token_is_refused_and_tells_nothing_of_its_job() {
+    let host = start().await;
+    let tokens = [
+        token(&host, &["--for", "f/t/echo"]),
+        token(&host, &["--for", "f/t/echo"]),
+    ];
+    let call = |number: usize, path: &str| {
+        Call::post(&host, path)
+            .token(tokens[number].clone())
+            .header("Idempotency-Key", "k-1")
+            .body(format!("{{\"by\":\"CANARY-{number}\"}}"))
+            .send()
+    };
+    let path = "run_wait_result/p/f/t/echo";
+    assert_eq!(call(0, path).await.json(), json!({"by":"CANARY-0"}));
+    let jobs = host.items("jobs").await;
+    let id = jobs[0]["id"].as_str().expect("an id");
+    for path in [path, "run/p/f/t/echo"] {
+        let refused = call(1, path).await;
+        assert_eq!(refused.status, 409, "{refused:?}");
+        assert_eq!(refused.json()["field"], "idempotency-key");
+        assert!(!refused.text.contains("CANARY") && !refused.text.contains(id));
+    }
+    assert_eq!(call(0, path).await.json(), json!({"by":"CANARY-0"}));
+    assert_eq!(host.items("jobs").await.len(), 1);
+    let row = host.item("requests", |row| row["status"] == 409).await;
+    assert_eq!(row["outcome"], "refused");
+    // A batch stands for its events as one job does for its call.
+    let event = json!({"specversion":"1.0","id":"1","source":"/s","type":"t","data":{}});
+    let batch = |number: usize| {
+        Call::post(&host, "run/p/f/t/echo?job_id=k-2")
+            .token(tokens[number].clone())
+            .header("content-type", "application/cloudevents-batch+json")
+            .body(json!([event, event]).to_string())
+            .send()
+    };
+    let first = batch(0).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    assert_eq!(batch(0).await.text, first.text);
+    assert_eq!(batch(1).await.status, 409);
+}
+
+#[tokio::test]
+async fn who_repeats_a_key_and_hangs_up_cancels_nothing() {
+    let host = start().await;
+    let path = "run_wait_result/p/f/t/wait?job_id=k-1&cancel_on_disconnect=true";
+    let first = tokio::spawn({
+        let url = format!("{}/api/w/default/jobs/{path}", host.url);
+        host.client().post(url).bearer_auth(&host.token).send()
+    });
+    host.item("jobs", |job| job["state"] == "running").await;
+    let repeated = tokio::spawn({
+        let url = format!("{}/api/w/default/jobs/{path}", host.url);
+        host.client().post(url).bearer_auth(&host.token).send()
+    });
+    // Its row is kept before it waits.
+    host.item("requests", |row| row["outcome"] == "duplicate")
+        .await;
+    repeated.abort();
+    assert!(repeated.await.is_err(), "it hung up");
+    // What is cancelled because of it would be so by the time that others were called and cancelled.
+    let other = tokio::spawn({
+        let path = "run_wait_result/p/f/t/wait?cancel_on_disconnect=true";
+        let url = format!("{}/api/w/default/jobs/{path}", host.url);
+        host.client().post(url).bearer_auth(&host.token).send()
+    });
+    host.item("jobs", |job| job["state"] == "ready").await;
+    other.abort();
+    host.item("jobs", |job| job["state"] == "cancelled").await;
+    std::fs::write(host.path("commands/go"), "").expect("a file");
+    let first = first.await.expect("no panic").expect("an answer");
+    assert_eq!(first.status(), 200);
+    assert_eq!(first.text().await.expect("a body"), "\"went\"");
+}
+
+#[tokio::test]
 async fn many_at_once_with_one_key_make_one_job() {
     let database = Cluster::shared().database().await;
     for variables in [vec![], vec![("TRIGGERD_DATABASE", database.as_str())]] {

@@ -118,6 +118,17 @@ pub(super) fn binary(
     body: &[u8],
     kind: Option<&MediaType>,
 ) -> Result<Arguments, Refusal> {
+    let attributes = attributes(headers, kind)?;
+    let mut arguments = content::of_kind(kind, body)?;
+    arguments.set(METADATA, attributes);
+    Ok(arguments)
+}
+
+/// What the headers of the binary form say of an event.
+pub(super) fn attributes(
+    headers: &HeaderMap,
+    kind: Option<&MediaType>,
+) -> Result<Map<String, Value>, Refusal> {
     let mut attributes = Map::new();
     for name in headers.keys() {
         let Some(attribute) = name.as_str().strip_prefix(PREFIX) else {
@@ -136,9 +147,7 @@ pub(super) fn binary(
         attributes.insert("datacontenttype".to_owned(), kind.text.clone().into());
     }
     check(&attributes, PREFIX)?;
-    let mut arguments = content::of_kind(kind, body)?;
-    arguments.set(METADATA, attributes);
-    Ok(arguments)
+    Ok(attributes)
 }
 
 /// Percent-decodes once. `None`: what comes out is not UTF-8.

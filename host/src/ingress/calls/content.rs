@@ -61,7 +61,20 @@ pub(super) async fn read(sent: Sent) -> Result<Read, Refusal> {
     let kind = MediaType::of(&sent.headers);
     let boundary = kind.as_ref().and_then(|kind| kind.boundary());
     let read = match (sent.is_get, boundary) {
-        (false, Some(boundary)) => multipart::read(sent.body.clone(), boundary).await?,
+        (false, Some(boundary)) => {
+            // A form may be the data of an event: what its headers say is not for them to drop.
+            let attributes = match cloudevents::form_of(&sent.headers, kind.as_ref())? {
+                Some(_) => Some(cloudevents::attributes(&sent.headers, kind.as_ref())?),
+                None => None,
+            };
+            let mut read = multipart::read(sent.body.clone(), boundary).await?;
+            for arguments in &mut read.arguments {
+                if let Some(attributes) = &attributes {
+                    arguments.set(METADATA, attributes);
+                }
+            }
+            read
+        }
         _ if sent.body.len() <= INLINE_MAX => read_whole(&sent, kind.as_ref())?,
         _ => {
             let reading = tokio::task::spawn_blocking(move || {

@@ -6,20 +6,19 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::caller::{forbidden, no_workspace, token_of};
+use super::named::Named;
 use super::refusal::Refusal;
 use super::reply;
 use super::routes::Calls;
 use crate::id::JobId;
 use crate::jobs::Ended;
 use crate::model::{Job, JobState, RunnableKind, Scope, Workspace};
-
-type Named = Path<(String, String)>;
 
 // Written straight away, never built: what was kept may be nested as deeply as can be read.
 
@@ -58,7 +57,7 @@ struct Maybe {
     responses((status = 200, description = "the job")))]
 pub(super) async fn show(
     State(calls): State<Arc<Calls>>,
-    Path((workspace, named)): Named,
+    Named(workspace, named): Named,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
@@ -75,7 +74,7 @@ pub(super) async fn show(
     responses((status = 200, description = "the result, or why there is none")))]
 pub(super) async fn result(
     State(calls): State<Arc<Calls>>,
-    Path((workspace, named)): Named,
+    Named(workspace, named): Named,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
@@ -96,7 +95,7 @@ pub(super) async fn result(
     responses((status = 200, description = "`completed`, `success` and `result`")))]
 pub(super) async fn result_maybe(
     State(calls): State<Arc<Calls>>,
-    Path((workspace, named)): Named,
+    Named(workspace, named): Named,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {

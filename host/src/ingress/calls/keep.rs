@@ -34,6 +34,8 @@ pub(super) struct Made {
     pub(super) is_batch: bool,
     /// The key was seen before: the jobs may have ended long ago.
     pub(super) is_repeated: bool,
+    /// It was, and not all of them are kept any more.
+    pub(super) is_gone: bool,
     pub(super) is_wiped: bool,
     pub(super) options: Asked,
 }
@@ -166,14 +168,15 @@ impl Calls {
             jobs: shaped.jobs,
             files: shaped.files,
         };
-        let (jobs, waiters, is_repeated) = self.make(order).await?;
+        let (called, jobs, waiters) = self.make(order).await?;
         Ok(Made {
             request_id,
             workspace_id: workspace_id.clone(),
             jobs,
             waiters,
             is_batch,
-            is_repeated,
+            is_repeated: called != Called::Made,
+            is_gone: matches!(called, Called::Gone { .. }),
             is_wiped,
             options: asked,
         })
@@ -183,7 +186,7 @@ impl Calls {
     async fn make(
         self: &Arc<Self>,
         order: Order,
-    ) -> Result<(Vec<JobId>, Vec<Waiter>, bool), Refusal> {
+    ) -> Result<(Called, Vec<JobId>, Vec<Waiter>), Refusal> {
         let ends = self.parts.executor.ends();
         let how = order.wanted.how;
         let mut waiters: Vec<Waiter> = match how {
@@ -208,15 +211,17 @@ impl Calls {
         if let Some(guard) = guard {
             guard.disarm();
         }
-        Ok(match called? {
-            Called::Made => (jobs, waiters, false),
-            Called::Again { jobs } => {
-                if !waiters.is_empty() {
-                    waiters = jobs.iter().map(|job| ends.wait_for(job)).collect();
-                }
-                (jobs, waiters, true)
-            }
-        })
+        let called = called?;
+        let repeated = match &called {
+            Called::Made => return Ok((called, jobs, waiters)),
+            Called::Taken => return Err(another_key()),
+            Called::Again { jobs } | Called::Gone { jobs } => jobs.clone(),
+        };
+        waiters = match how {
+            How::Sync => repeated.iter().map(|job| ends.wait_for(job)).collect(),
+            How::Async => Vec::new(),
+        };
+        Ok((called, repeated, waiters))
     }
 
     async fn commit(&self, order: Order) -> Result<Called, Refusal> {
@@ -264,6 +269,7 @@ impl Calls {
             key: wanted.key.as_ref().map(|key| CallKey {
                 key: key.text.clone(),
                 runnable_id: wanted.runnable.id.clone(),
+                jobs: order.jobs,
                 expires_at: now.plus(key.window),
             }),
             jobs,
@@ -299,11 +305,17 @@ impl Calls {
                 None if lease.is_none() => self.parts.jobs_wake.notify_one(),
                 None => {}
             }
-        } else {
+        } else if called != Called::Taken {
             metrics.calls.increment("duplicate");
         }
         Ok(called)
     }
+}
+
+/// 409: of the call that the key stands for, whoever made another one is told nothing.
+fn another_key() -> Refusal {
+    let detail = "this key was used with another token: mark this call with a key of its own";
+    Refusal::of(StatusCode::CONFLICT, detail).at("idempotency-key")
 }
 
 /// The job as it stands in the store after the commit.

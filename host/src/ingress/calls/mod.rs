@@ -36,6 +36,7 @@ mod handshake;
 mod keep;
 mod logged;
 mod multipart;
+mod named;
 mod options;
 mod refusal;
 mod reply;

@@ -99,11 +99,12 @@ pub(super) fn result_of(ended: &Ended, job: &str) -> Box<RawValue> {
 }
 
 fn failure(ended: &Ended, job: &str) -> Value {
-    let name = match ended.state {
-        JobState::Cancelled => "Cancelled",
-        _ => "ExecutionErr",
+    // One that failed and says nothing of it any more was to leave no trace.
+    let (name, silent) = match ended.state {
+        JobState::Cancelled => ("Cancelled", "the job was cancelled"),
+        _ => ("ExecutionErr", "the job failed; why was deleted after use"),
     };
-    let message = ended.error.as_deref().unwrap_or("the job was cancelled");
+    let message = ended.error.as_deref().unwrap_or(silent);
     json!({ "error": { "name": name, "message": message }, "job": job })
 }
 
@@ -181,6 +182,13 @@ fn is_json(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .is_none_or(|kind| *kind == JSON)
+}
+
+/// What keeps an answer that is no JSON from acting in a browser in our name; none for JSON.
+pub(super) fn sandbox_for(content_type: &str) -> Option<(String, String)> {
+    let is_json = JSON.as_bytes() == content_type.as_bytes();
+    let sandbox = || String::from_utf8_lossy(SANDBOX.as_bytes()).into_owned();
+    (!is_json).then(|| (header::CONTENT_SECURITY_POLICY.to_string(), sandbox()))
 }
 
 /// What an object says about its answer, under which names, and where.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, Method, Request as HttpRequest, Response, StatusCode, header};
 use axum::routing::{MethodRouter, any, get, post};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
@@ -14,6 +14,7 @@ use utoipa::OpenApi;
 use super::caller::Address;
 use super::custom::{self, Table};
 use super::keep::Made;
+use super::named::Named;
 use super::refusal::Refusal;
 use super::uploads::Uploads;
 use super::{finished, handshake, reply};
@@ -190,8 +191,6 @@ pub fn router(calls: Arc<Calls>) -> Router {
         .with_state(calls)
 }
 
-type Named = Path<(String, String)>;
-
 macro_rules! handlers {
     ($($(#[$doc:meta])* $name:ident $method:ident $path:literal $param:literal $how:ident $kind:ident $callee:ident $status:literal;)*) => {$(
         $(#[$doc])*
@@ -211,7 +210,7 @@ macro_rules! handlers {
                 (status = "default", description = "What was wrong, and with which field")))]
         async fn $name(
             State(calls): State<Arc<Calls>>,
-            Path((workspace, named)): Named,
+            Named(workspace, named): Named,
             request: HttpRequest<Body>,
         ) -> Response<Body> {
             let address = Address {
@@ -303,6 +302,11 @@ impl Calls {
         request: HttpRequest<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let made = self.take(How::Async, address, request).await?;
+        if let Err(refusal) = self.check_kept(&made) {
+            let reason = Some(refusal.detail.clone());
+            self.note_status(&made, refusal.status, reason);
+            return Err(refusal);
+        }
         Ok(Calls::answer_ids(&made))
     }
 
@@ -357,6 +361,7 @@ impl Calls {
     }
 
     async fn result_of(self: &Arc<Self>, made: &mut Made) -> Result<Response<Body>, Refusal> {
+        self.check_kept(made)?;
         let ended = self.wait(made).await?;
         if made.is_repeated && made.is_wiped {
             self.check_not_wiped(made).await?;
@@ -369,18 +374,6 @@ impl Calls {
                 Ok(reply::of_batch(ended, &jobs, error_status))
             }
         }
-    }
-
-    async fn check_not_wiped(&self, made: &Made) -> Result<(), Refusal> {
-        for job in &made.jobs {
-            if self.parts.store.job_arguments(job).await?.is_none() {
-                let detail = "this call was answered before, and its result was deleted after use";
-                let mut refusal = Refusal::of(StatusCode::GONE, detail).at("idempotency-key");
-                refusal.job = Some(job.to_string());
-                return Err(refusal);
-            }
-        }
-        Ok(())
     }
 
     /// The row says 200, as most are answered; for the others it is put right after the answer.

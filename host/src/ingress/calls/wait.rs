@@ -20,9 +20,9 @@ impl Calls {
     pub(super) async fn wait(self: &Arc<Self>, made: &mut Made) -> Result<Vec<Ended>, Refusal> {
         let settled = CancellationToken::new();
         settled.cancel();
-        let guard = made
-            .options
-            .cancel_on_disconnect
+        // Who repeats a call did not make its jobs, and hangs up on nobody else.
+        let is_cancelled = made.options.cancel_on_disconnect && !made.is_repeated;
+        let guard = is_cancelled
             .then(|| self.cancel_when_dropped(&made.workspace_id, &made.jobs, &settled));
         if made.is_repeated {
             // They may have ended before we began to wait.
@@ -52,6 +52,28 @@ impl Calls {
             guard.disarm();
         }
         Ok(ended)
+    }
+
+    /// Refuses who repeats a call whose jobs are not kept any more.
+    pub(super) fn check_kept(&self, made: &Made) -> Result<(), Refusal> {
+        if !made.is_gone {
+            return Ok(());
+        }
+        let detail = "this call was made before, and its job is not kept any more";
+        Err(Refusal::of(StatusCode::GONE, detail).at("idempotency-key"))
+    }
+
+    /// The same of jobs that were to be deleted after use, and were.
+    pub(super) async fn check_not_wiped(&self, made: &Made) -> Result<(), Refusal> {
+        for job in &made.jobs {
+            if self.parts.store.job_arguments(job).await?.is_none() {
+                let detail = "this call was answered before, and its result was deleted after use";
+                let mut refusal = Refusal::of(StatusCode::GONE, detail).at("idempotency-key");
+                refusal.job = Some(job.to_string());
+                return Err(refusal);
+            }
+        }
+        Ok(())
     }
 
     /// Cancels these jobs if it is dropped: the caller hung up. `settled` tells that they are

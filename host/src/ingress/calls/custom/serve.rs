@@ -13,7 +13,7 @@ use url::form_urlencoded;
 
 use super::cors;
 use super::proof::{Arrived, Denied, Proven};
-use super::shaping::{self, Outcome};
+use super::shaping::{self, Outcome, Repeated, check_repeated};
 use super::table::{Fit, Served};
 use crate::id::RequestId;
 use crate::ingress::answer;
@@ -23,6 +23,7 @@ use crate::ingress::calls::content::{self, Sent};
 use crate::ingress::calls::keep::{Asked, Key, Wanted};
 use crate::ingress::calls::options::{self, Options};
 use crate::ingress::calls::refusal::Refusal;
+use crate::ingress::calls::reply;
 use crate::ingress::calls::routes::{Calls, How};
 use crate::ingress::calls::{logged, options::KEY_MAX};
 use crate::model::{CallRequest, RequestOutcome, RouteAnswer, RouteMode, decoded_segments};
@@ -124,12 +125,17 @@ impl Calls {
         let Some(runnable) = runnable else {
             return Ok(self.answer_only(row, route.content.spec.answer.as_ref().map(as_reply)));
         };
-        let how = match route.content.spec.mode {
+        let mut how = match route.content.spec.mode {
             RouteMode::Async => How::Async,
             RouteMode::Sync => How::Sync,
         };
         let version_id = runnable.version_id.clone();
+        // Its parameters are arguments, which are not to be left there by one that leaves no trace.
+        let sent_path = std::mem::replace(&mut row.path, route.content.path.as_str().to_owned());
         let policy = self.policy_for(how, &runnable, &version_id, row).await?;
+        if how == How::Async || !policy.delete_after_use {
+            row.path = sent_path;
+        }
         let asked = Asked {
             timeout: route.content.spec.timeout_ms.map(Duration::from_millis),
             error_status: route.content.spec.error_status,
@@ -139,7 +145,19 @@ impl Calls {
         let read = content::read(self.sent(fit, arrived, &proven)).await?;
         let mut shaped = self.shape(read).await?;
         drop(reading);
-        if let Some(preprocessor) = preprocessor {
+        let repeated = match (&preprocessor, &key) {
+            (Some(preprocessor), Some(key)) => {
+                self.repeated(&runnable, preprocessor, &key.text).await?
+            }
+            _ => None,
+        };
+        if let Some(repeated) = &repeated {
+            // Nothing is made of it: its key stands for what was made.
+            (shaped.arguments, shaped.jobs, shaped.files) = (Vec::new(), Vec::new(), None);
+            if *repeated == Repeated::Answered {
+                how = How::Sync;
+            }
+        } else if let Some(preprocessor) = preprocessor {
             let mut hidden = proof.masked_headers(self);
             hidden.extend(proof.masked_query().into_iter().map(str::to_owned));
             hidden.push("token".to_owned());
@@ -151,9 +169,13 @@ impl Calls {
             drop(waits);
             shaped = match outcome {
                 Outcome::Arguments(shaped) => shaped,
-                Outcome::Answer(response) => {
+                Outcome::Answer(response, job) => {
                     row.status = response.status().as_u16();
-                    self.log_answered(row);
+                    let is_known = proven.token_id.is_none() && response.status().is_success();
+                    match key.filter(|_| is_known) {
+                        Some(key) => self.keep_answered(row, &runnable, key, job).await?,
+                        None => self.log_answered(row),
+                    }
                     return Ok(response);
                 }
             };
@@ -177,6 +199,7 @@ impl Calls {
         if how == How::Sync {
             let _waits = self.wait_place()?;
             let mut made = self.keep(wanted, shaped, row).await?;
+            check_repeated(repeated.as_ref(), &made)?;
             return Ok(self.answer_made(&mut made).await.unwrap_or_else(|refusal| {
                 // Its row is there already and was put right.
                 self.count_refusal(&refusal);
@@ -187,6 +210,7 @@ impl Calls {
             .as_ref()
             .map_or(how.status().as_u16(), |reply| reply.status);
         let made = self.keep(wanted, shaped, row).await?;
+        check_repeated(repeated.as_ref(), &made)?;
         Ok(match reply {
             Some(reply) => answer::reply(reply),
             None => Calls::answer_ids(&made),
@@ -213,7 +237,10 @@ impl Calls {
             headers: arrived.headers.clone(),
             body: arrived.body.clone(),
             options: Options {
-                include_headers: spec.include_headers.clone(),
+                include_headers: {
+                    let wanted = spec.include_headers.iter();
+                    wanted.filter(is_shown).cloned().collect()
+                },
                 include_query,
                 wrap_body: spec.wrap_body,
                 raw: spec.raw,
@@ -330,10 +357,14 @@ fn key_for(fit: &Fit, headers: &HeaderMap, proven: &Proven) -> Result<Option<Key
 fn as_reply(answer: &RouteAnswer) -> trigger_plugin_abi::host::Reply {
     let mut headers: Vec<(String, String)> = answer.headers.clone().into_iter().collect();
     if !answer.body.is_empty() {
-        if !answer.headers.contains_key(header::CONTENT_TYPE.as_str()) {
+        let kind = answer.headers.get(header::CONTENT_TYPE.as_str());
+        if kind.is_none() {
             let text = "text/plain; charset=utf-8";
             headers.push((header::CONTENT_TYPE.to_string(), text.to_owned()));
         }
+        headers.extend(reply::sandbox_for(
+            kind.map_or("text/plain", String::as_str),
+        ));
         let nosniff = header::X_CONTENT_TYPE_OPTIONS.to_string();
         headers.push((nosniff, "nosniff".to_owned()));
     }

@@ -12,19 +12,83 @@ use super::proof::Arrived;
 use super::table::Fit;
 use crate::id::JobId;
 use crate::ingress::calls::arguments::{Arguments, REQUEST};
-use crate::ingress::calls::keep::{Asked, Shaped, Wanted};
+use crate::ingress::calls::keep::{Asked, Key, Made, Shaped, Wanted};
 use crate::ingress::calls::refusal::Refusal;
 use crate::ingress::calls::reply;
 use crate::ingress::calls::routes::{Calls, How};
-use crate::model::{CallRequest, JobState, Runnable};
+use crate::model::{CallKey, CallRequest, JobState, NewCall, RequestOutcome, Runnable};
 
 /// What came of it.
 pub(super) enum Outcome {
     Arguments(Shaped),
-    Answer(Response<Body>),
+    /// With the job whose answer it is.
+    Answer(Response<Body>, JobId),
+}
+
+/// What a request that comes again was, the first time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeated {
+    /// Its arguments were shaped, and handed over.
+    HandedOver,
+    /// What was to shape them answered by itself, which is its answer again.
+    Answered,
 }
 
 impl Calls {
+    /// Whether a request with this key came before: its arguments are not shaped a second time.
+    pub(super) async fn repeated(
+        &self,
+        runnable: &Runnable,
+        preprocessor: &Runnable,
+        key: &str,
+    ) -> Result<Option<Repeated>, Refusal> {
+        let (store, now) = (&self.parts.store, self.parts.clock.now());
+        let workspace = &runnable.workspace_id;
+        let found = store
+            .jobs_of_key((workspace, &runnable.id), key, now)
+            .await?;
+        let Some(jobs) = found else {
+            return Ok(None);
+        };
+        let job = match jobs.first() {
+            Some(job) => store.job(workspace, job).await?,
+            None => None,
+        };
+        let is_answered = job.is_some_and(|job| job.runnable_id == preprocessor.id);
+        Ok(Some(match is_answered && preprocessor.id != runnable.id {
+            true => Repeated::Answered,
+            false => Repeated::HandedOver,
+        }))
+    }
+
+    /// Keeps the key of a request that was answered without what it calls, with its row.
+    pub(super) async fn keep_answered(
+        &self,
+        row: &CallRequest,
+        runnable: &Runnable,
+        key: Key,
+        job: JobId,
+    ) -> Result<(), Refusal> {
+        self.parts.metrics.calls.increment("answered");
+        let call = NewCall {
+            workspace_id: row.workspace_id.clone(),
+            request: Some(CallRequest {
+                outcome: RequestOutcome::Answered,
+                ..row.clone()
+            }),
+            key: Some(CallKey {
+                key: key.text,
+                runnable_id: runnable.id.clone(),
+                jobs: vec![job],
+                expires_at: self.parts.clock.now().plus(key.window),
+            }),
+            jobs: Vec::new(),
+            token_id: None,
+        };
+        self.parts.store.call(call).await?;
+        Ok(())
+    }
+
     /// Runs `preprocessor` once for each event of a call, and waits.
     pub(super) async fn preprocess(
         self: &Arc<Self>,
@@ -74,7 +138,7 @@ impl Calls {
             }
             let result = ended.result.clone().unwrap_or_default();
             if let Some(answer) = reply::shaped(&result)? {
-                return Ok(Outcome::Answer(answer));
+                return Ok(Outcome::Answer(answer, job.clone()));
             }
             let read = Arguments::of_result(&result, &passed);
             arguments.push(read.map_err(|_| failed(Some(job)))?);
@@ -85,6 +149,14 @@ impl Calls {
             is_batch: shaped.is_batch,
             files: shaped.files,
         }))
+    }
+}
+
+/// Refuses a request whose key was over when it was to be kept: it is a new one when it comes again.
+pub(super) fn check_repeated(repeated: Option<&Repeated>, made: &Made) -> Result<(), Refusal> {
+    match repeated.is_some() && !made.is_repeated {
+        true => Err(Refusal::unavailable("send it again")),
+        false => Ok(()),
     }
 }
 

@@ -151,9 +151,9 @@ async fn another_word_of_the_operator_is_followed_instead_of_the_one_before(fixt
             .expect("a time")
     };
     let first = pull_at().await;
-    // The same word again changes nothing.
+    // The same word again puts nothing off; the time is spread anew, and the sooner one holds.
     set_poll(&fixture, &engine, &id, Some(Poll::Every(minutes))).await;
-    assert_eq!(pull_at().await, first);
+    assert!(pull_at().await <= first);
     set_poll(&fixture, &engine, &id, Some(yearly())).await;
     let new_year = pull_at().await;
     assert_eq!(new_year.0 % 86_400_000, 0, "{new_year}");

@@ -1,8 +1,8 @@
 //! The write-back of what a checkpoint carries over, while it carries it.
 //!
 //! SQLite writes all pages of a checkpoint and syncs the database once, at its end. The disk has
-//! megabytes to write then, and who commits meanwhile waits behind them: one sync of the log in
-//! fifty took more than four milliseconds, and with a few pages at a time one in two hundred.
+//! megabytes to write then, and who commits meanwhile waits behind them. Synced a few pages at a time
+//! the same pages hold up less.
 //!
 //! Nothing depends on it. The checkpoint's own sync follows, and says so if the disk fails: the system
 //! tells each descriptor of a file of a failed write, not only the first one that asks.

@@ -11,6 +11,10 @@ use triggerd::{app, cli, plugins};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// A thread that may wait ends when it had nothing to do for so long. What it needed goes back with it,
+/// which the host's own look at its folders, each second, would keep from happening otherwise.
+const KEPT_ALIVE: Duration = Duration::from_millis(500);
+
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::ProbeLibrary { library } => ExitCode::from(plugins::probe::run_probe(&library)),
@@ -23,6 +27,7 @@ fn serve(layers: &triggerd::config::Layers) -> Result<(), Failure> {
     let config = triggerd::config::load(layers).map_err(|error| Failure::of(&error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_keep_alive(KEPT_ALIVE)
         .build();
     let runtime = runtime.map_err(|error| Failure::of(&error))?;
     let served = runtime.block_on(app::serve(config));

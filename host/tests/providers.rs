@@ -908,6 +908,81 @@ async fn check_names_every_problem_and_runs_nothing() {
 
 /// Copying a provider's folder and renaming it is all that a second provider takes.
 #[tokio::test]
+async fn check_reads_the_declarations_that_manifests_name() {
+    let host = Host::start().await;
+    let generic = host.path("plugins/libprovider_declared.so");
+    place(&target().join("libprovider_declared.so"), &generic);
+    let declaration = |name: &str| {
+        format!(
+            "identity: {{name: {name}, author: test, label: Acme, description: Orders}}\n\
+             subscription_schema:\n\
+             - {{name: webhook_secret, type: secret-input, required: true, label: Secret}}\n\
+             extra: {{native: {{event: {{json: /type}}, verify: {{scheme: hmac-sha256, \
+             header: X-Acme-Signature, encoding: hex, secret: webhook_secret}}}}}}\n"
+        )
+    };
+    let pin = "0".repeat(64);
+    for (name, text, pinned) in [
+        ("well", declaration("well"), None),
+        ("pinned", declaration("pinned"), Some(&pin)),
+        ("other", declaration("acme"), None),
+        (
+            "spoilt",
+            "identity: [spoilt]\n".to_owned(),
+            None,
+        ),
+    ] {
+        let file = format!("{name}.provider.yaml");
+        std::fs::write(host.path(&format!("plugins/{file}")), text).expect("a declaration");
+        let pinned = pinned
+            .map(|pin| format!("sha256: {pin}\n"))
+            .unwrap_or_default();
+        let manifest = format!("provider: {name}\ndeclaration: {file}\n{pinned}");
+        let path = host.path(&format!("manifests/{name}.yaml"));
+        std::fs::write(path, manifest).expect("a manifest");
+    }
+    std::fs::write(host.path("plugins/free.yaml"), declaration("free")).expect("a declaration");
+    let (plugins, manifests) = (host.path("plugins"), host.path("manifests"));
+    let [plugins, manifests] = [&plugins, &manifests].map(|path| path.to_str().expect("a path"));
+    let check = [
+        "check",
+        "--json",
+        "--plugins",
+        plugins,
+        "--manifests",
+        manifests,
+    ];
+    let output = host.cli(&check);
+    let document: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let said = |name: &str| {
+        let items = document["items"].as_array().expect("a list");
+        let item = items.iter().find(|item| item["name"] == name);
+        let item = item.unwrap_or_else(|| panic!("{name}: {document}"));
+        format!("{}{}{}", item["state"], item["problem"], item["note"])
+    };
+    assert_eq!(said("well.yaml"), "\"ok\"nullnull");
+    for (name, part) in [
+        ("pinned.yaml", "but the manifest pins 0000"),
+        (
+            "other.yaml",
+            "declares the provider `acme`, but the manifest is for `other`",
+        ),
+        ("spoilt.yaml", "spoilt.provider.yaml:1"),
+        ("free.yaml", "provider free, no manifest names it"),
+        ("libprovider_declared.so", "runs declarations without code"),
+    ] {
+        assert!(said(name).contains(part), "{name}: {}", said(name));
+    }
+    std::fs::remove_file(generic).expect("removed");
+    let output = host.cli(&check);
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("libprovider_declared.so: cannot be opened"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn a_copied_provider_builds_and_serves_without_touching_another_file() {
     let host = Host::start().await;
     let root = harness::root();

@@ -10,8 +10,9 @@ use super::failure::{CliError, Failure};
 use super::output::{counted, print_json, print_line};
 use crate::config::{self, Layers};
 use crate::documents::Document;
-use crate::plugins::LibraryFile;
-use crate::plugins::manifest::Manifest;
+use crate::plugins::library_file::DeclarationFile;
+use crate::plugins::manifest::{GENERIC_LIBRARY, Manifest};
+use crate::plugins::{LibraryFile, Refusal, check_files_of};
 use crate::seal::{KEY_VARIABLE, KeyRing};
 
 /// What was looked at, and what is wrong with it.
@@ -44,9 +45,14 @@ pub fn run(args: &CheckArgs) -> Result<(), CliError> {
     for file in files(&manifests, "yaml") {
         let read = Manifest::read(&manifests.join(&file)).map_err(|error| error.to_string());
         let checked = read.and_then(|manifest| {
-            named.extend(manifest.library.clone());
+            named.extend(
+                [&manifest.library, &manifest.declaration]
+                    .into_iter()
+                    .flatten()
+                    .cloned(),
+            );
             match manifest.enabled {
-                true => check_library(&plugins, &manifest),
+                true => check_files_of(&manifest, &plugins).map_err(|refusal| refusal.to_string()),
                 false => Ok(()),
             }
         });
@@ -57,21 +63,16 @@ pub fn run(args: &CheckArgs) -> Result<(), CliError> {
             problem: checked.err(),
         });
     }
-    for file in files(&plugins, "so") {
-        if named.contains(&file) {
-            continue;
-        }
-        let read = LibraryFile::read(&plugins, &file).map_err(|refusal| refusal.to_string());
-        let note = |library: &LibraryFile| {
-            let provider = &library.declaration.identity.name;
-            format!("provider {provider}, no manifest names it")
-        };
-        findings.push(Finding {
-            kind: "library",
-            name: file,
-            note: read.as_ref().ok().map(note),
-            problem: read.err(),
-        });
+    let is_unnamed = |file: &String| !named.contains(file);
+    for file in files(&plugins, "so").into_iter().filter(is_unnamed) {
+        let read = LibraryFile::read(&plugins, &file);
+        let provider = read.map(|file| file.declaration.identity.name);
+        findings.push(unnamed("library", file, provider));
+    }
+    for file in files(&plugins, "yaml").into_iter().filter(is_unnamed) {
+        let read = DeclarationFile::read(&plugins, &file);
+        let provider = read.map(|file| file.declaration.identity.name);
+        findings.push(unnamed("declaration", file, provider));
     }
     findings.extend(args.documents.iter().map(|path| Finding {
         kind: "document",
@@ -87,6 +88,21 @@ pub fn run(args: &CheckArgs) -> Result<(), CliError> {
     match problems {
         0 => Ok(()),
         several => Err(CliError::Said(counted(several, "problem"))),
+    }
+}
+
+/// A file of the plugins folder that no manifest names, with the provider that it declares.
+fn unnamed(kind: &'static str, name: String, provider: Result<String, Refusal>) -> Finding {
+    let (note, problem) = match provider {
+        Ok(_) if name == GENERIC_LIBRARY => ("runs declarations without code".to_owned(), None),
+        Ok(provider) => (format!("provider {provider}, no manifest names it"), None),
+        Err(refusal) => (String::new(), Some(refusal.to_string())),
+    };
+    Finding {
+        kind,
+        name,
+        note: Some(note).filter(|note| !note.is_empty()),
+        problem,
     }
 }
 
@@ -135,20 +151,6 @@ impl Finding {
     }
 }
 
-fn check_library(plugins: &Path, manifest: &Manifest) -> Result<(), String> {
-    let Some(file) = &manifest.library else {
-        return Ok(());
-    };
-    let library = LibraryFile::read(plugins, file).map_err(|refusal| refusal.to_string())?;
-    match &manifest.sha256 {
-        Some(pin) => library
-            .check_pin(pin)
-            .map_err(|refusal| refusal.to_string()),
-        None => Ok(()),
-    }
-}
-
-/// What can be said of a document without what is stored: its shape, its words, its expressions.
 fn check_document(path: &Path) -> Result<(), String> {
     let told = |error: CliError| match error {
         CliError::Document(mistakes) => mistakes,

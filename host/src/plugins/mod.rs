@@ -23,6 +23,8 @@ mod regular;
 
 pub mod library_file;
 
+mod named;
+
 pub mod probe;
 
 pub mod scope;
@@ -52,5 +54,6 @@ pub mod registry;
 pub use auth::AuthFacts;
 pub use library_file::{LibraryFile, Refusal};
 pub use live::LiveProvider;
+pub use named::check_files_of;
 pub use registry::{Folders, Found, ProviderRow, ProviderState, Registry};
 pub use scope::CallScope;

@@ -9,15 +9,17 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::runtime::Handle;
 use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
 
 use super::library_file::{DeclarationFile, LibraryFile, Refusal};
 use super::live::LiveProvider;
 use super::load::{LoadError, fingerprint};
 use super::manifest::Manifest;
+use super::named::check_named;
 use super::registry::{Inner, ProviderRow, ProviderState};
-use super::seen::{Described, Fresh, Load, Seen, Tried, apart};
+use super::seen::{Described, Fresh, Load, Seen, Tried};
 
 /// The first wait before the same is loaded again.
 const PAUSE_MIN: Duration = Duration::from_secs(2);
@@ -38,14 +40,26 @@ struct Named<'a> {
     declaration: Option<&'a Result<Arc<Described>, Refusal>>,
 }
 
-/// One pass.
+/// One pass, in a thread that may wait: those that serve do not wait with it for a disk or a network
+/// mount. The thread ends soon after a pass, and what it took to read and load goes back with it, since
+/// the same thread gave it up.
 pub(super) async fn reconcile(inner: &Arc<Inner>) {
-    let mut seen = match looked(inner).await.map_err(JoinError::try_into_panic) {
-        Ok(seen) => seen,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // The host is ending.
-        Err(Err(_)) => return,
-    };
+    let (inner, runtime) = (Arc::clone(inner), Handle::current());
+    let dropped = CancellationToken::new();
+    let _ends_with_this = dropped.clone().drop_guard();
+    let pass = move || runtime.block_on(dropped.run_until_cancelled(pass(&inner)));
+    let passed = tokio::task::spawn_blocking(pass).await;
+    if let Err(Ok(panic)) = passed.map_err(JoinError::try_into_panic) {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+async fn pass(inner: &Arc<Inner>) {
+    let mut seen = inner.seen.lock().await;
+    seen.look(&inner.folders);
+    if inner.auto_enable {
+        enable_discovered(inner, &mut seen);
+    }
     let before = inner.serving.load_full();
     let mut serving: HashMap<Box<str>, Option<Arc<LiveProvider>>> = HashMap::new();
     let mut rows: BTreeMap<String, ProviderRow> = BTreeMap::new();
@@ -94,21 +108,6 @@ pub(super) async fn reconcile(inner: &Arc<Inner>) {
         .set(i64::try_from(leaked).unwrap_or(i64::MAX));
     inner.serving.store(Arc::new(serving));
     *inner.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows;
-}
-
-/// Looks at the folders in a thread that may wait: those that serve do not wait with it for a disk or a
-/// network mount.
-async fn looked(inner: &Arc<Inner>) -> Result<OwnedMutexGuard<Seen>, JoinError> {
-    let mut seen = Arc::clone(&inner.seen).lock_owned().await;
-    let inner = Arc::clone(inner);
-    let look = move || {
-        seen.look(&inner.folders);
-        if inner.auto_enable {
-            enable_discovered(&inner, &mut seen);
-        }
-        seen
-    };
-    tokio::task::spawn_blocking(look).await
 }
 
 /// Loads what the manifest names if that is not what serves, and says what became of it.
@@ -251,42 +250,18 @@ async fn load_now(
     let file = manifest.library_file();
     let library = match fresh.libraries.remove(file) {
         Some(library) => library,
-        None => apart(|| LibraryFile::read(folder, file)).map_err(Problem::refused)?,
+        None => LibraryFile::read(folder, file).map_err(Problem::refused)?,
     };
     let declaration = match &manifest.declaration {
         Some(file) => Some(match fresh.declarations.remove(file) {
             Some(declaration) => declaration,
-            None => apart(|| DeclarationFile::read(folder, file)).map_err(Problem::refused)?,
+            None => DeclarationFile::read(folder, file).map_err(Problem::refused)?,
         }),
         None => None,
     };
-    if let Some(pin) = &manifest.sha256 {
-        let checked = match &declaration {
-            Some(file) => file.check_pin(pin),
-            None => library.check_pin(pin),
-        };
-        checked.map_err(Problem::refused)?;
-    }
-    let (path, declared) = match &declaration {
-        Some(file) => (&file.path, &file.declaration.identity.name),
-        None => (&library.path, &library.declaration.identity.name),
-    };
-    if *declared != manifest.provider {
-        return Err(Problem {
-            kind: "name".to_owned(),
-            message: format!(
-                "{} declares the provider `{declared}`, but the manifest is for `{}`: name the manifest {declared}.yaml",
-                path.display(),
-                manifest.provider
-            ),
-            may_pass: false,
-        });
-    }
-    inner
-        .loader
-        .load(library, declaration, manifest)
-        .await
-        .map_err(Problem::load)
+    check_named(manifest, &library, declaration.as_ref()).map_err(Problem::refused)?;
+    let loaded = inner.loader.load(library, declaration, manifest).await;
+    loaded.map_err(Problem::load)
 }
 
 fn enable_discovered(inner: &Inner, seen: &mut Seen) {

@@ -100,7 +100,7 @@ pub(super) struct Inner {
     pub(super) metrics: Arc<Metrics>,
     pub(super) serving: ArcSwap<HashMap<Box<str>, Option<Arc<LiveProvider>>>>,
     pub(super) rows: Mutex<BTreeMap<String, ProviderRow>>,
-    pub(super) seen: Arc<tokio::sync::Mutex<Seen>>,
+    pub(super) seen: tokio::sync::Mutex<Seen>,
     pub(super) wake: Notify,
     pub(super) is_settled: AtomicBool,
 }
@@ -153,7 +153,7 @@ impl Registry {
             metrics,
             serving: ArcSwap::default(),
             rows: Mutex::default(),
-            seen: Arc::default(),
+            seen: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             is_settled: AtomicBool::new(false),
         });

@@ -128,7 +128,7 @@ impl Seen {
             "so",
             &mut self.libraries,
             |folder, name| {
-                let library = apart(|| LibraryFile::read(folder, name))?;
+                let library = LibraryFile::read(folder, name)?;
                 let described = Arc::new(Described::library(&library));
                 fresh.libraries.insert(name.to_owned(), library);
                 Ok(described)
@@ -139,7 +139,7 @@ impl Seen {
             "yaml",
             &mut self.declarations,
             |folder, name| {
-                let file = apart(|| DeclarationFile::read(folder, name))?;
+                let file = DeclarationFile::read(folder, name)?;
                 let described = Arc::new(Described::declaration(&file));
                 fresh.declarations.insert(name.to_owned(), file);
                 Ok(described)
@@ -325,15 +325,6 @@ fn names(folder: &Path, extension: &str) -> io::Result<Vec<String>> {
         }
     }
     Ok(names)
-}
-
-/// Reads in a thread that ends afterwards: a declaration takes many times the memory while it is read,
-/// which goes back with the thread instead of staying with one that lives on.
-pub(super) fn apart<T: Send>(read: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| match scope.spawn(read).join() {
-        Ok(read) => read,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 
 use serde_json::{Map, Value};
 
-use super::document::{Document, RunnableEntry};
+use super::document::RunnableEntry;
 use super::fields::Fields;
 use super::mistake::Mistake;
 use super::runnable::read_retry;
 use crate::flows::FlowSpec;
-use crate::model::RunnableKind;
+use crate::model::{RunnableKind, runnables_of_flow};
 use crate::yaml::pointer_join;
 
 /// Reads the value of `flow`; none if there were mistakes.
@@ -54,32 +54,13 @@ pub(super) fn refuse_policy(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>
     }
 }
 
-/// Notes the runnables that flows of a document name and that are not there.
-pub(super) fn check_runs(
-    document: &Document,
-    is_known: impl Fn(&str) -> bool,
-    allowed: &[String],
-    mistakes: &mut Vec<Mistake>,
-) {
-    for entry in &document.runnables {
-        for (pointer, path) in runs_of(entry) {
-            if !is_known(&path) {
-                let message = format!("there is no runnable `{path}` in the document or stored");
-                mistakes.push(Mistake::value(pointer, message).allowing(allowed));
-            }
-        }
-    }
-}
-
-fn runs_of(entry: &RunnableEntry) -> Vec<(String, String)> {
+/// Every runnable that a flow of a document names, with where in the document; of others none.
+pub(super) fn runs_of(entry: &RunnableEntry) -> Vec<(String, String)> {
     if entry.kind != RunnableKind::Flow {
         return Vec::new();
     }
-    let flow = entry.spec.get("flow").map(FlowSpec::parse);
-    let Some(Ok(flow)) = flow else {
-        return Vec::new();
-    };
-    let runs = flow.runs().into_iter();
+    let flow = entry.spec.get("flow");
+    let runs = flow.map(runnables_of_flow).unwrap_or_default().into_iter();
     runs.map(|(pointer, path)| (format!("{}/flow{pointer}", entry.pointer), path.to_owned()))
         .collect()
 }

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::difference::Difference;
 use super::draft::Draft;
-use super::flow;
 use super::mistake::Mistake;
 use super::plan::{Action, ObjectKind, PlannedObject, Planner};
+use super::{flow, socket};
 use crate::id::RunnableId;
 use crate::model::{Change, ErrorHandler, HandlerChange, HandlerScope};
 use crate::store::StoreError;
@@ -24,11 +24,14 @@ struct Wanted {
 impl Planner<'_> {
     /// Adds the changes of error handlers to the plan.
     pub(super) async fn plan_handlers(&self, draft: &mut Draft<'_>) -> Result<(), StoreError> {
-        let wanted = self.wanted_handlers(draft);
-        if wanted.is_empty() {
+        let mut wanted = self.wanted_handlers(draft);
+        if wanted.is_empty() && !draft.prune {
             return Ok(());
         }
         let held = self.store.list_error_handlers(self.workspace_id).await?;
+        if draft.prune {
+            draft.end_pruned_handlers(&held, &mut wanted);
+        }
         for one in wanted {
             let Some(runnable_id) = draft.find_handler(&one) else {
                 continue;
@@ -89,11 +92,18 @@ impl Planner<'_> {
 }
 
 impl Draft<'_> {
-    /// Notes the steps of flows that run what is not there.
-    pub(super) fn check_flows(&mut self) {
+    /// Notes what flows and connections of the document run that is not there.
+    pub(super) fn check_named(&mut self) {
         let allowed = self.known_runnables();
-        let is_known = |path: &str| allowed.iter().any(|known| known == path);
-        flow::check_runs(self.document, is_known, &allowed, &mut self.mistakes);
+        let document = self.document;
+        let of_flows = document.runnables.iter().flat_map(flow::runs_of);
+        let of_sockets = document.subscriptions.iter().flat_map(socket::runs_of);
+        for (pointer, path) in of_flows.chain(of_sockets) {
+            if !allowed.contains(&path) {
+                self.mistakes
+                    .push(no_runnable(&path, pointer).allowing(&allowed));
+            }
+        }
     }
 
     fn known_runnables(&self) -> Vec<String> {
@@ -103,6 +113,28 @@ impl Draft<'_> {
         known.sort();
         known.dedup();
         known
+    }
+
+    /// A runnable that goes is told of nothing any more by what stays and does not say whom it tells.
+    fn end_pruned_handlers(&self, held: &[ErrorHandler], wanted: &mut Vec<Wanted>) {
+        for one in held {
+            let object_stays = one.scope == HandlerScope::Workspace
+                || self
+                    .plan
+                    .objects
+                    .iter()
+                    .any(|each| each.id == one.object_id);
+            let is_said = |each: &Wanted| each.object_id == one.object_id;
+            let runnable_stays = self.runnable_ids.values().any(|id| *id == one.runnable_id);
+            if object_stays && !runnable_stays && !wanted.iter().any(is_said) {
+                wanted.push(Wanted {
+                    scope: one.scope,
+                    object_id: one.object_id.clone(),
+                    pointer: String::new(),
+                    path: None,
+                });
+            }
+        }
     }
 
     fn object_id(&self, kind: ObjectKind, name: &str) -> Option<String> {
@@ -120,8 +152,7 @@ impl Draft<'_> {
         let stored = self.stored.runnables.get(path).filter(|_| !self.prune);
         let found = of_document.or_else(|| stored.map(|stored| stored.id.clone()));
         if found.is_none() {
-            let message = format!("there is no runnable `{path}` in the document or stored");
-            let mistake = Mistake::value(wanted.pointer.clone(), message);
+            let mistake = no_runnable(path, wanted.pointer.clone());
             let allowed = self.known_runnables();
             self.mistakes.push(mistake.allowing(allowed));
         }
@@ -177,4 +208,9 @@ impl Draft<'_> {
             object.differences.push(difference);
         }
     }
+}
+
+fn no_runnable(path: &str, pointer: String) -> Mistake {
+    let message = format!("there is no runnable `{path}` in the document or stored");
+    Mistake::value(pointer, message)
 }

@@ -119,7 +119,7 @@ impl Planner<'_> {
         for entry in &document.schedules {
             self.plan_schedule(entry, &mut draft);
         }
-        draft.check_flows();
+        draft.check_named();
         self.plan_handlers(&mut draft).await?;
         if !draft.mistakes.is_empty() {
             return Err(PlanError::Mistakes(draft.mistakes));

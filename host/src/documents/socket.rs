@@ -10,6 +10,7 @@ use super::mistake::Mistake;
 use super::subscription::SubscriptionEntry;
 use super::wanted::WantedSubscription;
 use super::words;
+use crate::model::runnables_of_socket;
 use crate::outbound::is_of_handshake;
 use crate::sockets::spec::{PARAMETER, SECRET_HEADER};
 use crate::units::parse_duration;
@@ -100,6 +101,22 @@ pub(super) fn add(
         wanted.secrets.insert(name, value.clone());
     }
     Some(wanted)
+}
+
+/// Every runnable that a connection of a document asks, with where in the document.
+pub(super) fn runs_of(entry: &SubscriptionEntry) -> Vec<(String, String)> {
+    let Some(socket) = &entry.socket else {
+        return Vec::new();
+    };
+    let said = Value::Object(socket.said.clone());
+    let runs = runnables_of_socket(&said).into_iter();
+    runs.map(|(pointer, path)| {
+        (
+            format!("{}/socket{pointer}", entry.pointer),
+            path.to_owned(),
+        )
+    })
+    .collect()
 }
 
 fn address(text: &str) -> Result<(), String> {

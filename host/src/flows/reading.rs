@@ -1,11 +1,14 @@
 //! Reading a flow: all mistakes at once, each with its place.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::check::{RESULTS, Scope};
 use super::notes::{Notes, present};
 use super::spec::{Body, Branch, Each, FlowMistake, FlowSpec, OnError, Run, Step};
 use super::template::Template;
+use crate::model::runnables_of_flow;
 use crate::yaml::pointer_join;
 
 /// Steps in one flow, those of branches and loops included.
@@ -56,7 +59,10 @@ fn read_flow(spec: &Value, notes: &mut Notes) -> Option<FlowSpec> {
     });
     let result =
         present(map, "result").and_then(|value| Template::read(value, "/result", &scope, notes));
+    let named = runnables_of_flow(spec).into_iter();
+    let paths: BTreeSet<String> = named.map(|(_, path)| path.to_owned()).collect();
     Some(FlowSpec {
+        paths: paths.into_iter().collect(),
         preprocessor,
         steps: steps?,
         early_return,

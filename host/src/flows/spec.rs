@@ -16,6 +16,8 @@ pub(super) const ITEMS_MAX: usize = 1_000;
 /// One version of a flow. Stored as it is written, but for durations, which are in milliseconds.
 #[derive(Debug)]
 pub struct FlowSpec {
+    /// The paths of all runnables that it names, sorted.
+    pub paths: Vec<String>,
     /// Shapes the arguments before the first step.
     pub preprocessor: Option<Run>,
     /// In their order.
@@ -110,40 +112,5 @@ impl FlowSpec {
                 is_key: false,
             }])
         })
-    }
-
-    /// Every runnable that it names, with where: a JSON pointer into the flow.
-    pub fn runs(&self) -> Vec<(String, &str)> {
-        let mut found = Vec::new();
-        if let Some(run) = &self.preprocessor {
-            note_run(run, "/preprocessor", &mut found);
-        }
-        note_runs(&self.steps, "/steps", &mut found);
-        found
-    }
-}
-
-fn note_runs<'a>(steps: &'a [Step], pointer: &str, found: &mut Vec<(String, &'a str)>) {
-    for (index, step) in steps.iter().enumerate() {
-        let at = format!("{pointer}/{index}");
-        match &step.body {
-            Body::Run(run) => note_run(run, &at, found),
-            Body::Branch(branch) => {
-                note_runs(&branch.then, &format!("{at}/then"), found);
-                note_runs(&branch.otherwise, &format!("{at}/else"), found);
-            }
-            Body::Each(each) => note_runs(&each.steps, &format!("{at}/steps"), found),
-        }
-    }
-}
-
-fn note_run<'a>(run: &'a Run, pointer: &str, found: &mut Vec<(String, &'a str)>) {
-    found.push((format!("{pointer}/run"), &run.path));
-    if let Some(path) = run
-        .on_error
-        .as_ref()
-        .and_then(|handler| handler.path.as_deref())
-    {
-        found.push((format!("{pointer}/on_error/run"), path));
     }
 }

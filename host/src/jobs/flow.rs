@@ -174,15 +174,9 @@ async fn begin(
         let error = format!("it is a flow in {depth} flows: does one of them run itself?");
         return Ok(Err(error));
     }
-    let runs = flow.runs();
-    let mut paths: Vec<String> = runs.iter().map(|(_, path)| (*path).to_owned()).collect();
-    paths.sort();
-    paths.dedup();
-    let pins = host
-        .store
-        .find_pins(&claimed.job.workspace_id, &paths)
-        .await?;
-    let gone = paths.iter().find(|path| !pins.contains_key(*path));
+    let workspace = &claimed.job.workspace_id;
+    let pins = host.store.find_pins(workspace, &flow.paths).await?;
+    let gone = flow.paths.iter().find(|path| !pins.contains_key(*path));
     Ok(match gone {
         Some(path) => Err(format!("it runs `{path}`, which is not there")),
         None => Ok(pins),

@@ -9,7 +9,7 @@ use super::select::Select;
 use super::sql::{FromRow, Row, Statement, Text};
 use super::{Store, StoreError, notices};
 use crate::clock::Millis;
-use crate::id::{AuditId, RouteId, WorkspaceId};
+use crate::id::{AuditId, RouteId, RunnableId, WorkspaceId};
 use crate::model::{Actor, AuditEntry, Change, Changed, ChangedKind, Page, PageQuery};
 use crate::seal::KeyRing;
 use crate::secret::Secret;
@@ -30,12 +30,14 @@ impl Store {
             actor,
             now: self.clock.now(),
             routes: Vec::new(),
+            deleted_runnables: Vec::new(),
         };
         let mut changed = Vec::with_capacity(changes.len());
         for change in &changes {
             changed.push(edit.make(change).await?);
         }
         edit.check_routes().await?;
+        edit.check_deleted_runnables().await?;
         transaction.commit().await?;
         Ok(changed)
     }
@@ -78,6 +80,8 @@ pub(super) struct Edit<'a> {
     pub(super) now: Millis,
     /// Those that were made or changed: what they answer is compared when all changes are made.
     pub(super) routes: Vec<RouteId>,
+    /// With their paths: who still names one is looked for when all changes are made.
+    pub(super) deleted_runnables: Vec<(RunnableId, String)>,
 }
 
 impl Edit<'_> {
@@ -189,7 +193,7 @@ impl Edit<'_> {
         }
         let users: Vec<&str> = users.iter().map(|user| user.0.as_str()).collect();
         Err(StoreError::Conflict(format!(
-            "the {kind} `{name}` is used by {users_kind} ({}): delete those first",
+            "the {kind} `{name}` is used by {users_kind} ({}): change or delete those first",
             users.join(", ")
         )))
     }

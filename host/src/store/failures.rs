@@ -200,13 +200,12 @@ impl Edit<'_> {
         })
     }
 
-    /// A trigger or runnable is deleted: nobody is told of its jobs any more, and it is told of none.
+    /// A trigger or runnable is deleted: nobody is told of its jobs any more.
     pub(super) async fn forget_error_handlers(&mut self, object: &str) -> Result<(), StoreError> {
         Statement::new(
             "forget error handlers",
-            "delete from error_handlers where object_id = $1 or runnable_id = $2",
+            "delete from error_handlers where object_id = $1",
         )
-        .bind(object)
         .bind(object)
         .run(self.connection)
         .await

@@ -66,6 +66,7 @@ mod routes;
 mod runnables;
 mod schedules;
 mod set_back;
+mod still_named;
 mod subscriptions;
 mod tenants;
 mod triggers;

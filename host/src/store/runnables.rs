@@ -299,11 +299,8 @@ impl Edit<'_> {
         let path = self.find_name(RUNNABLE_PATH, id.as_str()).await?;
         let users: Vec<Text> = Statement::new(
             "find the triggers of a runnable",
-            "select name as text from triggers where runnable_id = $1 \
-             or id in (select object_id from error_handlers where runnable_id = $2) \
-             order by name limit 5",
+            "select name as text from triggers where runnable_id = $1 order by name limit 5",
         )
-        .bind(id)
         .bind(id)
         .all(self.connection)
         .await?;
@@ -336,6 +333,7 @@ impl Edit<'_> {
         .run(self.connection)
         .await?;
         self.forget_error_handlers(id.as_str()).await?;
+        self.deleted_runnables.push((id.clone(), path));
         job_locks::hold_jobs_of(self.connection, self.backend, id).await?;
         flows::cancel_flows_of(self.connection, self.for_update, id, self.now).await?;
         Statement::new(

@@ -196,6 +196,45 @@ async fn prune_removes_what_the_document_does_not_name() {
 }
 
 #[tokio::test]
+async fn prune_ends_a_flow_with_its_steps_and_says_who_is_told_of_errors_no_more() {
+    let api = Api::start().await;
+    let command = json!({ "argv": ["./record.sh"] });
+    let [step, told, kept] = ["f/a/step", "f/a/told", "f/b/kept"]
+        .map(|path| json!({ "path": path, "command": command }));
+    let mut kept_with_handler = kept.clone();
+    kept_with_handler["on_error"] = json!("f/a/told");
+    let flow = json!({ "path": "f/z/flow", "flow": { "steps": [
+        { "id": "work", "run": "f/a/step" } ] } });
+    let whole = json!({ "workspace": "default", "on_error": "f/a/told",
+        "runnables": [step, told, kept_with_handler, flow] });
+    api.apply("", whole).await;
+
+    let fewer = json!({ "workspace": "default", "runnables": [kept] });
+    for query in ["?prune=true&dry_run=true", "?prune=true"] {
+        let pruned = api.apply(query, fewer.clone()).await;
+        for path in ["f/a/step", "f/a/told", "f/z/flow"] {
+            assert_eq!(action_of(&pruned, path), "deleted", "{query} {path}");
+        }
+        assert_eq!(action_of(&pruned, "f/b/kept"), "updated", "{query}");
+        let ended = json!([{ "field": "on_error", "from": "f/a/told" }]);
+        let of_kept = pruned["runnables"].as_array().expect("a list");
+        let of_kept = of_kept.iter().find(|one| one["name"] == "f/b/kept");
+        assert_eq!(
+            of_kept.expect("it")["differences"],
+            ended,
+            "{query} {pruned}"
+        );
+        assert_eq!(pruned["settings"][0]["differences"], ended, "{query}");
+        assert_eq!(pruned["settings"][0]["action"], "deleted", "{query}");
+    }
+    let again = api.apply("?prune=true", fewer).await;
+    assert_eq!(
+        actions(&again),
+        [("f/b/kept".to_owned(), "unchanged".to_owned())]
+    );
+}
+
+#[tokio::test]
 async fn prune_does_not_take_away_what_a_trigger_of_the_document_names() {
     let api = Api::start().await;
     api.apply("", document()).await;

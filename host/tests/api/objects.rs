@@ -316,3 +316,48 @@ async fn keys_are_rotated_and_secrets_still_open() {
     );
     assert!(!api.answered().contains(CANARY));
 }
+
+/// A flow, those it runs, and one that is told of errors of the flow and of everything.
+fn names_of_each_other() -> serde_json::Value {
+    let command = json!({ "argv": ["./record.sh"] });
+    json!({
+        "workspace": "default",
+        "on_error": "f/a/told",
+        "runnables": [
+            { "path": "f/a/step", "command": command },
+            { "path": "f/a/handler", "command": command },
+            { "path": "f/a/told", "command": command },
+            { "path": "f/z/flow", "on_error": "f/a/told", "flow": { "steps": [
+                { "id": "work", "if": "true", "then": [ { "id": "inner", "run": "f/a/step",
+                  "on_error": { "run": "f/a/handler" } } ] } ] } },
+        ],
+    })
+}
+
+#[tokio::test]
+async fn what_flows_and_error_handlers_name_is_not_deleted_under_them() {
+    let api = Api::start().await;
+    api.apply("", names_of_each_other()).await;
+    let delete = async |name: &str| {
+        let path = format!("/api/v1/workspaces/default/runnables/f%2F{name}");
+        api.call("DELETE", &path, &api.admin, None).await
+    };
+    for (name, users) in [
+        ("a%2Fstep", "flows (f/z/flow)"),
+        ("a%2Fhandler", "flows (f/z/flow)"),
+        ("a%2Ftold", "`on_error` (f/z/flow, the workspace)"),
+    ] {
+        let refused = delete(name).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{name}");
+        assert!(refused.text.contains(users), "{name}: {}", refused.text);
+    }
+    for name in ["z%2Fflow", "a%2Fstep", "a%2Fhandler"] {
+        assert_eq!(delete(name).await.status, StatusCode::NO_CONTENT, "{name}");
+    }
+    let refused = delete("a%2Ftold").await;
+    assert!(
+        refused.text.contains("`on_error` (the workspace)"),
+        "{}",
+        refused.text
+    );
+}

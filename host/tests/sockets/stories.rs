@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::harness::text;
 use crate::server::{Order, Server, until};
 use crate::{arguments, document, messages, options, scripts, start};
 
@@ -295,4 +296,32 @@ async fn what_stands_wrong_in_a_socket_is_told_with_its_place() {
         let said = crate::harness::text(&refused.stderr);
         assert!(said.contains(expected), "{wrong}: {said}");
     }
+}
+
+#[tokio::test]
+async fn what_a_connection_asks_is_there_when_it_is_saved_and_stays() {
+    let host = start(options(None)).await;
+    scripts(&host);
+    let asks = |url: &str, first: &str| {
+        document(&format!(
+            "{{url: {{runnable: {url}}}, initial_messages: [{{message: plain}}, {{runnable: {first}}}]}}"
+        ))
+    };
+    let path = host.path("feed.yaml");
+    std::fs::write(&path, asks("f/t/hello", "f/t/nobody")).expect("a document");
+    let refused = host.cli(&["apply", "-f", path.to_str().expect("a path")]);
+    assert!(!refused.status.success());
+    let said = text(&refused.stderr);
+    assert!(
+        said.contains("feed.yaml:9:") && said.contains("there is no runnable `f/t/nobody`"),
+        "{said}"
+    );
+
+    host.apply(&asks("f/t/hello", "f/t/echo"));
+    let path = "/api/v1/workspaces/default/runnables/f%2Ft%2Fhello";
+    let kept = host.request(reqwest::Method::DELETE, path).send().await;
+    let kept = kept.expect("an answer");
+    assert_eq!(kept.status(), 409);
+    let said = kept.text().await.expect("a body");
+    assert!(said.contains("connections (feed)"), "{said}");
 }

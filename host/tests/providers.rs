@@ -926,11 +926,7 @@ async fn check_reads_the_declarations_that_manifests_name() {
         ("well", declaration("well"), None),
         ("pinned", declaration("pinned"), Some(&pin)),
         ("other", declaration("acme"), None),
-        (
-            "spoilt",
-            "identity: [spoilt]\n".to_owned(),
-            None,
-        ),
+        ("spoilt", "identity: [spoilt]\n".to_owned(), None),
     ] {
         let file = format!("{name}.provider.yaml");
         std::fs::write(host.path(&format!("plugins/{file}")), text).expect("a declaration");

@@ -443,6 +443,38 @@ async fn uploads_lie_where_we_put_them_and_go_with_their_job() {
 }
 
 #[tokio::test]
+async fn a_job_that_goes_on_after_its_caller_was_answered_keeps_its_files() {
+    let host = host_with(&[]).await;
+    host.script(
+        "late.sh",
+        "file=$(sed -E 's/.*\"path\":\"([^\"]*)\".*/\\1/')
+         until [ -e go ]; do [ -e late.sh ] || exit 1; sleep 0.05; done
+         cp \"$file\" found",
+    );
+    host.apply(
+        "{runnables: [{path: f/t/late, command: {argv: [./late.sh]}, delete_after_use: true, \
+         retry: {attempts_max: 1}}]}",
+    );
+    let answer = Call::post(&host, "run_wait_result/p/f/t/late?timeout=0.2")
+        .header("content-type", "multipart/form-data; boundary=B")
+        .body("--B\r\ncontent-disposition: form-data; name=f; filename=x\r\n\r\nwhole\r\n--B--\r\n")
+        .send()
+        .await;
+    assert_eq!(answer.status, 504, "{answer:?}");
+    // Another call that is wiped comes to its end in between: it took its turn after the first.
+    let other = Call::post(&host, "run_wait_result/p/f/t/secret").send();
+    assert_eq!(other.await.status, 200);
+    host.script("go", "");
+    let ended = "jobs?runnable=f/t/late&state=done";
+    host.until("the job is done", async || {
+        (host.items(ended).await.len() == 1).then_some(())
+    })
+    .await;
+    let found = std::fs::read_to_string(host.path("commands/found"));
+    assert_eq!(found.expect("its file"), "whole");
+}
+
+#[tokio::test]
 async fn uploads_are_for_the_host_alone_and_gone_with_their_job() {
     let mut host = host_with(&[("TRIGGERD_WEBHOOKS_UPLOADS_MAX", "1KiB")]).await;
     host.script(

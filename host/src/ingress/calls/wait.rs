@@ -101,10 +101,12 @@ impl Calls {
         let (calls, jobs) = (Arc::clone(self), made.jobs.clone());
         tokio::spawn(async move {
             for job in jobs {
-                calls.parts.uploads.remove(&job);
-                // One that fails here is wiped by the next look at what is to be wiped.
-                if let Err(error) = calls.parts.store.wipe_job(&job).await {
-                    tracing::warn!(%job, %error, "a job could not be wiped yet");
+                match calls.parts.store.wipe_job(&job).await {
+                    Ok(true) => calls.parts.uploads.remove(&job),
+                    // It goes on after its caller was answered, and needs its files.
+                    Ok(false) => {}
+                    // One that fails here is wiped by the next look at what is to be wiped.
+                    Err(error) => tracing::warn!(%job, %error, "a job could not be wiped yet"),
                 }
             }
         });

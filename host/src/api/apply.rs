@@ -86,7 +86,8 @@ pub struct AppliedObject {
 /// Applies a document: creates, changes, leaves, and with `prune` deletes.
 #[utoipa::path(post, path = "/api/v1/workspaces/{workspace}/apply", tag = "apply",
     params(("workspace" = String, Path), ApplyParams), request_body = Object,
-    responses((status = 200, body = Applied), (status = 422, body = Problem)))]
+    responses((status = 200, body = Applied), (status = 422, body = Problem,
+        content_type = "application/problem+json")))]
 pub async fn apply(
     State(state): State<ApiState>,
     place: InWorkspace<Apply>,

@@ -211,7 +211,8 @@ pub async fn check_credential(
 #[utoipa::path(delete, path = "/api/v1/workspaces/{workspace}/credentials/{credential}",
     tag = "credentials",
     params(("workspace" = String, Path), ("credential" = String, Path), DeleteParams),
-    responses((status = 200, body = DeletedCredential), (status = 409, body = Problem)))]
+    responses((status = 200, body = DeletedCredential), (status = 409, body = Problem,
+        content_type = "application/problem+json")))]
 pub async fn delete_credential(
     State(state): State<ApiState>,
     place: InWorkspace<Apply>,

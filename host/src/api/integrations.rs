@@ -135,7 +135,8 @@ pub async fn put_integration(
 #[utoipa::path(delete, path = "/api/v1/workspaces/{workspace}/integrations/{integration}",
     tag = "integrations",
     params(("workspace" = String, Path), ("integration" = String, Path), DeleteParams),
-    responses((status = 200, body = DeletedIntegration), (status = 409, body = Problem)))]
+    responses((status = 200, body = DeletedIntegration), (status = 409, body = Problem,
+        content_type = "application/problem+json")))]
 pub async fn delete_integration(
     State(state): State<ApiState>,
     place: InWorkspace<Apply>,

@@ -203,6 +203,7 @@ fn finished(mut document: Document) -> Document {
             &mut item.get,
             &mut item.put,
             &mut item.post,
+            &mut item.patch,
             &mut item.delete,
         ];
         for operation in operations.into_iter().flatten() {
@@ -234,10 +235,10 @@ fn add_problem(operation: &mut Operation) {
         .description("What was wrong, and with which field")
         .content("application/problem+json", content)
         .build();
-    operation
-        .responses
-        .responses
-        .insert("default".to_owned(), problem.into());
+    let answers = &mut operation.responses.responses;
+    answers
+        .entry("default".to_owned())
+        .or_insert(problem.into());
 }
 
 async fn unknown_path() -> Problem {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::harness::{Host, Options};
 use super::postgres_harness::Cluster;
@@ -640,4 +640,106 @@ async fn while_the_database_is_away_callers_hear_503() {
         })
         .await;
     assert_eq!(again.json(), json!({}));
+}
+
+#[tokio::test]
+async fn what_calls_are_answered_is_as_the_document_says() {
+    let host = start().await;
+    let document = host.get("/api/openapi.json").await;
+    let calls = "/api/w/{workspace}/jobs/run";
+    let (path, wait) = (
+        format!("{calls}/p/{{path}}"),
+        format!("{calls}_wait_result/p/{{path}}"),
+    );
+    let flow = format!("{calls}_wait_result/f/{{path}}");
+    let get = "/api/w/{workspace}/jobs_u/get/{id}";
+    for (method, described, call) in [
+        (
+            "post",
+            path.as_str(),
+            Call::post(&host, "run/p/f/t/echo").body("{}"),
+        ),
+        (
+            "post",
+            &path,
+            Call::post(&host, "run/p/f/t/nobody").body("{}"),
+        ),
+        (
+            "post",
+            &wait,
+            Call::post(&host, "run_wait_result/p/f/t/echo").body("{\"a\":1}"),
+        ),
+        (
+            "post",
+            &wait,
+            Call::post(&host, "run_wait_result/p/f/t/echo").body("{"),
+        ),
+        (
+            "post",
+            &wait,
+            Call::post(&host, "run_wait_result/p/f/t/fail").body("{}"),
+        ),
+        (
+            "get",
+            &wait,
+            Call::get(&host, "run_wait_result/p/f/t/wait?timeout=0.1"),
+        ),
+        (
+            "post",
+            &flow,
+            Call::post(&host, "run_wait_result/f/f/t/echo").body("{}"),
+        ),
+        (
+            "get",
+            get,
+            Call::get(&host, "../jobs_u/get/job_00000000000000000000000000"),
+        ),
+    ] {
+        let operation = &document["paths"][described][method];
+        assert!(operation.is_object(), "{method} {described}");
+        let answer = call.send().await;
+        let answers = &operation["responses"];
+        let said = match &answers[answer.status.as_str()] {
+            Value::Null => &answers["default"],
+            said => said,
+        };
+        let kind = answer.kind.split(';').next().expect("a type");
+        let content = &said["content"][kind];
+        assert!(
+            content.is_object(),
+            "{method} {described}: {answer:?} {said}"
+        );
+        if kind == "application/problem+json" {
+            assert_eq!(
+                content["schema"]["$ref"],
+                "#/components/schemas/RefusedCall"
+            );
+            let schema = &document["components"]["schemas"]["RefusedCall"];
+            let told = answer.json();
+            for name in told.as_object().expect("an object").keys() {
+                assert!(schema["properties"][name].is_object(), "{name}: {told}");
+            }
+            for name in schema["required"].as_array().expect("a list") {
+                let name = name.as_str().expect("a name");
+                assert!(!told[name].is_null(), "{name}: {told}");
+            }
+        }
+    }
+    let items = document["paths"].as_object().expect("paths").values();
+    let operations = items.flat_map(|item| item.as_object().expect("an item").values());
+    let ids = operations.map(|one| one["operationId"].as_str().expect("an id"));
+    let mut ids: Vec<&str> = ids.collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "each operation has an id of its own");
+    let hooks = document["paths"]["/hooks/{path}"].as_object().expect("it");
+    for method in ["get", "post", "put", "patch", "delete"] {
+        assert!(
+            hooks[method]["responses"]["default"].is_object(),
+            "{method}"
+        );
+    }
+    assert!(document["paths"][&path]["post"]["requestBody"].is_object());
+    assert!(document["components"]["schemas"]["Problem"].is_object());
 }

@@ -53,7 +53,8 @@ struct Maybe {
 
 /// A job, in the words that its callers know.
 #[utoipa::path(get, path = "/api/w/{workspace}/jobs_u/get/{id}", tag = "calls",
-    params(("workspace" = String, Path), ("id" = String, Path)),
+    params(("workspace" = String, Path), ("id" = String, Path),
+        ("token" = Option<String>, Query, description = "instead of the header")),
     responses((status = 200, description = "the job")))]
 pub(super) async fn show(
     State(calls): State<Arc<Calls>>,
@@ -70,7 +71,8 @@ pub(super) async fn show(
 
 /// The result of a job that ended; 404 before.
 #[utoipa::path(get, path = "/api/w/{workspace}/jobs_u/completed/get_result/{id}", tag = "calls",
-    params(("workspace" = String, Path), ("id" = String, Path)),
+    params(("workspace" = String, Path), ("id" = String, Path),
+        ("token" = Option<String>, Query, description = "instead of the header")),
     responses((status = 200, description = "the result, or why there is none")))]
 pub(super) async fn result(
     State(calls): State<Arc<Calls>>,
@@ -91,7 +93,8 @@ pub(super) async fn result(
 
 /// Whether a job ended, and its result if it did.
 #[utoipa::path(get, path = "/api/w/{workspace}/jobs_u/completed/get_result_maybe/{id}", tag = "calls",
-    params(("workspace" = String, Path), ("id" = String, Path)),
+    params(("workspace" = String, Path), ("id" = String, Path),
+        ("token" = Option<String>, Query, description = "instead of the header")),
     responses((status = 200, description = "`completed`, `success` and `result`")))]
 pub(super) async fn result_maybe(
     State(calls): State<Arc<Calls>>,

@@ -16,7 +16,8 @@
 //! - `options`, `content`, `arguments`, `multipart`, `cloudevents`: what is handed over; `uploads`:
 //!   files that came with it.
 //! - `wait`, `reply`: what a synchronous caller hears; `finished`: what one hears who asks later.
-//! - `handshake`: whether a sender of CloudEvents may send; `refusal`: what was wrong.
+//! - `handshake`: whether a sender of CloudEvents may send; `refusal`: what was wrong; `described`: all
+//!   of it as OpenAPI.
 //!
 //! Promises: 201 only after the commit is synced; a synchronous answer only after the attempt is
 //! recorded; the same key gives the same job; a batch makes all of its jobs or none; no polling. Not
@@ -31,6 +32,7 @@ mod caller;
 mod cloudevents;
 mod content;
 mod custom;
+mod described;
 mod finished;
 mod handshake;
 mod keep;
@@ -42,5 +44,6 @@ mod refusal;
 mod reply;
 mod wait;
 
-pub use routes::{Calls, Parts, openapi, router};
+pub use described::openapi;
+pub use routes::{Calls, Parts, router};
 pub use uploads::Uploads;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::ingress::answer;
 use crate::ingress::body::BodyError;
@@ -25,6 +27,24 @@ pub(super) struct Refusal {
     reason: Option<Box<str>>,
     /// Headers beside those of every refusal.
     headers: Vec<(header::HeaderName, HeaderValue)>,
+}
+
+/// What a caller is told (RFC 9457).
+#[derive(Serialize, ToSchema)]
+pub(super) struct RefusedCall<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The words of the status.
+    title: &'static str,
+    status: u16,
+    /// What was found, what was expected, what to do.
+    detail: &'a str,
+    /// `?timeout`, `/data`, the name of a header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    /// The job that goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<&'a str>,
 }
 
 impl Refusal {
@@ -114,19 +134,15 @@ impl Refusal {
             _ if self.is_cut_off => answer::cut_off(self.status, title),
             _ => answer::problem(self.status, title),
         };
-        let mut body = json!({
-            "type": "about:blank",
-            "title": title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        if let Some(field) = self.field {
-            body["field"] = String::from(field).into();
-        }
-        if let Some(job) = self.job {
-            body["job"] = job.into();
-        }
-        *response.body_mut() = Body::from(body.to_string());
+        let told = RefusedCall {
+            kind: "about:blank",
+            title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            field: self.field.as_deref(),
+            job: self.job.as_deref(),
+        };
+        *response.body_mut() = Body::from(json!(told).to_string());
         for (name, value) in self.headers {
             response.headers_mut().append(name, value);
         }

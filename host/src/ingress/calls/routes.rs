@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Method, Request as HttpRequest, Response, StatusCode, header};
 use axum::routing::{MethodRouter, any, get, post};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
-use utoipa::OpenApi;
 
 use super::caller::Address;
 use super::custom::{self, Table};
@@ -121,29 +120,6 @@ impl How {
     }
 }
 
-/// The OpenAPI document of the calls.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    Described::openapi()
-}
-
-#[derive(OpenApi)]
-#[openapi(paths(
-    run_path,
-    run_hash,
-    run_flow,
-    wait_path,
-    wait_hash,
-    wait_flow,
-    wait_path_get,
-    wait_hash_get,
-    wait_flow_get,
-    finished::show,
-    finished::result,
-    finished::result_maybe,
-    custom::serve::receive
-))]
-struct Described;
-
 /// The routes of the calls.
 pub fn router(calls: Arc<Calls>) -> Router {
     let open = |methods: MethodRouter<Arc<Calls>>| {
@@ -206,9 +182,8 @@ macro_rules! handlers {
                 ("timeout" = Option<String>, Query, description = "of a synchronous call: seconds"),
                 ("error_status" = Option<u16>, Query, description = "for a job that failed, instead of 500"),
                 ("cancel_on_disconnect" = Option<bool>, Query, description = "cancels the job of a caller who hangs up")),
-            responses((status = $status, description = "the job's id, or its result"),
-                (status = "default", description = "What was wrong, and with which field")))]
-        async fn $name(
+            responses((status = $status, description = "the job's id, or its result")))]
+        pub(super) async fn $name(
             State(calls): State<Arc<Calls>>,
             Named(workspace, named): Named,
             request: HttpRequest<Body>,

@@ -32,11 +32,10 @@ use crate::model::{CallRequest, RequestOutcome, RouteAnswer, RouteMode, decoded_
 const BEAT: Duration = Duration::from_millis(20);
 
 /// Calls a route: a path of a workspace's own, with the methods that the route names.
-#[utoipa::path(post, path = "/hooks/{path}", tag = "routes", params(("path" = String, Path)),
+#[utoipa::path(method(get, post, put, patch, delete), path = "/hooks/{path}", tag = "routes",
+    params(("path" = String, Path)),
     responses((status = 200, description = "the result of a synchronous route, or its own answer"),
-        (status = 201, description = "the job's id"),
-        (status = 401, description = "no such route, or what proves who calls is missing or wrong"),
-        (status = "default", description = "What was wrong, and with which field")))]
+        (status = 201, description = "the job's id")))]
 pub(in crate::ingress::calls) async fn receive(
     State(calls): State<Arc<Calls>>,
     request: HttpRequest<Body>,

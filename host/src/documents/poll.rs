@@ -89,3 +89,40 @@ pub(super) fn shown(poll: Option<&Poll>) -> Value {
         None => Value::Null,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_interval_and_a_timetable_are_told_apart() {
+        for (poll, expected) in [
+            (json!({"every": "5m"}), None),
+            (
+                json!({"cron": "0 0 * * * *", "timezone": "Europe/Berlin"}),
+                None,
+            ),
+            (
+                json!({"every": "5m", "timezone": "Europe/Berlin"}),
+                Some("/poll/timezone"),
+            ),
+            (json!({"every": "5m", "cron": "0 0 * * * *"}), Some("/poll")),
+            (json!({"timezone": "UTC"}), Some("/poll")),
+            (json!({"every": "1s"}), Some("/poll/every")),
+            (
+                json!({"cron": "0 0 * * * *", "timezone": "Mars/North"}),
+                Some("/poll/timezone"),
+            ),
+        ] {
+            let mut mistakes = Vec::new();
+            let said = json!({ "poll": poll });
+            let mut fields = Fields::open(&said, "", &mut mistakes).expect("a map");
+            let read = read(&mut fields, &mut mistakes);
+            let places: Vec<&str> = mistakes.iter().map(|one| one.pointer.as_str()).collect();
+            assert_eq!(places, Vec::from_iter(expected), "{poll}");
+            assert_eq!(read.is_some(), expected.is_none(), "{poll}");
+        }
+    }
+}

@@ -526,13 +526,19 @@ async fn uploads_are_for_the_host_alone_and_gone_with_their_job() {
 async fn a_head_request_runs_nothing_and_other_methods_are_refused() {
     let host = start().await;
     for method in ["HEAD", "PUT", "DELETE", "PATCH"] {
-        for path in ["run/p/f/t/echo", "run_wait_result/p/f/t/echo"] {
+        for (path, allowed) in [
+            ("run/p/f/t/echo", "POST, OPTIONS"),
+            ("run_wait_result/p/f/t/echo", "GET, POST, OPTIONS"),
+        ] {
             let mut call = Call::post(&host, path);
             call.method = method.parse().expect("a method");
-            assert_eq!(call.send().await.status, 405, "{method} {path}");
+            let refused = call.send().await;
+            assert_eq!(refused.status, 405, "{method} {path}");
+            assert_eq!(refused.headers["allow"], allowed, "{method} {path}");
         }
     }
     let get = Call::get(&host, "run/p/f/t/echo").send().await;
     assert_eq!(get.status, 405);
+    assert_eq!(get.headers["allow"], "POST, OPTIONS");
     assert_eq!(host.items("jobs").await.len(), 0);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, Method, Request as HttpRequest, Response, StatusCode, header};
+use axum::http::{HeaderValue, Request as HttpRequest, Response, StatusCode, header};
 use axum::routing::{MethodRouter, any, get, post};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
@@ -32,6 +32,8 @@ const REFUSED_ROWS_MAX: usize = 64;
 const WAITING_MAX: usize = 4096;
 /// So many requests that name no route are read to their end at once.
 const STRANGERS_MAX: usize = 64;
+/// The methods of a synchronous call.
+const WITH_GET: &str = "GET, POST, OPTIONS";
 /// The bodies that are held at once have so many bytes together.
 const BODIES_MAX: usize = 256 << 20;
 
@@ -125,10 +127,17 @@ pub fn router(calls: Arc<Calls>) -> Router {
     let open = |methods: MethodRouter<Arc<Calls>>| {
         methods
             .options(handshake::answer)
-            .head(async || not_allowed())
-            .fallback(async || not_allowed())
+            .fallback(async || not_allowed("POST, OPTIONS"))
     };
-    let shown = |methods: MethodRouter<Arc<Calls>>| methods.fallback(async || not_allowed());
+    // A look changes nothing, and a call does: HEAD is no GET here.
+    let open_to_get = |methods: MethodRouter<Arc<Calls>>| {
+        methods
+            .options(handshake::answer)
+            .head(async || not_allowed(WITH_GET))
+            .fallback(async || not_allowed(WITH_GET))
+    };
+    let shown =
+        |methods: MethodRouter<Arc<Calls>>| methods.fallback(async || not_allowed("GET, HEAD"));
     Router::new()
         .route(
             "/api/w/{workspace}/jobs/run/p/{*path}",
@@ -141,15 +150,15 @@ pub fn router(calls: Arc<Calls>) -> Router {
         )
         .route(
             "/api/w/{workspace}/jobs/run_wait_result/p/{*path}",
-            open(post(wait_path).get(wait_path_get)),
+            open_to_get(post(wait_path).get(wait_path_get)),
         )
         .route(
             "/api/w/{workspace}/jobs/run_wait_result/h/{hash}",
-            open(post(wait_hash).get(wait_hash_get)),
+            open_to_get(post(wait_hash).get(wait_hash_get)),
         )
         .route(
             "/api/w/{workspace}/jobs/run_wait_result/f/{*path}",
-            open(post(wait_flow).get(wait_flow_get)),
+            open_to_get(post(wait_flow).get(wait_flow_get)),
         )
         .route(
             "/api/w/{workspace}/jobs_u/get/{id}",
@@ -219,12 +228,16 @@ handlers! {
     wait_flow_get get "/api/w/{workspace}/jobs/run_wait_result/f/{path}" "path" Sync Flow Path 200;
 }
 
-fn not_allowed() -> Response<Body> {
+/// `allowed` as `Allow` lists them.
+fn not_allowed(allowed: &'static str) -> Response<Body> {
     let detail = "this path does not take this method";
-    Refusal::of(StatusCode::METHOD_NOT_ALLOWED, detail)
+    let refusal = Refusal::of(StatusCode::METHOD_NOT_ALLOWED, detail)
         .at("method")
-        .cut_off()
-        .into_response()
+        .cut_off();
+    let mut response = refusal.into_response();
+    let allowed = HeaderValue::from_static(allowed);
+    response.headers_mut().insert(header::ALLOW, allowed);
+    response
 }
 
 impl Calls {
@@ -234,10 +247,6 @@ impl Calls {
         address: Address<'_>,
         request: HttpRequest<Body>,
     ) -> Response<Body> {
-        // The look at GET also serves HEAD, which is to change nothing.
-        if request.method() == Method::HEAD {
-            return not_allowed();
-        }
         let started = Instant::now();
         let answered = match how {
             How::Async => self.answer_at_once(&address, request).await,

@@ -400,6 +400,30 @@ async fn a_library_whose_loading_does_not_end_is_given_up_and_the_others_serve()
     assert_eq!(push_status(&host, "d-2").await, 200);
 }
 
+#[tokio::test]
+async fn a_host_that_is_to_end_does_not_wait_for_a_probe() {
+    let mut host = Host::start().await;
+    let begun = host.path("begun");
+    let source = format!("for (symlink(\"x\", \"{}\");;) pause();", begun.display());
+    place_with_constructor(&host, &source);
+    host.until("the probe", async || begun.is_symlink().then_some(()))
+        .await;
+    assert!(host.terminate());
+    let log = host.log();
+    assert!(
+        !log.contains("panic") && !log.contains("did not end"),
+        "{log}"
+    );
+    let still_runs = || {
+        let processes = std::fs::read_dir("/proc").expect("processes").flatten();
+        let mut lines = processes.map(|one| std::fs::read(one.path().join("cmdline")));
+        let folder = host.folder.path().display().to_string();
+        lines.any(|line| line.is_ok_and(|line| String::from_utf8_lossy(&line).contains(&folder)))
+    };
+    host.until("the probe's end", async || (!still_runs()).then_some(()))
+        .await;
+}
+
 /// A provider that panics when it is asked to.
 async fn place_fixture(host: &Host, more: &str) {
     place(

@@ -93,6 +93,11 @@ impl Background {
         });
     }
 
+    /// Cancelled when the host stops.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
     /// Waits until all ticks came to their end.
     pub async fn ended(&self) {
         self.last.cancel();

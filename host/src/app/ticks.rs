@@ -44,15 +44,16 @@ pub(super) struct Parts {
 
 /// Starts all of it but the running of jobs.
 pub(super) fn start(parts: &Parts, background: &Background, config: &Config) {
-    let registry = parts.registry.clone();
+    let (registry, stop) = (parts.registry.clone(), background.stopping());
     background.run(Arc::new(Notify::new()), move || {
-        let registry = registry.clone();
+        let (registry, stop) = (registry.clone(), stop.clone());
         async move {
             tokio::select! {
                 () = registry.woken() => {}
                 () = tokio::time::sleep(FOLDERS_EVERY) => {}
             }
-            registry.tick().await;
+            // Nobody needs what is loaded while the host stops, and a probe may take its time.
+            stop.run_until_cancelled(registry.tick()).await;
             Next::AtOnce
         }
     });

@@ -11,8 +11,8 @@ use triggerd::{app, cli, plugins};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A thread that may wait ends when it had nothing to do for so long. What it needed goes back with it,
-/// which the host's own look at its folders, each second, would keep from happening otherwise.
+/// A thread that may wait ends when it had nothing to do for so long: less than the second between two
+/// looks at the folders, which would keep several alive otherwise, and the memory that they hold.
 const KEPT_ALIVE: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {

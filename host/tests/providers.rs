@@ -930,7 +930,6 @@ async fn check_names_every_problem_and_runs_nothing() {
     }
 }
 
-/// Copying a provider's folder and renaming it is all that a second provider takes.
 #[tokio::test]
 async fn check_reads_the_declarations_that_manifests_name() {
     let host = Host::start().await;
@@ -1002,6 +1001,7 @@ async fn check_reads_the_declarations_that_manifests_name() {
     );
 }
 
+/// Copying a provider's folder and renaming it is all that a second provider takes.
 #[tokio::test]
 async fn a_copied_provider_builds_and_serves_without_touching_another_file() {
     let host = Host::start().await;

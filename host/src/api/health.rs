@@ -34,7 +34,8 @@ pub async fn healthz() -> Json<Health> {
 
 /// Whether the store answers and takes what is written, and the providers were loaded.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
-    responses((status = 200, body = Readiness), (status = 503, body = Problem)))]
+    responses((status = 200, body = Readiness), (status = 503, body = Problem,
+        content_type = "application/problem+json")))]
 pub async fn readyz(State(state): State<ApiState>) -> Result<Json<Readiness>, Problem> {
     if !state.providers().is_settled() {
         return Err(Problem::unavailable("the providers are being loaded"));

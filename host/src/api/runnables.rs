@@ -196,7 +196,7 @@ pub async fn switch_runnable(
     Ok(Json(view(&state, row).await?))
 }
 
-/// Deletes a runnable; a conflict while triggers use it. Its past stays.
+/// Deletes a runnable; a conflict while something else uses or names it. Its past stays.
 #[utoipa::path(delete, path = "/api/v1/workspaces/{workspace}/runnables/{runnable}",
     tag = "runnables", params(("workspace" = String, Path), ("runnable" = String, Path)),
     responses((status = 204)))]

@@ -151,6 +151,7 @@ impl Finding {
     }
 }
 
+/// What can be said of a document without what is stored: its shape, its words, its expressions.
 fn check_document(path: &Path) -> Result<(), String> {
     let told = |error: CliError| match error {
         CliError::Document(mistakes) => mistakes,

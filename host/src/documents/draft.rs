@@ -200,7 +200,8 @@ impl<'a> Draft<'a> {
         None
     }
 
-    fn miss(&mut self, pointer: String, kind: &str, name: &str, allowed: Vec<String>) {
+    /// Notes that an object is named which is not there.
+    pub fn miss(&mut self, pointer: String, kind: &str, name: &str, allowed: Vec<String>) {
         let place = if self.prune {
             "in the document"
         } else {

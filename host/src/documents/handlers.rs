@@ -1,11 +1,10 @@
 //! Who is told of jobs that are given up: at a trigger, a runnable or the workspace as a whole. What a
-//! document does not say of it stays as it is; `null` is nobody.
+//! document does not say of it stays as it is, unless prune takes who is told; `null` is nobody.
 
 use serde_json::Value;
 
 use super::difference::Difference;
 use super::draft::Draft;
-use super::mistake::Mistake;
 use super::plan::{Action, ObjectKind, PlannedObject, Planner};
 use super::{flow, socket};
 use crate::id::RunnableId;
@@ -100,8 +99,7 @@ impl Draft<'_> {
         let of_sockets = document.subscriptions.iter().flat_map(socket::runs_of);
         for (pointer, path) in of_flows.chain(of_sockets) {
             if !allowed.contains(&path) {
-                self.mistakes
-                    .push(no_runnable(&path, pointer).allowing(&allowed));
+                self.miss(pointer, "runnable", &path, allowed.clone());
             }
         }
     }
@@ -148,15 +146,7 @@ impl Draft<'_> {
         let Some(path) = &wanted.path else {
             return Some(None);
         };
-        let of_document = self.runnable_ids.get(path).cloned();
-        let stored = self.stored.runnables.get(path).filter(|_| !self.prune);
-        let found = of_document.or_else(|| stored.map(|stored| stored.id.clone()));
-        if found.is_none() {
-            let mistake = no_runnable(path, wanted.pointer.clone());
-            let allowed = self.known_runnables();
-            self.mistakes.push(mistake.allowing(allowed));
-        }
-        found.map(Some)
+        self.runnable_named(path, wanted.pointer.clone()).map(Some)
     }
 
     fn difference_of(&self, wanted: &Wanted, before: Option<&ErrorHandler>) -> Difference {
@@ -208,9 +198,4 @@ impl Draft<'_> {
             object.differences.push(difference);
         }
     }
-}
-
-fn no_runnable(path: &str, pointer: String) -> Mistake {
-    let message = format!("there is no runnable `{path}` in the document or stored");
-    Mistake::value(pointer, message)
 }

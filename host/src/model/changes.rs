@@ -58,8 +58,8 @@ pub enum Change {
         state: RunnableState,
         reason: Option<String>,
     },
-    /// A conflict while triggers, schedules or routes use it. Its ready jobs are cancelled, its past
-    /// stays.
+    /// A conflict while triggers, schedules, routes, error handlers, flows or connections use it. Its
+    /// ready jobs are cancelled, its past stays.
     DeleteRunnable(RunnableId),
     CreateTrigger(NewTrigger),
     UpdateTrigger(TriggerUpdate),

@@ -18,7 +18,7 @@ mod calls;
 mod events;
 mod flows;
 mod jobs;
-mod named;
+mod named_runnables;
 
 mod changes;
 mod page;
@@ -41,7 +41,7 @@ pub use jobs::{
     Attempt, ClaimedJob, Finished, Job, JobFilter, NewAttempt, NewJob, Next, ReadyRunnable,
     Recovered, Replay,
 };
-pub use named::{runnables_of_flow, runnables_of_socket};
+pub use named_runnables::{runnables_of_flow, runnables_of_socket};
 pub use notices::{HookOrder, Notice, WorkspaceHook};
 pub use objects::{
     Host, NewRunnable, NewSubscription, NewToken, NewTrigger, NewVersion, Policy, Poll, Runnable,

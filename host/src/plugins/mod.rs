@@ -23,7 +23,7 @@ mod regular;
 
 pub mod library_file;
 
-mod named;
+mod named_files;
 
 pub mod probe;
 
@@ -54,6 +54,6 @@ pub mod registry;
 pub use auth::AuthFacts;
 pub use library_file::{LibraryFile, Refusal};
 pub use live::LiveProvider;
-pub use named::check_files_of;
+pub use named_files::check_files_of;
 pub use registry::{Folders, Found, ProviderRow, ProviderState, Registry};
 pub use scope::CallScope;

@@ -17,7 +17,7 @@ use super::library_file::{DeclarationFile, LibraryFile, Refusal};
 use super::live::LiveProvider;
 use super::load::{LoadError, fingerprint};
 use super::manifest::Manifest;
-use super::named::check_named;
+use super::named_files::check_named;
 use super::registry::{Inner, ProviderRow, ProviderState};
 use super::seen::{Described, Fresh, Load, Seen, Tried};
 
@@ -41,13 +41,21 @@ struct Named<'a> {
 }
 
 /// One pass, in a thread that may wait: those that serve do not wait with it for a disk or a network
-/// mount. The thread ends soon after a pass, and what it took to read and load goes back with it, since
-/// the same thread gave it up.
+/// mount. What it takes to read and load is given up where it was taken, and goes back with the thread,
+/// which ends soon after the pass where nothing else needs one.
 pub(super) async fn reconcile(inner: &Arc<Inner>) {
     let (inner, runtime) = (Arc::clone(inner), Handle::current());
     let dropped = CancellationToken::new();
     let _ends_with_this = dropped.clone().drop_guard();
-    let pass = move || runtime.block_on(dropped.run_until_cancelled(pass(&inner)));
+    let pass = async move {
+        // The end first: a runtime that is ending too has no timers any more.
+        tokio::select! {
+            biased;
+            () = dropped.cancelled() => {}
+            () = pass(&inner) => {}
+        }
+    };
+    let pass = move || runtime.block_on(pass);
     let passed = tokio::task::spawn_blocking(pass).await;
     if let Err(Ok(panic)) = passed.map_err(JoinError::try_into_panic) {
         std::panic::resume_unwind(panic);

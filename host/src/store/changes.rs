@@ -1,5 +1,7 @@
 //! Changes to what an operator makes: all of a list or none, each with its audit entry.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use sqlx::AnyConnection;
 
@@ -31,6 +33,7 @@ impl Store {
             now: self.clock.now(),
             routes: Vec::new(),
             deleted_runnables: Vec::new(),
+            named_runnables: BTreeSet::new(),
         };
         let mut changed = Vec::with_capacity(changes.len());
         for change in &changes {
@@ -38,6 +41,7 @@ impl Store {
         }
         edit.check_routes().await?;
         edit.check_deleted_runnables().await?;
+        edit.check_named_runnables().await?;
         transaction.commit().await?;
         Ok(changed)
     }
@@ -82,6 +86,8 @@ pub(super) struct Edit<'a> {
     pub(super) routes: Vec<RouteId>,
     /// With their paths: who still names one is looked for when all changes are made.
     pub(super) deleted_runnables: Vec<(RunnableId, String)>,
+    /// The paths that what was made or changed names: whether they are there is looked at then, too.
+    pub(super) named_runnables: BTreeSet<String>,
 }
 
 impl Edit<'_> {

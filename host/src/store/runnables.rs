@@ -217,6 +217,7 @@ impl Edit<'_> {
                 new.path
             )));
         }
+        self.note_named_by_version(&new.version);
         self.insert_version(&version_id, &new.id, 1, &new.version)
             .await?;
         Ok(ChangedKind::Created)
@@ -227,6 +228,7 @@ impl Edit<'_> {
         update: &RunnableUpdate,
     ) -> Result<ChangedKind, StoreError> {
         self.find_name(RUNNABLE_PATH, update.id.as_str()).await?;
+        self.note_named_by_version(&update.version);
         let versions: Vec<VersionRow> = Statement::new(
             "read the versions of a runnable",
             concat!(

@@ -199,6 +199,7 @@ impl Edit<'_> {
         new: &NewSubscription,
     ) -> Result<ChangedKind, StoreError> {
         self.check_workspace(&new.workspace_id)?;
+        self.note_named_by_socket(&new.parameters);
         let place = subscription_place(new.id.as_str());
         let is_managed = new.mode == SubscriptionMode::Managed;
         let made = Statement::new(
@@ -248,6 +249,7 @@ impl Edit<'_> {
         &mut self,
         update: &SubscriptionUpdate,
     ) -> Result<ChangedKind, StoreError> {
+        self.note_named_by_socket(&update.parameters);
         let place = subscription_place(update.id.as_str());
         let (secrets, keep) = match &update.secrets {
             SecretsUpdate::Keep => (None, true),

@@ -535,7 +535,7 @@ async fn the_most_specific_handler_is_told_once(fixture: Fixture) {
         (JobCause::Error, Some(id))
     );
 
-    // What is gone is told of nothing, and nobody is told of what is gone.
+    // Who is told of errors stays as long as it is.
     let conflict = fixture
         .store
         .apply(
@@ -545,9 +545,14 @@ async fn the_most_specific_handler_is_told_once(fixture: Fixture) {
         .await;
     assert!(conflict.expect_err("a trigger uses it").is_conflict());
     fixture.apply(vec![Change::DeleteTrigger(trigger.id)]).await;
-    fixture
-        .apply(vec![Change::DeleteRunnable(of_runnable.id)])
-        .await;
+    let delete = Change::DeleteRunnable(of_runnable.id.clone());
+    let actor = fixture.actor();
+    let conflict = fixture.store.apply(&actor, vec![delete.clone()]);
+    let conflict = conflict.await.expect_err("a runnable tells it of errors");
+    assert!(conflict.is_conflict() && conflict.to_string().contains("(f/failing)"));
+    let of_failing = failing.id.as_str();
+    set_handler(&fixture, HandlerScope::Runnable, of_failing, None).await;
+    fixture.apply(vec![delete]).await;
     assert_eq!(handler().await, Some(of_workspace.id.clone()));
     set_handler(&fixture, HandlerScope::Workspace, workspace, None).await;
     assert_eq!(handler().await, None);

@@ -20,6 +20,7 @@ on_both! {
     changes_are_made_all_or_none
     a_name_that_is_taken_is_a_conflict
     what_triggers_use_is_not_deleted
+    what_flows_and_connections_name_is_there_when_they_are_committed_and_stays
     a_deleted_runnable_keeps_its_past_and_frees_its_path
     objects_of_another_workspace_are_not_there
     a_change_that_changes_nothing_leaves_no_trace
@@ -547,6 +548,60 @@ async fn what_triggers_use_is_not_deleted(fixture: Fixture) {
             .expect("read")
             .is_empty()
     );
+}
+
+async fn what_flows_and_connections_name_is_there_when_they_are_committed_and_stays(
+    fixture: Fixture,
+) {
+    let flow = |path: &str, step: &str| {
+        let mut new = fixture.new_runnable(path);
+        new.version.kind = RunnableKind::Flow;
+        new.version.spec = json!({"flow": {"steps": [{"id": "a", "run": step}]}});
+        new
+    };
+    let connection = |name: &str, asked: &str| {
+        let mut new = fixture.new_subscription(name);
+        let said = json!({"url": {"runnable": asked}});
+        new.parameters.insert("socket".to_owned(), said);
+        new
+    };
+    let refused = async |changes: Vec<Change>, words: &str| {
+        let error = fixture.store.apply(&fixture.actor(), changes).await;
+        let error = error.expect_err(words);
+        assert!(
+            error.is_conflict() && error.to_string().contains(words),
+            "{error}"
+        );
+    };
+    // Somebody else deleted it since the changes were planned.
+    let made = Change::CreateRunnable(flow("f/early", "f/step"));
+    refused(vec![made], "there is no runnable `f/step` any more").await;
+    let made = Change::CreateSubscription(connection("early", "f/step"));
+    refused(vec![made], "there is no runnable `f/step` any more").await;
+
+    let step = fixture.runnable("f/step").await;
+    let (whole, feed) = (flow("f/whole", "f/step"), connection("feed", "f/step"));
+    let (whole_id, feed_id) = (whole.id.clone(), feed.id.clone());
+    let made = vec![
+        Change::CreateRunnable(whole),
+        Change::CreateSubscription(feed),
+    ];
+    fixture.apply(made).await;
+    let delete = |id: &RunnableId| Change::DeleteRunnable(id.clone());
+    refused(vec![delete(&step.id)], "flows (f/whole)").await;
+    let end_flow = vec![delete(&step.id), delete(&whole_id)];
+    refused(end_flow.clone(), "connections (feed)").await;
+
+    // Made anew in the same commit, it is there for them as before.
+    let anew = fixture.new_runnable("f/step");
+    let replaced = vec![delete(&step.id), Change::CreateRunnable(anew.clone())];
+    fixture.apply(replaced).await;
+    let end_all = vec![
+        delete(&anew.id),
+        delete(&whole_id),
+        Change::DeleteSubscription(feed_id),
+    ];
+    assert_eq!(fixture.apply(end_all).await, [ChangedKind::Deleted; 3]);
 }
 
 async fn a_deleted_runnable_keeps_its_past_and_frees_its_path(fixture: Fixture) {

@@ -242,7 +242,7 @@ fn add_problem(operation: &mut Operation) {
 }
 
 async fn unknown_path() -> Problem {
-    Problem::not_found("there is no such path; /api/openapi.json names all")
+    Problem::not_found("there is no such path; /api/openapi.json names those of the API")
 }
 
 /// Takes a place among the calls in work, or says at once that there is none; refuses unknown query

@@ -1,5 +1,5 @@
 //! Sample requests of a subscription, signed with its own secret, for who wants to send them to its
-//! endpoint. They prove nothing but the caller's right to try, hence a scope of their own.
+//! endpoint: one that the host made signs with what it told the service. They prove nothing but the caller's right to try, hence a scope of their own.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,6 +15,7 @@ use super::problem::Problem;
 use super::providers::{SampleOrder, SampleRequest};
 use super::state::ApiState;
 use crate::documents::{Mistake, SubscriptionDraft};
+use crate::model::{RegistrationState, Subscription, SubscriptionMode};
 use crate::secret::Secret;
 
 /// As many at once as fit well into one answer.
@@ -75,18 +76,14 @@ pub async fn sample_subscription(
         return Err(Problem::invalid(vec![Mistake::value("/count", message)]));
     }
     let row = find_subscription(state.store(), &place.workspace.id, &named).await?;
-    let secrets = state.store().subscription_secrets(&row.id).await?;
+    let draft = draft_of(&state, &row).await?;
     let endpoint_url = state.endpoint_url(&row.provider, &row.endpoint);
     let order = SampleOrder {
         provider: row.provider,
         event: wish.event,
         subscription_id: row.id,
         endpoint_url: endpoint_url.clone(),
-        draft: SubscriptionDraft {
-            parameters: row.parameters,
-            properties: row.properties,
-            secrets: secrets.unwrap_or_else(|| Secret::new("{}".to_owned())),
-        },
+        draft,
     };
     let mut requests = Vec::new();
     for _ in 0..count {
@@ -96,4 +93,33 @@ pub async fn sample_subscription(
         endpoint_url,
         requests,
     }))
+}
+
+/// What a sample of this subscription is made and signed with.
+async fn draft_of(state: &ApiState, row: &Subscription) -> Result<SubscriptionDraft, Problem> {
+    let (properties, secrets) = match row.mode {
+        SubscriptionMode::Manual => {
+            let secrets = state.store().subscription_secrets(&row.id).await?;
+            let secrets = secrets.unwrap_or_else(|| Secret::new("{}".to_owned()));
+            (row.properties.clone(), secrets)
+        }
+        SubscriptionMode::Managed => {
+            let made = state.store().registrations(&row.id).await?;
+            let live = made
+                .into_iter()
+                .find(|one| one.state == RegistrationState::Live);
+            let live = live.ok_or_else(|| {
+                Problem::conflict(format!(
+                    "nothing of `{}` is at its service: `triggerd subscriptions show {}` says why",
+                    row.name, row.name
+                ))
+            })?;
+            (live.all_properties(), live.secrets)
+        }
+    };
+    Ok(SubscriptionDraft {
+        parameters: row.parameters.clone(),
+        properties,
+        secrets,
+    })
 }

@@ -20,7 +20,8 @@ pub struct Arguments {
 pub enum Command {
     /// Starts the server.
     Serve(Serve),
-    /// Checks settings, manifests, provider libraries and documents without starting anything.
+    /// Checks settings, manifests, provider libraries, declarations and documents without starting
+    /// anything.
     Check(CheckArgs),
     /// Loads one library and ends: the server tries each library in a process of its own first.
     #[command(name = crate::plugins::probe::PROBE_COMMAND, hide = true)]

@@ -41,6 +41,16 @@ pub fn run(args: &CheckArgs) -> Result<(), CliError> {
     }];
     findings.extend(check_keys(&layers));
     let (plugins, manifests) = (config.plugins_dir(), config.manifests_dir());
+    for (kind, folder) in [("plugins", &plugins), ("manifests", &manifests)] {
+        if !folder.is_dir() {
+            findings.push(Finding {
+                kind,
+                name: folder.display().to_string(),
+                note: Some("there is no such folder, and nothing to look at in it".to_owned()),
+                problem: None,
+            });
+        }
+    }
     let mut named = Vec::new();
     for file in files(&manifests, "yaml") {
         let read = Manifest::read(&manifests.join(&file)).map_err(|error| error.to_string());

@@ -46,6 +46,20 @@ async fn what_happens_at_each_service_becomes_a_finished_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn samples_for_what_the_host_made_are_signed_with_what_it_told_the_service() {
+    let world = demo().await;
+    for (provider, event, name) in [
+        ("github", "push", "pushes"),
+        ("nextcloud", "file_created", "cloud-files"),
+    ] {
+        let sent = world.host.cli_ok(&["send", provider, event, "--to", name]);
+        assert!(sent.contains("1 accepted"), "{name}: {sent}");
+    }
+    world.until_job("on-push").await;
+    world.assert_no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hook_that_somebody_deleted_or_changed_is_put_right_by_a_check() {
     let world = demo().await;
     control(

@@ -1,5 +1,6 @@
 //! Sample requests of a subscription, signed with its own secret, for who wants to send them to its
-//! endpoint: one that the host made signs with what it told the service. They prove nothing but the caller's right to try, hence a scope of their own.
+//! endpoint: for one that the host made, with what it told the service. They prove nothing but the
+//! caller's right to try, hence a scope of their own.
 
 use axum::Json;
 use axum::extract::State;

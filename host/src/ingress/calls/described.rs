@@ -1,4 +1,4 @@
-//! The OpenAPI document of the calls: the routes as they describe themselves, and what holds for all of them.
+//! The OpenAPI document of the calls: the routes as they describe themselves, and what holds for all.
 
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};

@@ -19,7 +19,7 @@ use super::load::{LoadError, fingerprint};
 use super::manifest::Manifest;
 use super::named_files::check_named;
 use super::registry::{Inner, ProviderRow, ProviderState};
-use super::seen::{Described, Fresh, Load, Seen, Tried};
+use super::seen::{Described, Fresh, Load, Loaded, Seen, Tried};
 
 /// The first wait before the same is loaded again.
 const PAUSE_MIN: Duration = Duration::from_secs(2);
@@ -134,9 +134,7 @@ async fn bring_in_line(
         return (None, row(named, load, None, ProviderState::Disabled));
     }
     let live = match named.fingerprint(inner) {
-        Ok(wanted)
-            if old.is_some() && load.serving.is_some_and(|(serving, _)| serving == wanted) =>
-        {
+        Ok(wanted) if load.serves(old.as_deref(), wanted) => {
             load.problem = None;
             load.tried = None;
             old
@@ -148,7 +146,11 @@ async fn bring_in_line(
                 load.count += 1;
                 load.problem = None;
                 load.tried = None;
-                load.serving = Some((wanted, inner.clock.now()));
+                load.loaded = Some(Loaded {
+                    wanted,
+                    generation: live.generation,
+                    at: inner.clock.now(),
+                });
                 tracing::info!(provider = &*live.name, digest = %live.digest, "the provider is loaded");
                 Some(Arc::new(live))
             }
@@ -178,7 +180,7 @@ async fn bring_in_line(
             load.problem = Some((problem.kind, problem.message));
             load.tried = None;
             if is_missing {
-                load.serving = None;
+                load.loaded = None;
                 return (None, row(named, load, None, ProviderState::Missing));
             }
             old
@@ -361,7 +363,7 @@ fn row(
         row.message = Some(message);
     }
     row.serving = live.is_some();
-    row.loaded_at = live.and(load.serving).map(|(_, at)| at);
+    row.loaded_at = live.and(load.loaded).map(|loaded| loaded.at);
     row.loads = load.count;
     row
 }

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use super::facts::Facts;
 use super::library_file::{DeclarationFile, Digest, LibraryFile, Refusal};
+use super::live::LiveProvider;
 use super::manifest::{GENERIC_LIBRARY, Manifest, ManifestError};
 use super::registry::{Folders, ProviderRow, ProviderState};
 use crate::clock::Millis;
@@ -65,8 +66,18 @@ pub(super) struct Load {
     pub tried: Option<Tried>,
     /// Kind and sentence.
     pub problem: Option<(String, String)>,
-    pub serving: Option<(Digest, Millis)>,
+    pub loaded: Option<Loaded>,
     pub count: u64,
+}
+
+/// A load that went well. Whether it serves is another question: the pass that loaded it may have been
+/// cut off before it was over.
+#[derive(Clone, Copy)]
+pub(super) struct Loaded {
+    pub wanted: Digest,
+    /// Of the [`LiveProvider`].
+    pub generation: u64,
+    pub at: Millis,
 }
 
 /// A load that was refused.
@@ -79,6 +90,12 @@ pub(super) struct Tried {
 }
 
 impl Load {
+    /// Whether what serves is what is wanted.
+    pub fn serves(&self, live: Option<&LiveProvider>, wanted: Digest) -> bool {
+        let loaded = self.loaded.filter(|loaded| loaded.wanted == wanted);
+        loaded.is_some_and(|loaded| live.is_some_and(|live| live.generation == loaded.generation))
+    }
+
     /// Whether loading this can only come to what it came to the last time, or it is too early to try.
     pub fn is_settled(&self, wanted: Digest, now: Instant) -> bool {
         let tried = self.tried.as_ref().filter(|tried| tried.wanted == wanted);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use sqlx::Connection as _;
 use tokio::task::JoinSet;
 use triggerd::id::*;
 use triggerd::model::*;
@@ -175,16 +176,17 @@ async fn two_hosts_that_work_on_the_same_flows_never_deadlock() {
     assert_eq!(deadlocks(&fixture).await, 0);
 }
 
-/// How often the server found one. Sessions tell it at the latest when they end.
+/// How often the server found one. Sessions tell it at the latest when they end. Asked over one
+/// connection: a pool that is asked again at once may open another, which would never end.
 async fn deadlocks(fixture: &Fixture) -> i64 {
-    let pool = sqlx::PgPool::connect(fixture.config.url.expose()).await;
-    let pool = pool.expect("connected");
+    let connection = sqlx::PgConnection::connect(fixture.config.url.expose()).await;
+    let mut connection = connection.expect("connected");
     let ended = async {
         const SESSIONS: &str = "select count(*) from pg_stat_activity \
             where datname = current_database() and pid <> pg_backend_pid() \
             and backend_type = 'client backend'";
         while sqlx::query_scalar::<_, i64>(SESSIONS)
-            .fetch_one(&pool)
+            .fetch_one(&mut connection)
             .await
             .expect("counted")
             > 0
@@ -195,6 +197,6 @@ async fn deadlocks(fixture: &Fixture) -> i64 {
     let ended = tokio::time::timeout(Duration::from_secs(60), ended).await;
     ended.expect("the sessions end");
     let count = "select deadlocks from pg_stat_database where datname = current_database()";
-    let count = sqlx::query_scalar(count).fetch_one(&pool).await;
+    let count = sqlx::query_scalar(count).fetch_one(&mut connection).await;
     count.expect("counted")
 }

@@ -279,17 +279,9 @@ impl Egress for Nowhere {
 #[tokio::test]
 async fn a_library_that_is_swapped_after_its_check_is_loaded_as_it_was_checked() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (plugins, cache) = (folder.path().join("plugins"), folder.path().join("cache"));
-    std::fs::create_dir(&plugins).expect("a folder");
-    let library = plugins.join("fixture.so");
-    place(&target().join("libfixture_plugin.so"), &library);
-    let offered = Offered {
-        egress: std::sync::Arc::new(|_| Box::new(Nowhere)),
-        state: std::sync::Arc::new(NoState),
-    };
-    let prober = Prober::program(env!("CARGO_BIN_EXE_triggerd"));
-    let loader = Loader::open(&cache, prober, Clock::system(), offered, 1 << 20).expect("a loader");
-    let checked = LibraryFile::read(&plugins, "fixture.so").expect("a good library");
+    let (library, cache) = placed(folder.path());
+    let loader = loader(&cache);
+    let checked = LibraryFile::inspect(&library).expect("a good library");
     let digest = checked.digest;
 
     let marker = folder.path().join("ran");
@@ -307,6 +299,48 @@ async fn a_library_that_is_swapped_after_its_check_is_loaded_as_it_was_checked()
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o700, "nobody else reaches the copies");
+}
+
+#[tokio::test]
+async fn a_library_that_is_written_to_after_its_check_is_not_loaded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (library, cache) = placed(folder.path());
+    let loader = loader(&cache);
+    let manifest = |digest: String| Manifest::pinned("fixture", "fixture.so", &digest);
+    let whole = std::fs::read(&library).expect("it is there");
+    let mut another = whole.clone();
+    *another.last_mut().expect("a byte") ^= 1;
+    for written in [&whole[..whole.len() / 2], b"", &another] {
+        std::fs::write(&library, &whole).expect("written");
+        let checked = LibraryFile::inspect(&library).expect("a good library");
+        let manifest = manifest(checked.digest.to_string());
+        std::fs::write(&library, written).expect("written");
+        let refused = loader.load(checked, None, &manifest).await;
+        let error = refused.err().expect("it is not what was checked");
+        assert!(error.may_pass(), "what is whole later is loaded then");
+        let said = "was written to while it was read";
+        assert!(error.to_string().contains(said), "{error}");
+        let copies = std::fs::read_dir(&cache).expect("the copies").count();
+        assert_eq!(copies, 0, "half a copy is left");
+    }
+}
+
+/// A library in a folder of its own, and a place for copies.
+fn placed(folder: &Path) -> (PathBuf, PathBuf) {
+    let plugins = folder.join("plugins");
+    std::fs::create_dir(&plugins).expect("a folder");
+    let library = plugins.join("fixture.so");
+    place(&target().join("libfixture_plugin.so"), &library);
+    (library, folder.join("cache"))
+}
+
+fn loader(cache: &Path) -> Loader {
+    let offered = Offered {
+        egress: std::sync::Arc::new(|_| Box::new(Nowhere)),
+        state: std::sync::Arc::new(NoState),
+    };
+    let prober = Prober::program(env!("CARGO_BIN_EXE_triggerd"));
+    Loader::open(cache, prober, Clock::system(), offered, 1 << 20).expect("a loader")
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ pub fn run(file: &Path, json: bool) -> Result<(), CliError> {
         print_json(&json!({
             "file": library.path.display().to_string(),
             "sha256": library.digest.to_string(),
-            "size": library.bytes.len(),
+            "size": library.size,
             "provider": identity.name,
             "package": section.package,
             "version": section.version,
@@ -43,7 +43,7 @@ pub fn run(file: &Path, json: bool) -> Result<(), CliError> {
     print_facts(&[
         ("file", library.path.display().to_string()),
         ("sha256", library.digest.to_string()),
-        ("size", format!("{} bytes", library.bytes.len())),
+        ("size", format!("{} bytes", library.size)),
         ("provider", identity.name.clone()),
         (
             "package",

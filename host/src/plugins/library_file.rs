@@ -1,8 +1,9 @@
 //! A library on disk before anything of it runs: owner, mode, links, digest, ELF section.
 
 use std::fmt;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -24,6 +25,20 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Digest {
         Digest(Sha256::digest(bytes).into())
     }
+
+    /// Of all that is left to read.
+    fn read(mut file: impl io::Read) -> io::Result<Digest> {
+        let mut hasher = Sha256::new();
+        let mut block = vec![0; 64 << 10];
+        loop {
+            match file.read(&mut block) {
+                Ok(0) => return Ok(Digest(hasher.finalize().into())),
+                Ok(read) => hasher.update(block.get(..read).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 impl fmt::Display for Digest {
@@ -38,13 +53,15 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// What a library says of itself, read without running it.
+/// What a library says of itself, read without running it. The file stays open and its bytes stay
+/// there: whole libraries in memory are most of what a start would take.
 pub struct LibraryFile {
     /// Where it lies.
     pub path: PathBuf,
-    /// Every byte, read once: what is checked is what is loaded.
-    pub bytes: Vec<u8>,
-    /// Of `bytes`.
+    file: File,
+    /// In bytes.
+    pub size: u64,
+    /// Of every byte.
     pub digest: Digest,
     /// Its `.trigger_plugin` section.
     pub section: Section,
@@ -96,8 +113,9 @@ impl LibraryFile {
             kind,
             reason,
         };
-        let bytes = read_whole(path).map_err(|error| refuse(UNREADABLE, error))?;
-        let section = preflight(&bytes).map_err(|error| refuse(kind(&error), error.to_string()))?;
+        let (file, size) = open_bounded(path).map_err(|error| refuse(UNREADABLE, error))?;
+        let digest = Digest::read(&file).map_err(|error| refuse(UNREADABLE, unreadable(&error)))?;
+        let section = preflight(&file).map_err(|error| refuse(kind(&error), error.to_string()))?;
         let bundle = Bundle::parse(&section.bundle).map_err(|error| {
             refuse(
                 "declaration",
@@ -108,12 +126,50 @@ impl LibraryFile {
             Declaration::load(&bundle).map_err(|error| refuse("declaration", error.to_string()))?;
         Ok(LibraryFile {
             path: path.to_owned(),
-            digest: Digest::of(&bytes),
-            bytes,
+            file,
+            size,
+            digest,
             section,
             declaration: loaded.declaration,
             warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
         })
+    }
+
+    /// Writes it to a new file that is this user's alone, and looks at that again: what was checked is
+    /// what lies there, whoever wrote into the original meanwhile.
+    ///
+    /// # Errors
+    /// What went wrong, in words. Nothing is left at `path` then, unless there was something before.
+    pub fn copy_to(&self, path: &Path) -> Result<(), String> {
+        let mut copy = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o500)
+            .open(path)
+            .map_err(|error| error.to_string())?;
+        let copied = self.fill(&mut copy);
+        if copied.is_err() {
+            // Half a copy on a full disk is of use to nobody; the next try makes its own.
+            let _ = std::fs::remove_file(path);
+        }
+        copied
+    }
+
+    fn fill(&self, copy: &mut File) -> Result<(), String> {
+        let copied = (&self.file)
+            .rewind()
+            .and_then(|()| io::copy(&mut &self.file, copy))
+            .and_then(|_| copy.rewind())
+            .and_then(|()| Digest::read(&mut *copy));
+        let digest = copied.map_err(|error| error.to_string())?;
+        if digest == self.digest && preflight(copy).as_ref() == Ok(&self.section) {
+            return Ok(());
+        }
+        Err(format!(
+            "{} was written to while it was read: put a finished file there with `mv`",
+            self.path.display()
+        ))
     }
 
     /// Holds the digest against the operator's pin.
@@ -206,17 +262,27 @@ fn kind(error: &PreflightError) -> &'static str {
 }
 
 fn read_whole(path: &Path) -> Result<Vec<u8>, String> {
-    let (mut file, metadata) = open_regular(path)?;
+    let (mut file, size) = open_bounded(path)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    file.read_to_end(&mut bytes)
+        .map_err(|error| unreadable(&error))?;
+    Ok(bytes)
+}
+
+fn unreadable(error: &io::Error) -> String {
+    format!("cannot be read: {error}")
+}
+
+/// With its size in bytes.
+fn open_bounded(path: &Path) -> Result<(File, u64), String> {
+    let (file, metadata) = open_regular(path)?;
     if metadata.len() > LIBRARY_MAX {
         return Err(format!(
             "has {} bytes, expected at most {LIBRARY_MAX}: build it with `--release` and strip it",
             metadata.len()
         ));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    file.read_to_end(&mut bytes)
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    Ok(bytes)
+    Ok((file, metadata.len()))
 }
 
 /// A link may lead to another name in the same folder, never out of it.

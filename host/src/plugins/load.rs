@@ -1,8 +1,7 @@
 //! Loading one library: private copy, probe in a child, open, create, decoy.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -146,7 +145,7 @@ impl Loader {
     ) -> Result<LiveProvider, LoadError> {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let setup = setup(manifest, declaration.as_ref())?;
-        let size = library.bytes.len() as u64;
+        let size = library.size;
         let digest = library.digest;
         let described = match &declaration {
             Some(file) => &file.declaration,
@@ -196,30 +195,15 @@ impl Loader {
         }))
     }
 
-    /// Writes the very bytes that were checked to a file of their own: opening the same path or
-    /// inode again would give an older library back.
+    /// A file of its own for each load: opening the same path or inode again would give an older
+    /// library back.
     fn copy(&self, library: &LibraryFile, generation: u64) -> Result<PathBuf, LoadError> {
         let path = self
             .cache
             .join(format!("{}-{generation}.so", library.digest));
-        let write = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o500)
-                .open(&path)?;
-            file.write_all(&library.bytes)
-        };
-        match write() {
+        match library.copy_to(&path) {
             Ok(()) => Ok(path),
-            Err(error) => {
-                // Half a copy on a full disk is of use to nobody; the next try makes its own.
-                let _ = std::fs::remove_file(&path);
-                Err(LoadError::Copy {
-                    path,
-                    reason: error.to_string(),
-                })
-            }
+            Err(reason) => Err(LoadError::Copy { path, reason }),
         }
     }
 }

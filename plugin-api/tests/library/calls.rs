@@ -12,8 +12,8 @@ use crate::support::{
 
 #[test]
 fn a_library_says_what_it_is_without_being_loaded() {
-    let bytes = fs::read(fixture_library()).expect("the fixture was built");
-    let section = preflight(&bytes).expect("the fixture is a provider library");
+    let file = fs::File::open(fixture_library()).expect("the fixture was built");
+    let section = preflight(file).expect("the fixture is a provider library");
     assert_eq!(
         section.abi,
         (trigger_plugin_abi::ABI_MAJOR, trigger_plugin_abi::ABI_MINOR)

@@ -1,17 +1,22 @@
 //! Files that are not what they should be are refused, each for its own reason.
 
 use std::fs;
+use std::io::Cursor;
 use std::process::Command;
 
 use tempfile::tempdir;
 use trigger_plugin_abi::bundle::Bundle;
-use trigger_plugin_abi::host::{Library, OpenError, PreflightError, preflight};
+use trigger_plugin_abi::host::{self, Library, OpenError, PreflightError, Section};
 use trigger_plugin_abi::section::MAGIC;
 use trigger_plugin_api::declaration::Declaration;
 
 use crate::support::{compile_c, fixture_library};
 
 const PLAIN: &str = "int answer(void) { return 42; }\n";
+
+fn preflight(bytes: &[u8]) -> Result<Section, PreflightError> {
+    host::preflight(Cursor::new(bytes))
+}
 
 #[test]
 fn a_library_cut_short_anywhere_is_refused() {

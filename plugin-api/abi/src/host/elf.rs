@@ -3,6 +3,7 @@
 
 use object::LittleEndian;
 use object::elf;
+use object::read::ReadRef;
 use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _};
 
 use super::PreflightError;
@@ -15,20 +16,19 @@ const EXPECTED_MACHINE: u16 = if cfg!(target_arch = "aarch64") {
 } else {
     62
 };
-const FILE_HEADER_LEN: usize = 64;
+const FILE_HEADER_LEN: u64 = 64;
 const SECTION_HEADER_LEN: u64 = 64;
 const PROGRAM_HEADER_LEN: u64 = 56;
 
 /// The bytes of our section in a whole, shared ELF file for this CPU.
-pub(super) fn plugin_section(bytes: &[u8]) -> Result<&[u8], PreflightError> {
-    check_identity(bytes)?;
-    let header = FileHeader::parse(bytes).map_err(|_| corrupted("the file header"))?;
+pub(super) fn plugin_section<'a>(file: impl ReadRef<'a>) -> Result<&'a [u8], PreflightError> {
+    let len = file.len().map_err(|()| corrupted("its length"))?;
+    check_identity(file, len)?;
+    let header = FileHeader::parse(file).map_err(|_| corrupted("the file header"))?;
     let endian = header.endian().map_err(|_| corrupted("the byte order"))?;
     check_kind(header.e_type(endian).0)?;
 
-    let whole = Whole {
-        len: bytes.len() as u64,
-    };
+    let whole = Whole { len };
     let (programs_at, programs) = (header.e_phoff(endian), u64::from(header.e_phnum(endian)));
     whole.holds(
         programs_at,
@@ -43,7 +43,7 @@ pub(super) fn plugin_section(bytes: &[u8]) -> Result<&[u8], PreflightError> {
     )?;
 
     let programs = header
-        .program_headers(endian, bytes)
+        .program_headers(endian, file)
         .map_err(|_| corrupted("the program headers"))?;
     for program in programs {
         whole.holds(
@@ -61,7 +61,7 @@ pub(super) fn plugin_section(bytes: &[u8]) -> Result<&[u8], PreflightError> {
         });
     }
     let sections = header
-        .sections(endian, bytes)
+        .sections(endian, file)
         .map_err(|_| corrupted("the section headers"))?;
     for section in sections.iter() {
         if let Some((offset, size)) = section.file_range(endian) {
@@ -72,18 +72,23 @@ pub(super) fn plugin_section(bytes: &[u8]) -> Result<&[u8], PreflightError> {
         .section_by_name(endian, section::NAME.as_bytes())
         .ok_or(PreflightError::NotAPlugin)?;
     section
-        .data(endian, bytes)
+        .data(endian, file)
         .map_err(|_| corrupted("our section"))
 }
 
 /// The sixteen bytes of identity and the machine, which mean the same in every ELF file.
-fn check_identity(bytes: &[u8]) -> Result<(), PreflightError> {
+fn check_identity<'a>(file: impl ReadRef<'a>, len: u64) -> Result<(), PreflightError> {
+    let bytes = file
+        .read_bytes_at(0, len.min(FILE_HEADER_LEN))
+        .map_err(|()| corrupted("the file header"))?;
     if !bytes.starts_with(b"\x7fELF") {
         return Err(PreflightError::NotElf);
     }
-    if bytes.len() < FILE_HEADER_LEN {
-        let (found, expected) = (bytes.len() as u64, FILE_HEADER_LEN as u64);
-        return Err(PreflightError::Truncated { found, expected });
+    if len < FILE_HEADER_LEN {
+        return Err(PreflightError::Truncated {
+            found: len,
+            expected: FILE_HEADER_LEN,
+        });
     }
     let machine = match bytes[5] {
         2 => u16::from_be_bytes([bytes[18], bytes[19]]),

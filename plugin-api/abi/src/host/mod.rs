@@ -1,7 +1,7 @@
 //! The host's side of the boundary: look at a file, open it, call what it holds.
 //!
 //! ```text
-//!  bytes ── preflight ──► Section        nothing runs
+//!  file ─── preflight ──► Section        nothing runs
 //!  path ─── Library::open ──► Library    constructors run: probe in a child first
 //!  Library::create ──► Provider ──► SubscriptionHandle, TriggerHandle, calls under way
 //! ```

@@ -1,6 +1,9 @@
-//! Looks at a library's bytes before anything of it runs.
+//! Looks at a library's file before anything of it runs.
 
 use std::fmt;
+use std::io::{Read, Seek};
+
+use object::ReadCache;
 
 use super::elf;
 use crate::ABI_MAJOR;
@@ -133,12 +136,13 @@ impl fmt::Display for PreflightError {
 impl std::error::Error for PreflightError {}
 
 /// Reads what a library says of itself, and refuses one that must not be opened. Runs nothing of
-/// it and reads nothing but the bytes given, each offset checked against their length.
+/// it and reads nothing but headers and that section, each offset checked against the file's length.
 ///
 /// # Errors
-/// The first reason to refuse it.
-pub fn preflight(bytes: &[u8]) -> Result<Section, PreflightError> {
-    let section_bytes = elf::plugin_section(bytes)?;
+/// The first reason to refuse it. What cannot be read counts as damaged.
+pub fn preflight(file: impl Read + Seek) -> Result<Section, PreflightError> {
+    let file = ReadCache::new(file);
+    let section_bytes = elf::plugin_section(&file)?;
     let damaged = |error: section::SectionError| PreflightError::DamagedSection {
         offset: error.offset,
         expected: error.expected,
@@ -219,6 +223,8 @@ fn cpu_has(_feature: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
     #[test]
@@ -237,6 +243,7 @@ mod tests {
 
     #[test]
     fn bytes_of_no_kind_are_refused_without_a_panic() {
+        let preflight = |bytes: &[u8]| preflight(Cursor::new(bytes));
         assert_eq!(preflight(b""), Err(PreflightError::NotElf));
         assert_eq!(preflight(b"#!/bin/sh\n"), Err(PreflightError::NotElf));
         assert!(matches!(

@@ -146,6 +146,8 @@ ids! {
     VersionId "ver";
     /// What arrived at an endpoint.
     RequestId "req";
+    /// What the bodies of one kind have in common.
+    DictionaryId "dct";
     /// One thing that happened.
     EventId "evt";
     /// The obligation to run one version with given arguments.

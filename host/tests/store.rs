@@ -13,6 +13,8 @@ mod connects;
 mod credentials;
 #[path = "store/deadlocks.rs"]
 mod deadlocks;
+#[path = "store/dictionaries.rs"]
+mod dictionaries;
 #[path = "store/flows.rs"]
 mod flows;
 #[path = "store/intake.rs"]

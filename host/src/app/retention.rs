@@ -21,6 +21,7 @@ enum Kind {
     Runnables,
     Events,
     Requests,
+    Dictionaries,
     Audit,
     CallKeys,
     Connects,
@@ -36,6 +37,7 @@ pub async fn trim(store: &Store, retention: &Retention, clock: &Clock) -> Result
         (Kind::Runnables, before(now, retention.jobs)),
         (Kind::Events, before(now, retention.events)),
         (Kind::Requests, before(now, retention.requests)),
+        (Kind::Dictionaries, before(now, retention.requests)),
         (Kind::Audit, before(now, retention.audit)),
         // A key knows its own end.
         (Kind::CallKeys, Some(now)),
@@ -102,6 +104,7 @@ async fn remove(store: &Store, kind: Kind, before: Millis, step: u32) -> Result<
         Kind::Runnables => store.trim_runnables(before, step).await,
         Kind::Events => store.trim_events(before, step).await,
         Kind::Requests => store.trim_requests(before, step).await,
+        Kind::Dictionaries => store.trim_dictionaries(before, step).await,
         Kind::Audit => store.trim_audit(before, step).await,
         Kind::CallKeys => store.trim_call_keys(before, step).await,
         Kind::Connects => store.trim_connects(before, step).await,

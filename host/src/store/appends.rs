@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::body::Stored;
 use super::connection::Connection;
+use super::dictionaries::{Choice, Dictionaries, NewDictionary};
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
 use super::sockets;
@@ -17,7 +18,7 @@ use super::waiting::{Kind, waited_for};
 use super::writer::{Write, Written};
 use super::{Store, StoreError};
 use crate::clock::Millis;
-use crate::id::{RequestId, SubscriptionId};
+use crate::id::{DictionaryId, RequestId, SubscriptionId};
 use crate::model::{
     Append, Appended, Delivery, EventState, NewEvent, NewRequest, Queue, RequestOutcome,
 };
@@ -28,24 +29,33 @@ const UNMATCHED: &str = "no trigger waits for this event";
 impl Store {
     /// Keeps a request and its events; resolves after the commit is synced. Repeating it is harmless.
     pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
-        self.append_packed(PackedAppend::pack(append).await).await
+        let packed = PackedAppend::pack(append, &self.dictionaries).await;
+        self.append_packed(packed).await
     }
 
     /// The same for a message of a connection, unless its host does not hold it any more.
     pub async fn append_message(&self, append: Append, fence: i64) -> Result<Appended, StoreError> {
-        let mut packed = PackedAppend::pack(append).await;
+        let (mut packed, new) = PackedAppend::pack(append, &self.dictionaries).await;
         packed.fence = Some(fence);
-        self.append_packed(packed).await
+        self.append_packed((packed, new)).await
     }
 
-    async fn append_packed(&self, packed: PackedAppend) -> Result<Appended, StoreError> {
+    async fn append_packed(
+        &self,
+        (packed, new): (PackedAppend, Option<NewDictionary>),
+    ) -> Result<Appended, StoreError> {
         let packed = Box::new(packed);
         match self
             .writer
             .write("append a request", Write::Append(packed))
             .await?
         {
-            Written::Append(appended) => Ok(appended),
+            Written::Append(appended) => {
+                if let (Some(new), Appended::Stored { .. }) = (new, &appended) {
+                    new.publish();
+                }
+                Ok(appended)
+            }
             _ => unreachable!("invariant: an append is answered with `Appended`"),
         }
     }
@@ -55,6 +65,8 @@ impl Store {
 pub(super) struct PackedAppend {
     request: NewRequest,
     body: Stored,
+    /// What the body becomes.
+    becomes: Option<DictionaryId>,
     delivery: Option<Delivery>,
     events: Vec<(NewEvent, Stored)>,
     queue: Queue,
@@ -64,7 +76,11 @@ pub(super) struct PackedAppend {
 }
 
 impl PackedAppend {
-    async fn pack(append: Append) -> PackedAppend {
+    /// With the dictionary that is to be published when it is kept.
+    async fn pack(
+        append: Append,
+        dictionaries: &Arc<Dictionaries>,
+    ) -> (PackedAppend, Option<NewDictionary>) {
         let Append {
             mut request,
             delivery,
@@ -72,21 +88,34 @@ impl PackedAppend {
             queue,
             wake,
         } = append;
-        let body = Stored::pack(request.body.take()).await;
+        let choice = match (&request.body, events.first()) {
+            (Some(body), Some(event)) if request.outcome == RequestOutcome::Accepted => {
+                let kind = (request.subscription_id.as_str(), event.name.as_str());
+                dictionaries.choose(kind, request.received_at, body)
+            }
+            _ => Choice::Alone,
+        };
+        let (body, new) = match (request.body.take(), choice) {
+            (Some(body), Choice::Against(one)) => (Stored::pack_against(body, &one), None),
+            (body, Choice::Becomes(new)) => (Stored::pack(body).await, Some(new)),
+            (body, _) => (Stored::pack(body).await, None),
+        };
         let mut packed = Vec::with_capacity(events.len());
         for mut event in events {
             let payload = Stored::pack(event.payload.take()).await;
             packed.push((event, payload));
         }
-        PackedAppend {
+        let packed = PackedAppend {
             request,
             body,
+            becomes: new.as_ref().map(|new| new.dictionary.id.clone()),
             delivery,
             events: packed,
             queue,
             wake,
             fence: None,
-        }
+        };
+        (packed, new)
     }
 
     /// The subscription that is to be pulled with this commit.
@@ -184,6 +213,7 @@ async fn insert_all(
         })
         .collect();
     let rows: Vec<(&PackedAppend, &Appended)> = appends.iter().copied().zip(&appended).collect();
+    insert_dictionaries(connection, &rows).await?;
     insert_requests(connection, backend, &rows).await?;
     insert_events(connection, backend, &rows, &waited_for).await?;
     Ok(appended)
@@ -309,11 +339,37 @@ impl FromRow for OwnerRow {
 
 static INSERT_REQUESTS: ManyRows = ManyRows::new(
     "insert into requests (id, workspace_id, subscription_id, provider, method, path, query, \
-     headers, body, encoding, body_size, received_at, outcome, status, reason, delivery_id, events) \
-     values ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     headers, body, encoding, dictionary_id, body_size, received_at, outcome, status, reason, \
+     delivery_id, events) values ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     " on conflict (workspace_id, id) do nothing",
 );
+
+/// The bodies that others will be compressed against.
+async fn insert_dictionaries(
+    connection: &mut impl Connection,
+    rows: &[(&PackedAppend, &Appended)],
+) -> Result<(), StoreError> {
+    for (append, appended) in rows {
+        let (Some(id), Appended::Stored { .. }) = (&append.becomes, appended) else {
+            continue;
+        };
+        Statement::new(
+            "insert a dictionary",
+            "insert into dictionaries (id, workspace_id, subscription_id, encoding, made_at, body) \
+             values ($1, $2, $3, $4, $5, $6) on conflict (id) do nothing",
+        )
+        .bind(id)
+        .bind(&append.request.workspace_id)
+        .bind(&append.request.subscription_id)
+        .bind(append.body.encoding)
+        .bind(append.request.received_at)
+        .bind(append.body.bytes.clone())
+        .run(connection)
+        .await?;
+    }
+    Ok(())
+}
 
 async fn insert_requests(
     connection: &mut impl Connection,
@@ -347,11 +403,13 @@ fn push_request(insert: &mut Statement, append: &PackedAppend, appended: &Append
         Appended::Stored { .. } => {
             insert.push(append.body.bytes.clone());
             insert.push(append.body.encoding);
+            insert.push(&append.body.dictionary);
         }
         // The first one holds the body.
         Appended::Duplicate { .. } | Appended::Fenced => {
             insert.push(None::<Vec<u8>>);
             insert.push(Stored::NOTHING.encoding);
+            insert.push(&Stored::NOTHING.dictionary);
         }
     }
     insert.push(i64::try_from(request.body_size).unwrap_or(i64::MAX));

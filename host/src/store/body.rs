@@ -4,9 +4,14 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
+use lz4_flex::block::{
+    CompressError, CompressTable, compress_into_with_dict, compress_into_with_table,
+    decompress_size_prepended, decompress_size_prepended_with_dict, get_maximum_output_size,
+};
 
 use super::StoreError;
+use super::dictionaries::Dictionary;
+use crate::id::DictionaryId;
 
 /// Shorter ones are not worth it.
 const COMPRESSED_MIN: usize = 512;
@@ -20,12 +25,15 @@ const INLINE_MAX: usize = 256 * 1024;
 pub(super) struct Stored {
     pub(super) bytes: Option<Bytes>,
     pub(super) encoding: &'static str,
+    /// What they are compressed against.
+    pub(super) dictionary: Option<DictionaryId>,
 }
 
 impl Stored {
     pub(super) const NOTHING: Stored = Stored {
         bytes: None,
         encoding: "plain",
+        dictionary: None,
     };
 
     /// Compresses what becomes smaller by an eighth at least.
@@ -36,6 +44,31 @@ impl Stored {
             Some(bytes) => tokio::task::spawn_blocking(move || pack(bytes))
                 .await
                 .expect("invariant: compression does not panic"),
+        }
+    }
+
+    /// Compresses them against what others had in common with them, at once: they are not long.
+    pub(super) fn pack_against(bytes: Bytes, dictionary: &Dictionary) -> Stored {
+        let compressed = WORKSPACE.with_borrow_mut(|kept| {
+            kept.compress_by(&bytes, |output, _| {
+                compress_into_with_dict(&bytes, output, &dictionary.bytes)
+            })
+        });
+        match compressed {
+            Some(compressed) => Stored {
+                bytes: Some(compressed),
+                encoding: "lz4",
+                dictionary: Some(dictionary.id.clone()),
+            },
+            None => Stored::plain(bytes),
+        }
+    }
+
+    fn plain(bytes: Bytes) -> Stored {
+        Stored {
+            bytes: Some(bytes),
+            encoding: "plain",
+            dictionary: None,
         }
     }
 
@@ -74,17 +107,25 @@ fn pack(bytes: Bytes) -> Stored {
         Some(compressed) => Stored {
             bytes: Some(compressed),
             encoding: "lz4",
+            dictionary: None,
         },
-        None => Stored {
-            bytes: Some(bytes),
-            encoding: "plain",
-        },
+        None => Stored::plain(bytes),
     }
 }
 
 impl Workspace {
-    /// The size, then the block; none if that is not much smaller.
     fn compress(&mut self, bytes: &[u8]) -> Option<Bytes> {
+        self.compress_by(bytes, |output, table| {
+            compress_into_with_table(bytes, output, table)
+        })
+    }
+
+    /// The size, then the block; none if that is not much smaller.
+    fn compress_by(
+        &mut self,
+        bytes: &[u8],
+        compress: impl FnOnce(&mut [u8], &mut CompressTable) -> Result<usize, CompressError>,
+    ) -> Option<Bytes> {
         let size = u32::try_from(bytes.len()).ok()?.to_le_bytes();
         let wanted = size.len() + get_maximum_output_size(bytes.len());
         if self.output.len() < wanted {
@@ -92,17 +133,30 @@ impl Workspace {
         }
         let (head, block) = self.output.split_at_mut(size.len());
         head.copy_from_slice(&size);
-        let length = compress_into_with_table(bytes, block, &mut self.table).ok()?;
+        let length = compress(block, &mut self.table).ok()?;
         let whole = &self.output[..size.len() + length];
         (whole.len() < bytes.len() / 8 * 7).then(|| Bytes::copy_from_slice(whole))
     }
 }
 
-/// The bytes as they came.
+/// The bytes as they came, if they were not compressed against a dictionary.
 pub(super) fn unpack(bytes: Vec<u8>, encoding: &str) -> Result<Bytes, StoreError> {
+    unpack_against(bytes, encoding, None)
+}
+
+/// The bytes as they came.
+pub(super) fn unpack_against(
+    bytes: Vec<u8>,
+    encoding: &str,
+    dictionary: Option<&[u8]>,
+) -> Result<Bytes, StoreError> {
     match encoding {
         "plain" => Ok(bytes.into()),
-        "lz4" => lz4_flex::block::decompress_size_prepended(&bytes)
+        "lz4" => dictionary
+            .map_or_else(
+                || decompress_size_prepended(&bytes),
+                |dictionary| decompress_size_prepended_with_dict(&bytes, dictionary),
+            )
             .map(Bytes::from)
             .map_err(|error| StoreError::corrupt("body", error)),
         other => Err(StoreError::corrupt(
@@ -149,5 +203,49 @@ mod tests {
         assert_eq!(there_and_back(&noise).await, "plain");
         assert_eq!(there_and_back(b"").await, "plain");
         assert_eq!(there_and_back(b"short short short").await, "plain");
+    }
+
+    #[tokio::test]
+    async fn what_is_compressed_against_others_reads_back_with_them_and_not_without() {
+        let mut noise = vec![0u8; 60 << 10];
+        crate::clock::random(&mut noise);
+        for shared in [512, 7_700, 32 << 10] {
+            let dictionary = Dictionary::of(&noise[..shared]);
+            for own in [0, 1, 16, 300, 20_000] {
+                let bytes = [&noise[1..shared], &noise[shared..shared + own]].concat();
+                let stored = Stored::pack_against(bytes.clone().into(), &dictionary);
+                if own > shared * 6 {
+                    // Of that the dictionary helps with too little.
+                    assert_eq!((stored.encoding, stored.dictionary), ("plain", None));
+                    continue;
+                }
+                let packed = Vec::from(stored.bytes.expect("something"));
+                assert!(
+                    packed.len() < own + own / 255 + 300,
+                    "{shared} {own} {}",
+                    packed.len()
+                );
+                assert_eq!(stored.dictionary.as_ref(), Some(&dictionary.id));
+                let read = |dictionary| unpack_against(packed.clone(), "lz4", dictionary);
+                assert_eq!(read(Some(&dictionary.bytes)).expect("it reads"), bytes);
+                read(None).expect_err("it needs them");
+                read(Some(b"short")).expect_err("it needs all of them");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_damaged_is_an_error_or_other_bytes_and_never_a_panic() {
+        let dictionary = Dictionary::of(&b"the same again, ".repeat(60));
+        let stored = Stored::pack_against(b"and the same again, ".repeat(60).into(), &dictionary);
+        let packed = Vec::from(stored.bytes.expect("something"));
+        // But for what makes the size a large one, which is taken at its word.
+        for at in (0..2).chain(4..packed.len()) {
+            for bit in 0..8 {
+                let mut damaged = packed.clone();
+                damaged[at] ^= 1 << bit;
+                let _ = unpack_against(damaged, "lz4", Some(&dictionary.bytes));
+            }
+        }
     }
 }

@@ -5,9 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sqlx::AnyConnection;
 
-use super::body::unpack;
 use super::open::Backend;
-use super::requests::Packed;
+use super::requests::{Packed, dictionary_columns, dictionary_join};
 use super::retention::floor;
 use super::rows::{ManyRows, chunks};
 use super::select::Select;
@@ -22,6 +21,28 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const SELECT: &str = "select id, workspace_id, subscription_id, request_id, ordinal, provider, \
     name, occurred_at, received_at, state, reason, matched, tries, due_at, handled_at from events";
 
+/// The payload of the event `e`, for [`Packed`]: its own or the body of its request.
+macro_rules! payload_columns {
+    () => {
+        concat!(
+            "coalesce(e.payload, r.body) as bytes, \
+             case when e.payload is null then r.encoding else e.encoding end as encoding, ",
+            dictionary_columns!()
+        )
+    };
+}
+
+/// Where [`payload_columns`] stand.
+macro_rules! payload_joins {
+    () => {
+        concat!(
+            "left join requests r on r.workspace_id = e.workspace_id and r.id = e.request_id \
+             and e.payload is null ",
+            dictionary_join!()
+        )
+    };
+}
+
 impl Store {
     /// Up to `limit` events that are due, oldest first, with their payloads. One whose payload does not
     /// read has failed, in plain sight, and stops no other.
@@ -33,13 +54,15 @@ impl Store {
         let mut connection = self.database.read().await?;
         let rows: Vec<PendingRow> = Statement::new(
             "read pending events",
-            "select e.id, e.workspace_id, e.subscription_id, e.request_id, e.ordinal, e.provider, \
-             e.name, e.occurred_at, e.received_at, e.state, e.reason, e.matched, e.tries, e.due_at, \
-             e.handled_at, coalesce(e.payload, r.body) as bytes, \
-             case when e.payload is null then r.encoding else e.encoding end as encoding \
-             from events e left join requests r on r.workspace_id = e.workspace_id \
-             and r.id = e.request_id and e.payload is null \
-             where e.state = 'pending' and e.due_at <= $1 order by e.due_at, e.id limit $2",
+            concat!(
+                "select e.id, e.workspace_id, e.subscription_id, e.request_id, e.ordinal, e.provider, \
+                 e.name, e.occurred_at, e.received_at, e.state, e.reason, e.matched, e.tries, e.due_at, \
+                 e.handled_at, ",
+                payload_columns!(),
+                " from events e ",
+                payload_joins!(),
+                " where e.state = 'pending' and e.due_at <= $1 order by e.due_at, e.id limit $2"
+            ),
         )
         .bind(now)
         .bind(limit)
@@ -108,12 +131,13 @@ impl Store {
         let mut connection = self.database.read().await?;
         let payload: Option<Packed> = Statement::new(
             "read an event's payload",
-            "select coalesce(e.payload, r.body) as bytes, \
-             case when e.payload is null and r.encoding is not null \
-             then r.encoding else e.encoding end as encoding \
-             from events e left join requests r on r.workspace_id = e.workspace_id \
-             and r.id = e.request_id and e.payload is null \
-             where e.workspace_id = $1 and e.id = $2",
+            concat!(
+                "select ",
+                payload_columns!(),
+                " from events e ",
+                payload_joins!(),
+                " where e.workspace_id = $1 and e.id = $2"
+            ),
         )
         .bind(workspace)
         .bind(id)
@@ -183,13 +207,9 @@ struct PendingRow {
 
 impl FromRow for PendingRow {
     fn from_row(row: &Row<'_>) -> Result<PendingRow, StoreError> {
-        let encoding = row.text_opt("encoding")?;
-        let payload = row.bytes_opt("bytes")?;
         Ok(PendingRow {
             event: Event::from_row(row)?,
-            payload: payload.map_or(Ok(Bytes::new()), |bytes| {
-                unpack(bytes, encoding.as_deref().unwrap_or("plain"))
-            }),
+            payload: payload(row)?,
         })
     }
 }
@@ -197,12 +217,13 @@ impl FromRow for PendingRow {
 static SELECT_PAYLOADS: ManyRows = ManyRows::new(
     "with wanted (workspace_id, id) as (values ",
     "(?, ?)",
-    ") select e.id, coalesce(e.payload, r.body) as bytes, \
-     case when e.payload is null and r.encoding is not null \
-     then r.encoding else e.encoding end as encoding \
-     from wanted w cross join events e left join requests r on r.workspace_id = e.workspace_id \
-     and r.id = e.request_id and e.payload is null \
-     where e.workspace_id = w.workspace_id and e.id = w.id",
+    concat!(
+        ") select e.id, ",
+        payload_columns!(),
+        " from wanted w cross join events e ",
+        payload_joins!(),
+        " where e.workspace_id = w.workspace_id and e.id = w.id"
+    ),
 );
 
 /// The payloads of several events, each read or not.
@@ -236,9 +257,13 @@ impl FromRow for PayloadRow {
     fn from_row(row: &Row<'_>) -> Result<PayloadRow, StoreError> {
         Ok(PayloadRow {
             id: row.parsed("id")?,
-            payload: Packed::from_row(row)?
-                .unpacked()
-                .map(Option::unwrap_or_default),
+            payload: payload(row)?,
         })
     }
+}
+
+/// Read or not; none is empty.
+fn payload(row: &Row<'_>) -> Result<Result<Bytes, StoreError>, StoreError> {
+    let packed = Packed::from_row(row)?;
+    Ok(packed.unpacked().map(Option::unwrap_or_default))
 }

@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::flows;
 use super::job_locks;
 use super::open::Backend;
-use super::requests::Packed;
+use super::requests::{Packed, dictionary_columns, dictionary_join};
 use super::rows::{ManyRows, chunks};
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement};
@@ -131,13 +131,19 @@ impl Store {
         let mut connection = self.database.read().await?;
         let arguments: Option<Packed> = Statement::new(
             "read a job's arguments",
-            "select coalesce(j.arguments, e.payload, r.body) as bytes, \
-             case when j.arguments is not null then j.encoding \
-             when e.payload is not null then e.encoding \
-             when r.body is not null then r.encoding else 'plain' end as encoding \
-             from jobs j left join events e on e.workspace_id = j.workspace_id and e.id = j.event_id \
-             left join requests r on r.workspace_id = e.workspace_id and r.id = e.request_id \
-             where j.id = $1",
+            concat!(
+                "select coalesce(j.arguments, e.payload, r.body) as bytes, \
+                 case when j.arguments is not null then j.encoding \
+                 when e.payload is not null then e.encoding else r.encoding end as encoding, ",
+                dictionary_columns!(),
+                " from jobs j \
+                 left join events e on e.workspace_id = j.workspace_id and e.id = j.event_id \
+                 and j.arguments is null \
+                 left join requests r on r.workspace_id = e.workspace_id and r.id = e.request_id \
+                 and e.payload is null ",
+                dictionary_join!(),
+                " where j.id = $1"
+            ),
         )
         .bind(id)
         .one(&mut connection)

@@ -248,7 +248,7 @@ impl FromRow for HeldJob {
     fn from_row(row: &Row<'_>) -> Result<HeldJob, StoreError> {
         Ok(HeldJob {
             job: Job::from_row(row)?,
-            arguments: Packed::from_row(row)?,
+            arguments: Packed::alone(row)?,
         })
     }
 }

@@ -27,14 +27,14 @@ fn of(backend: Backend) -> Migrator {
                 7 "0007_calls", 8 "0008_flows", 9 "0009_schedules",
                 10 "0010_routes", 13 "0013_registration_credentials", 15 "0015_sockets",
                 16 "0016_cut_off_renewals", 17 "0017_fewer_indexes",
-                18 "0018_cheaper_rows")
+                18 "0018_cheaper_rows", 19 "0019_dictionaries")
         }
         Backend::Postgres => {
             migrations!("postgres": 1 "0001_base", 3 "0003_credentials", 4 "0004_sync", 5 "0005_cancelled",
                 7 "0007_calls", 8 "0008_flows", 9 "0009_schedules",
                 10 "0010_routes", 13 "0013_registration_credentials", 15 "0015_sockets",
                 16 "0016_cut_off_renewals", 17 "0017_fewer_indexes",
-                18 "0018_cheaper_rows")
+                18 "0018_cheaper_rows", 19 "0019_dictionaries")
         }
     })
 }

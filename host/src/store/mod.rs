@@ -53,6 +53,7 @@ mod wipes;
 mod changes;
 mod credentials;
 mod deliveries;
+mod dictionaries;
 mod hints;
 mod hosts;
 mod integrations;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::called::Asked;
 use super::database::{Database, SharedDatabase};
+use super::dictionaries::Dictionaries;
 use super::remembered::Remembered;
 use super::sql::{Number, Statement};
 use super::writer::Writer;
@@ -54,6 +55,8 @@ pub struct Store {
     pub(super) clock: Clock,
     /// What calls named.
     pub(super) called: Arc<Remembered<Asked, Addressed>>,
+    /// What new bodies are compressed against.
+    pub(super) dictionaries: Arc<Dictionaries>,
 }
 
 impl Store {
@@ -73,6 +76,7 @@ impl Store {
             keys,
             clock,
             called: Arc::default(),
+            dictionaries: Arc::default(),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::body::unpack;
+use super::body::{unpack, unpack_against};
 use super::select::Select;
 use super::sql::{FromRow, Row, Statement};
 use super::{Store, StoreError};
@@ -40,7 +40,13 @@ impl Store {
         let mut connection = self.database.read().await?;
         let body: Option<Packed> = Statement::new(
             "read a request's body",
-            "select body as bytes, encoding from requests where workspace_id = $1 and id = $2",
+            concat!(
+                "select r.body as bytes, r.encoding, ",
+                dictionary_columns!(),
+                " from requests r ",
+                dictionary_join!(),
+                " where r.workspace_id = $1 and r.id = $2"
+            ),
         )
         .bind(workspace)
         .bind(id)
@@ -96,29 +102,61 @@ impl FromRow for Request {
     }
 }
 
-/// A row of packed bytes, named `bytes` and `encoding`.
+/// What [`Packed`] reads of the dictionary of a request's body.
+macro_rules! dictionary_columns {
+    () => {
+        "d.body as dictionary, d.encoding as dictionary_encoding"
+    };
+}
+
+/// The dictionary of the body of the request `r`.
+macro_rules! dictionary_join {
+    () => {
+        "left join dictionaries d on d.id = r.dictionary_id"
+    };
+}
+
+pub(super) use {dictionary_columns, dictionary_join};
+
+/// A row of packed bytes: `bytes` and `encoding`, which are null together, and of what these are
+/// compressed against `dictionary` and `dictionary_encoding`.
 pub(super) struct Packed {
     bytes: Option<Vec<u8>>,
-    encoding: String,
+    encoding: Option<String>,
+    dictionary: Option<(Vec<u8>, String)>,
 }
 
 impl Packed {
+    /// Of a row without a dictionary.
+    pub(super) fn alone(row: &Row<'_>) -> Result<Packed, StoreError> {
+        Ok(Packed {
+            bytes: row.bytes_opt("bytes")?,
+            encoding: row.text_opt("encoding")?,
+            dictionary: None,
+        })
+    }
+
     pub(super) fn is_absent(&self) -> bool {
         self.bytes.is_none()
     }
 
     pub(super) fn unpacked(self) -> Result<Option<Bytes>, StoreError> {
-        self.bytes
-            .map(|bytes| unpack(bytes, &self.encoding))
-            .transpose()
+        let Some(bytes) = self.bytes else {
+            return Ok(None);
+        };
+        let dictionary = self.dictionary;
+        let dictionary = dictionary.map(|(bytes, encoding)| unpack(bytes, &encoding));
+        let encoding = self.encoding.as_deref().unwrap_or("plain");
+        unpack_against(bytes, encoding, dictionary.transpose()?.as_deref()).map(Some)
     }
 }
 
 impl FromRow for Packed {
     fn from_row(row: &Row<'_>) -> Result<Packed, StoreError> {
+        let dictionary = row.bytes_opt("dictionary")?;
         Ok(Packed {
-            bytes: row.bytes_opt("bytes")?,
-            encoding: row.text("encoding")?,
+            dictionary: dictionary.zip(row.text_opt("dictionary_encoding")?),
+            ..Packed::alone(row)?
         })
     }
 }

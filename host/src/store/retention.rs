@@ -5,6 +5,7 @@
 //! waits or runs is trimmed, nor what it needs: a request stays while an event has its payload
 //! there, an event while an unfinished job does.
 
+use super::dictionaries::IN_USE_FOR;
 use super::rows::{ManyRows, chunks};
 use super::sql::{Bind, Statement, Text};
 use super::{Store, StoreError};
@@ -44,6 +45,24 @@ impl Store {
             floor(RequestId::PREFIX, before),
             limit,
         )
+        .await
+    }
+
+    /// Dictionaries whose requests were all received before, unless one of the subscription's that old
+    /// is still there.
+    pub async fn trim_dictionaries(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        let in_use = i64::try_from(IN_USE_FOR.as_millis()).unwrap_or(i64::MAX);
+        let mut connection = self.database.writer().await?;
+        Statement::new(
+            "trim dictionaries",
+            "delete from dictionaries where id in (select d.id from dictionaries d \
+             where d.made_at < $1 and not exists (select 1 from requests r \
+             where r.subscription_id = d.subscription_id and r.id < $2) limit $3)",
+        )
+        .bind(Millis(before.0.saturating_sub(in_use)))
+        .bind(floor(RequestId::PREFIX, before))
+        .bind(limit)
+        .run(&mut connection)
         .await
     }
 

@@ -175,7 +175,7 @@ macro_rules! bind_ids {
 bind_ids! {
     WorkspaceId TokenId SubscriptionId EndpointId TriggerId RunnableId VersionId RequestId EventId
     JobId AttemptId HostId AuditId IntegrationId CredentialId RegistrationId ConnectId
-    ScheduleId RouteId NoticeId
+    ScheduleId RouteId NoticeId DictionaryId
 }
 
 macro_rules! bind_words {

@@ -4,21 +4,22 @@
 //! expires. All others are duplicates, also those that stand in the same batch. An append that is
 //! repeated finds itself as the owner and its rows in place, so nothing happens twice.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::body::Stored;
 use super::connection::Connection;
+use super::delivery_claims::{self, Claim};
 use super::dictionaries::{Choice, Dictionaries, NewDictionary};
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
 use super::sockets;
-use super::sql::{FromRow, Row, Statement};
+use super::sql::Statement;
 use super::waiting::{Kind, waited_for};
 use super::writer::{Write, Written};
 use super::{Store, StoreError};
 use crate::clock::Millis;
-use crate::id::{DictionaryId, RequestId, SubscriptionId};
+use crate::id::{DictionaryId, SubscriptionId};
 use crate::model::{
     Append, Appended, Delivery, EventState, NewEvent, NewRequest, Queue, RequestOutcome,
 };
@@ -134,9 +135,10 @@ impl PackedAppend {
         self.body.len() + payloads + self.request.headers.len()
     }
 
-    fn delivery_key(&self) -> Option<(&str, &str)> {
-        let delivery = self.delivery.as_ref()?;
-        Some((self.request.subscription_id.as_str(), &delivery.id))
+    fn delivery_claim(&self) -> Option<Claim<'_>> {
+        let (request, delivery) = (&self.request, self.delivery.as_ref()?);
+        let key = (request.subscription_id.as_str(), delivery.id.as_str());
+        Some((key, &request.id, delivery.expires_at))
     }
 
     fn kind<'a>(&'a self, event: &'a NewEvent) -> Kind<'a> {
@@ -194,12 +196,14 @@ async fn insert_all(
     if appends.is_empty() {
         return Ok(Vec::new());
     }
-    let owners = claim_deliveries(connection, backend, appends, now).await?;
+    let asked = appends.iter().filter_map(|append| append.delivery_claim());
+    let owners = delivery_claims::claim(connection, backend, asked, now).await?;
     let waited_for = waited_for(connection, backend, kinds(appends)).await?;
     let appended: Vec<Appended> = appends
         .iter()
         .map(|append| {
-            let owner = append.delivery_key().and_then(|key| owners.get(&key));
+            let owner = append.delivery_claim();
+            let owner = owner.and_then(|(key, ..)| owners.get(&key));
             match owner {
                 Some(owner) if owner != append.request.id.as_str() => Appended::Duplicate {
                     request_id: owner
@@ -228,113 +232,6 @@ fn kinds<'a>(appends: &[&'a PackedAppend]) -> HashSet<Kind<'a>> {
         }
     }
     kinds
-}
-
-/// SQLite could have to undo a statement that may change rows as well, and copies each page for that.
-static INSERT_DELIVERIES: ManyRows = ManyRows::new(
-    "insert into deliveries (subscription_id, delivery_id, request_id, expires_at) values ",
-    "(?, ?, ?, ?)",
-    " on conflict (subscription_id, delivery_id) do nothing",
-);
-
-static CLAIM_DELIVERIES: ManyRows = ManyRows::new(
-    "insert into deliveries (subscription_id, delivery_id, request_id, expires_at) values ",
-    "(?, ?, ?, ?)",
-    " on conflict (subscription_id, delivery_id) do update \
-     set request_id = excluded.request_id, expires_at = excluded.expires_at \
-     where deliveries.expires_at <= ?",
-);
-
-static SELECT_OWNERS: ManyRows = ManyRows::new(
-    "with wanted (subscription_id, delivery_id) as (values ",
-    "(?, ?)",
-    ") select d.subscription_id, d.delivery_id, d.request_id \
-     from wanted w cross join deliveries d \
-     where d.subscription_id = w.subscription_id and d.delivery_id = w.delivery_id",
-);
-
-/// Subscription and delivery id, the request that came with it, until when it is remembered.
-type Claim<'a> = ((&'a str, &'a str), &'a RequestId, Millis);
-
-/// Which request owns each delivery id of this batch.
-async fn claim_deliveries<'a>(
-    connection: &mut impl Connection,
-    backend: Backend,
-    appends: &[&'a PackedAppend],
-    now: Millis,
-) -> Result<HashMap<(&'a str, &'a str), String>, StoreError> {
-    let mut owners = HashMap::new();
-    let mut claims: Vec<Claim<'a>> = Vec::new();
-    for append in appends {
-        let (Some(key), Some(delivery)) = (append.delivery_key(), &append.delivery) else {
-            continue;
-        };
-        // The first of equal ones in this batch asks for it.
-        owners.entry(key).or_insert_with(|| {
-            claims.push((key, &append.request.id, delivery.expires_at));
-            append.request.id.as_str().to_owned()
-        });
-    }
-    // In one order everywhere, so that two hosts do not wait for each other in a circle.
-    claims.sort_unstable_by_key(|(key, ..)| *key);
-    let mut contested = Vec::new();
-    for chunk in chunks(&claims) {
-        let text = INSERT_DELIVERIES.text(backend, chunk.len());
-        let insert = of_claims("insert delivery ids", text, chunk);
-        if insert.run(connection).await? < chunk.len() as u64 {
-            contested.push(chunk);
-        }
-    }
-    // After all inserts: who holds an older row for a change waits for nobody's insert.
-    for chunk in contested {
-        let text = CLAIM_DELIVERIES.text(backend, chunk.len());
-        let claim = of_claims("claim delivery ids", text, chunk);
-        claim.bind(now).run(connection).await?;
-        let mut select = Statement::composed(
-            "find the owners of delivery ids",
-            SELECT_OWNERS.text(backend, chunk.len()),
-        );
-        for ((subscription, delivery), _, _) in chunk {
-            select.push(*subscription);
-            select.push(*delivery);
-        }
-        let rows: Vec<OwnerRow> = select.all(connection).await?;
-        for (key, ..) in chunk {
-            let is_owned =
-                |row: &&OwnerRow| (row.subscription_id.as_str(), row.delivery_id.as_str()) == *key;
-            if let Some(row) = rows.iter().find(is_owned) {
-                owners.insert(*key, row.request_id.as_str().to_owned());
-            }
-        }
-    }
-    Ok(owners)
-}
-
-fn of_claims(operation: &'static str, text: Arc<str>, claims: &[Claim<'_>]) -> Statement {
-    let mut statement = Statement::composed(operation, text);
-    for ((subscription, delivery), request, expires_at) in claims {
-        statement.push(*subscription);
-        statement.push(*delivery);
-        statement.push(*request);
-        statement.push(*expires_at);
-    }
-    statement
-}
-
-struct OwnerRow {
-    subscription_id: String,
-    delivery_id: String,
-    request_id: RequestId,
-}
-
-impl FromRow for OwnerRow {
-    fn from_row(row: &Row<'_>) -> Result<OwnerRow, StoreError> {
-        Ok(OwnerRow {
-            subscription_id: row.text("subscription_id")?,
-            delivery_id: row.text("delivery_id")?,
-            request_id: row.parsed("request_id")?,
-        })
-    }
 }
 
 static INSERT_REQUESTS: ManyRows = ManyRows::new(

@@ -53,6 +53,7 @@ mod wipes;
 mod changes;
 mod credentials;
 mod deliveries;
+mod delivery_claims;
 mod dictionaries;
 mod hints;
 mod hosts;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::body::Stored;
 use super::connection::Connection;
 use super::delivery_claims::{self, Claim};
-use super::dictionaries::{Choice, Dictionaries, NewDictionary};
+use super::dictionaries::{self, Choice, Dictionaries, Dictionary, Needed, NewDictionary};
 use super::open::Backend;
 use super::rows::{ManyRows, chunks};
 use super::sockets;
@@ -19,7 +19,7 @@ use super::waiting::{Kind, waited_for};
 use super::writer::{Write, Written};
 use super::{Store, StoreError};
 use crate::clock::Millis;
-use crate::id::{DictionaryId, SubscriptionId};
+use crate::id::SubscriptionId;
 use crate::model::{
     Append, Appended, Delivery, EventState, NewEvent, NewRequest, Queue, RequestOutcome,
 };
@@ -36,27 +36,19 @@ impl Store {
 
     /// The same for a message of a connection, unless its host does not hold it any more.
     pub async fn append_message(&self, append: Append, fence: i64) -> Result<Appended, StoreError> {
-        let (mut packed, new) = PackedAppend::pack(append, &self.dictionaries).await;
+        let mut packed = PackedAppend::pack(append, &self.dictionaries).await;
         packed.fence = Some(fence);
-        self.append_packed((packed, new)).await
+        self.append_packed(packed).await
     }
 
-    async fn append_packed(
-        &self,
-        (packed, new): (PackedAppend, Option<NewDictionary>),
-    ) -> Result<Appended, StoreError> {
+    async fn append_packed(&self, packed: PackedAppend) -> Result<Appended, StoreError> {
         let packed = Box::new(packed);
         match self
             .writer
             .write("append a request", Write::Append(packed))
             .await?
         {
-            Written::Append(appended) => {
-                if let (Some(new), Appended::Stored { .. }) = (new, &appended) {
-                    new.publish();
-                }
-                Ok(appended)
-            }
+            Written::Append(appended) => Ok(appended),
             _ => unreachable!("invariant: an append is answered with `Appended`"),
         }
     }
@@ -66,8 +58,10 @@ impl Store {
 pub(super) struct PackedAppend {
     request: NewRequest,
     body: Stored,
+    /// What the body is compressed against.
+    dictionary: Option<Arc<Dictionary>>,
     /// What the body becomes.
-    becomes: Option<DictionaryId>,
+    new: Option<NewDictionary>,
     delivery: Option<Delivery>,
     events: Vec<(NewEvent, Stored)>,
     queue: Queue,
@@ -77,11 +71,7 @@ pub(super) struct PackedAppend {
 }
 
 impl PackedAppend {
-    /// With the dictionary that is to be published when it is kept.
-    async fn pack(
-        append: Append,
-        dictionaries: &Arc<Dictionaries>,
-    ) -> (PackedAppend, Option<NewDictionary>) {
+    async fn pack(append: Append, dictionaries: &Arc<Dictionaries>) -> PackedAppend {
         let Append {
             mut request,
             delivery,
@@ -96,27 +86,46 @@ impl PackedAppend {
             }
             _ => Choice::Alone,
         };
-        let (body, new) = match (request.body.take(), choice) {
-            (Some(body), Choice::Against(one)) => (Stored::pack_against(body, &one), None),
-            (body, Choice::Becomes(new)) => (Stored::pack(body).await, Some(new)),
-            (body, _) => (Stored::pack(body).await, None),
+        let (body, dictionary, new) = match (request.body.take(), choice) {
+            (Some(body), Choice::Against(one)) => {
+                (Stored::pack_against(body, &one), Some(one), None)
+            }
+            (body, Choice::Becomes(new)) => (Stored::pack(body).await, None, Some(new)),
+            (body, _) => (Stored::pack(body).await, None, None),
         };
         let mut packed = Vec::with_capacity(events.len());
         for mut event in events {
             let payload = Stored::pack(event.payload.take()).await;
             packed.push((event, payload));
         }
-        let packed = PackedAppend {
+        PackedAppend {
             request,
             body,
-            becomes: new.as_ref().map(|new| new.dictionary.id.clone()),
+            dictionary,
+            new,
             delivery,
             events: packed,
             queue,
             wake,
             fence: None,
-        };
-        (packed, new)
+        }
+    }
+
+    /// What became of it is committed and synced.
+    pub(super) fn kept(self, appended: &Appended) {
+        if let (Some(new), Appended::Stored { .. }) = (self.new, appended) {
+            new.publish();
+        }
+    }
+
+    /// The dictionary that is to be there when it is.
+    fn needs(&self) -> Option<Needed<'_>> {
+        let new = self.new.as_ref().map(|new| &new.dictionary);
+        Some(Needed {
+            dictionary: self.dictionary.as_ref().or(new)?,
+            workspace: &self.request.workspace_id,
+            subscription: &self.request.subscription_id,
+        })
     }
 
     /// The subscription that is to be pulled with this commit.
@@ -217,7 +226,11 @@ async fn insert_all(
         })
         .collect();
     let rows: Vec<(&PackedAppend, &Appended)> = appends.iter().copied().zip(&appended).collect();
-    insert_dictionaries(connection, &rows).await?;
+    let stored = rows
+        .iter()
+        .filter(|(_, appended)| matches!(appended, Appended::Stored { .. }));
+    let needed = stored.filter_map(|(append, _)| append.needs());
+    dictionaries::keep(connection, backend, needed).await?;
     insert_requests(connection, backend, &rows).await?;
     insert_events(connection, backend, &rows, &waited_for).await?;
     Ok(appended)
@@ -241,32 +254,6 @@ static INSERT_REQUESTS: ManyRows = ManyRows::new(
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     " on conflict (workspace_id, id) do nothing",
 );
-
-/// The bodies that others will be compressed against.
-async fn insert_dictionaries(
-    connection: &mut impl Connection,
-    rows: &[(&PackedAppend, &Appended)],
-) -> Result<(), StoreError> {
-    for (append, appended) in rows {
-        let (Some(id), Appended::Stored { .. }) = (&append.becomes, appended) else {
-            continue;
-        };
-        Statement::new(
-            "insert a dictionary",
-            "insert into dictionaries (id, workspace_id, subscription_id, encoding, made_at, body) \
-             values ($1, $2, $3, $4, $5, $6) on conflict (id) do nothing",
-        )
-        .bind(id)
-        .bind(&append.request.workspace_id)
-        .bind(&append.request.subscription_id)
-        .bind(append.body.encoding)
-        .bind(append.request.received_at)
-        .bind(append.body.bytes.clone())
-        .run(connection)
-        .await?;
-    }
-    Ok(())
-}
 
 async fn insert_requests(
     connection: &mut impl Connection,

@@ -48,8 +48,7 @@ impl Store {
         .await
     }
 
-    /// Dictionaries whose requests were all received before, unless one of the subscription's that old
-    /// is still there.
+    /// Dictionaries whose requests were all received before, unless one of these is still there.
     pub async fn trim_dictionaries(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         let in_use = i64::try_from(IN_USE_FOR.as_millis()).unwrap_or(i64::MAX);
         let mut connection = self.database.writer().await?;
@@ -57,7 +56,8 @@ impl Store {
             "trim dictionaries",
             "delete from dictionaries where id in (select d.id from dictionaries d \
              where d.made_at < $1 and not exists (select 1 from requests r \
-             where r.subscription_id = d.subscription_id and r.id < $2) limit $3)",
+             where r.subscription_id = d.subscription_id and r.id < $2 \
+             and r.dictionary_id = d.id) limit $3)",
         )
         .bind(Millis(before.0.saturating_sub(in_use)))
         .bind(floor(RequestId::PREFIX, before))

@@ -97,6 +97,9 @@ impl Waiting {
     pub(super) fn answer(self, written: Result<Written, StoreError>) {
         // Who was answered finds room again. Who does not wait any more does not want to know.
         drop(self._share);
+        if let (Write::Append(append), Ok(Written::Append(appended))) = (self.write, &written) {
+            append.kept(appended);
+        }
         let _ = self.reply.send(written);
     }
 }

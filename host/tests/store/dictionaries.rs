@@ -16,6 +16,8 @@ on_both! {
     a_host_that_starts_reads_what_was_written_and_makes_its_own
     one_stays_until_the_requests_of_its_day_are_gone
     one_that_is_lost_fails_its_events_in_plain_sight
+    one_that_is_taken_away_in_use_is_put_back
+    who_hangs_up_leaves_the_dictionary_of_what_is_kept
 }
 
 const HOUR: u64 = 3600;
@@ -239,14 +241,14 @@ async fn one_stays_until_the_requests_of_its_day_are_gone(fixture: Fixture) {
             gone.expect("trimmed"),
         )
     };
+    // The first is older, too, but needs nothing.
     let pending = fixture.store.pending_events(fixture.now(), 10).await;
-    let others = pending.expect("read").into_iter().map(|one| one.event.id);
-    for id in others.filter(|id| *id != event) {
-        fail(&fixture, id).await;
-    }
+    let pending = pending.expect("read");
+    let second = pending.iter().find(|one| one.payload == of_kind(1));
+    fail(&fixture, second.expect("it is due").event.id.clone()).await;
     assert_eq!(
         trim(fixture.now()).await,
-        (2, 2, 0),
+        (1, 1, 0),
         "one of its day is there"
     );
     assert_eq!(
@@ -308,4 +310,31 @@ async fn one_that_is_lost_fails_its_events_in_plain_sight(fixture: Fixture) {
         event.reason.as_deref(),
         Some("its payload does not read from the store")
     );
+}
+
+async fn one_that_is_taken_away_in_use_is_put_back(fixture: Fixture) {
+    used_now(&fixture, 0).await;
+    used_now(&fixture, 1).await;
+    let before = keep(&fixture, fixture.append(&of_kind(2), None)).await;
+    let there = dictionaries(&fixture).await;
+    let deleted = sqlx::query("delete from dictionaries");
+    let deleted = deleted.execute(&pool(&fixture).await).await;
+    deleted.expect("deleted");
+    assert_eq!(used_now(&fixture, 3).await.as_ref(), Some(&there[0]));
+    assert_eq!(dictionaries(&fixture).await, there);
+    assert_eq!(read(&fixture, &before).await.as_deref(), Some(&*of_kind(2)));
+}
+
+async fn who_hangs_up_leaves_the_dictionary_of_what_is_kept(fixture: Fixture) {
+    used_now(&fixture, 0).await;
+    let append = fixture.append(&of_kind(1), None);
+    let id = append.request.id.clone();
+    let hung_up = fixture.store.append(append);
+    // It is on its way when it is not waited for any more.
+    let waited = tokio::time::timeout(std::time::Duration::ZERO, hung_up).await;
+    waited.expect_err("nothing is committed so soon");
+    used_now(&fixture, 2).await;
+    assert_eq!(read(&fixture, &id).await.as_deref(), Some(&*of_kind(1)));
+    assert!(used_now(&fixture, 3).await.is_some());
+    assert_eq!(dictionaries(&fixture).await.len(), 1);
 }

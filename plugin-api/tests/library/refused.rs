@@ -1,7 +1,7 @@
 //! Files that are not what they should be are refused, each for its own reason.
 
 use std::fs;
-use std::io::Cursor;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::process::Command;
 
 use tempfile::tempdir;
@@ -98,6 +98,61 @@ fn a_library_damaged_anywhere_is_refused_or_read_but_never_panics() {
         "{refused} refused, {other} others"
     );
     assert_eq!(preflight(&library), Ok(whole));
+}
+
+/// Counts the bytes that are read of a file.
+struct Counted<'a>(Cursor<&'a [u8]>, &'a mut usize);
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        *self.1 += read;
+        Ok(read)
+    }
+}
+
+impl Seek for Counted<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+#[test]
+fn little_of_a_library_is_read_whatever_it_says() {
+    let read_of = |bytes: &[u8]| {
+        let mut count = 0;
+        let looked = host::preflight(Counted(Cursor::new(bytes), &mut count));
+        (looked, count)
+    };
+    let whole = library_bytes();
+    let (looked, read) = read_of(&whole);
+    let section = looked.expect("it is good");
+    assert!(
+        read < section.bundle.len() + 64 * 1024,
+        "{read} bytes were read"
+    );
+
+    // So many section headers; as many program headers; and where the names of sections lie.
+    let names_at = u64::from_le_bytes(whole[40..48].try_into().expect("eight bytes")) as usize
+        + 64 * usize::from(u16::from_le_bytes([whole[62], whole[63]]));
+    let all = (whole.len() as u64).to_le_bytes();
+    let claims: [(usize, &[u8], &str); 4] = [
+        (60, &u16::MAX.to_le_bytes(), "corrupted"),
+        (60, &[0, 0], "not_a_plugin"),
+        (56, &u16::MAX.to_le_bytes(), "corrupted"),
+        (names_at + 24, &[&[0; 8], &all[..]].concat(), "corrupted"),
+    ];
+    assert!(
+        whole.len() > 2 << 20,
+        "the file is longer than names may be"
+    );
+    for (at, claim, kind) in claims {
+        let mut bytes = whole.clone();
+        bytes[at..at + claim.len()].copy_from_slice(claim);
+        let (looked, read) = read_of(&bytes);
+        assert_eq!(looked.expect_err("it says too much").kind(), kind, "{at}");
+        assert!(read < 64 * 1024, "{at}: {read} bytes were read");
+    }
 }
 
 #[test]

@@ -20,6 +20,13 @@ const FILE_HEADER_LEN: u64 = 64;
 const SECTION_HEADER_LEN: u64 = 64;
 const PROGRAM_HEADER_LEN: u64 = 56;
 
+/// A library has a few dozen sections and segments, and short names for them. More is not read: what a
+/// stranger's file makes us read is far less than the file.
+const HEADERS_MAX: u64 = 4096;
+const NAMES_MAX: u64 = 1 << 20;
+/// So long is our section at most: the declaration is most of it.
+const SECTION_MAX: u64 = 16 << 20;
+
 /// The bytes of our section in a whole, shared ELF file for this CPU.
 pub(super) fn plugin_section<'a>(file: impl ReadRef<'a>) -> Result<&'a [u8], PreflightError> {
     let len = file.len().map_err(|()| corrupted("its length"))?;
@@ -30,12 +37,18 @@ pub(super) fn plugin_section<'a>(file: impl ReadRef<'a>) -> Result<&'a [u8], Pre
 
     let whole = Whole { len };
     let (programs_at, programs) = (header.e_phoff(endian), u64::from(header.e_phnum(endian)));
+    few(programs, "the number of program headers")?;
     whole.holds(
         programs_at,
         programs * PROGRAM_HEADER_LEN,
         "the program headers",
     )?;
     let (sections_at, sections) = (header.e_shoff(endian), u64::from(header.e_shnum(endian)));
+    if sections == 0 {
+        // None, or so many that the number stands elsewhere.
+        return Err(PreflightError::NotAPlugin);
+    }
+    few(sections, "the number of section headers")?;
     whole.holds(
         sections_at,
         sections * SECTION_HEADER_LEN,
@@ -68,12 +81,38 @@ pub(super) fn plugin_section<'a>(file: impl ReadRef<'a>) -> Result<&'a [u8], Pre
             whole.holds(offset, size, "a section header")?;
         }
     }
-    let (_, section) = sections
-        .section_by_name(endian, section::NAME.as_bytes())
-        .ok_or(PreflightError::NotAPlugin)?;
-    section
-        .data(endian, file)
-        .map_err(|_| corrupted("our section"))
+    let names = header
+        .section_strings_index(endian, file)
+        .and_then(|index| sections.section(index))
+        .map_err(|_| corrupted("the names of sections"))?;
+    let names = range(names.file_range(endian), NAMES_MAX, "the names of sections")?;
+    let names = file
+        .read_bytes_at(names.0, names.1)
+        .map_err(|()| corrupted("the names of sections"))?;
+    let is_ours = |header: &&elf::SectionHeader64<LittleEndian>| {
+        let name = names.get(header.sh_name(endian) as usize..);
+        let rest = name.and_then(|name| name.strip_prefix(section::NAME.as_bytes()));
+        rest.is_some_and(|rest| rest.first() == Some(&0))
+    };
+    let ours = sections.iter().find(is_ours);
+    let ours = ours.ok_or(PreflightError::NotAPlugin)?;
+    let ours = range(ours.file_range(endian), SECTION_MAX, "our section")?;
+    file.read_bytes_at(ours.0, ours.1)
+        .map_err(|()| corrupted("our section"))
+}
+
+fn few(headers: u64, what: &str) -> Result<(), PreflightError> {
+    match headers {
+        ..=HEADERS_MAX => Ok(()),
+        _ => Err(corrupted(what)),
+    }
+}
+
+/// Offset and length of what lies in the file and is not too long.
+fn range(found: Option<(u64, u64)>, max: u64, what: &str) -> Result<(u64, u64), PreflightError> {
+    found
+        .filter(|(_, size)| *size <= max)
+        .ok_or_else(|| corrupted(what))
 }
 
 /// The sixteen bytes of identity and the machine, which mean the same in every ELF file.

@@ -123,6 +123,11 @@ impl PackedCall {
         }
     }
 
+    /// Whether what it asks for may begin before it is synced.
+    pub(super) fn begins(&self) -> bool {
+        self.begun.is_some()
+    }
+
     /// It is committed, if not synced; whether what it asked for is begun now.
     pub(super) fn tell_begun(&mut self, called: &Called) -> bool {
         match (self.begun.take(), called) {

@@ -245,12 +245,14 @@ impl Committer {
                     // The commit before is synced meanwhile: there is time for who comes.
                     tokio::select! {
                         biased;
-                        free = log.turn(group.len()) => turn = Some(free),
+                        free = log.turn(group.len(), begin(group)) => turn = Some(free),
                         () = self.enough.notified(), if group.len() < BATCH_MAX => {}
                     }
                     join(group, joining);
                 }
-                (Some(log), None) if turn.is_none() => turn = Some(log.turn(group.len()).await),
+                (Some(log), None) if turn.is_none() => {
+                    turn = Some(log.turn(group.len(), begin(group)).await);
+                }
                 _ => {
                     reached_by(group, Step::BeforeCommit);
                     return Ok((written, turn));
@@ -357,6 +359,12 @@ fn join(group: &mut Vec<Waiting>, joining: &mut mpsc::Receiver<Waiting>) {
     {
         group.push(each);
     }
+}
+
+/// Whether nobody of them waits for the sync of this commit.
+fn begin(group: &[Waiting]) -> bool {
+    let begins = |each: &Waiting| matches!(&each.write, Write::Call(call) if call.begins());
+    group.iter().all(begins)
 }
 
 /// Groups without a request are not what tests ask for.

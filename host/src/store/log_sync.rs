@@ -96,10 +96,13 @@ impl LogSync {
     }
 
     /// For a commit of so many writes. Waits until nothing is synced, since a commit that ended earlier
-    /// could not be synced earlier, and whoever comes meanwhile joins it; one with many in it waits
-    /// only until it would be the next to be synced.
-    pub(super) async fn turn(&self, writes: usize) -> Turn {
-        let free = if writes >= EARLY_MIN { 1 } else { AT_ONCE };
+    /// could not be synced earlier, and whoever comes meanwhile joins it; one with many in it, or with
+    /// what only begins with it, waits only until it would be the next to be synced.
+    pub(super) async fn turn(&self, writes: usize, begins: bool) -> Turn {
+        let free = match begins || writes >= EARLY_MIN {
+            true => 1,
+            false => AT_ONCE,
+        };
         let free = Arc::clone(&self.turns).acquire_many_owned(free).await;
         let mut free = free.expect("invariant: the semaphore is never closed");
         let turn = free.split(1);
@@ -359,14 +362,25 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("x.db-wal"), "one").expect("written");
         let log = LogSync::start(&folder.path().join("x.db")).expect("started");
-        let turn = log.turn(1).await;
-        assert!(log.turn(1).now_or_never().is_none());
+        let turn = log.turn(1, false).await;
+        assert!(log.turn(1, false).now_or_never().is_none());
         let (tell, told) = tokio::sync::oneshot::channel();
         log.sync(turn, |synced| {
             let _ = tell.send(synced);
         });
-        drop(log.turn(1).await);
+        drop(log.turn(1, false).await);
         told.await.expect("told").expect("synced");
+    }
+
+    #[tokio::test]
+    async fn what_only_begins_with_a_commit_does_not_wait_for_the_sync_of_another() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (log, _, _) = begun(folder.path());
+        let syncing = log.turn(1, false).await;
+        let beginning = log.turn(1, true).now_or_never();
+        assert!(beginning.is_some());
+        assert!(log.turn(1, true).now_or_never().is_none(), "one at a time");
+        drop((syncing, beginning));
     }
 
     /// A log with something in it, and who tells what became of a sync.
@@ -396,11 +410,14 @@ mod tests {
         let (log, then, told) = begun(folder.path());
         // As if the syncing thread looked after it, so that it does not by itself.
         log.syncing.later().is_watched = true;
-        log.sync_later(log.turn(1).await, then("first"));
-        assert!(log.turn(1).now_or_never().is_some(), "the next may commit");
-        log.sync_later(log.turn(1).await, then("second"));
+        log.sync_later(log.turn(1, false).await, then("first"));
+        assert!(
+            log.turn(1, false).now_or_never().is_some(),
+            "the next may commit"
+        );
+        log.sync_later(log.turn(1, false).await, then("second"));
         told.try_recv().expect_err("nothing is synced yet");
-        log.sync_here(log.turn(1).await, then("third"));
+        log.sync_here(log.turn(1, false).await, then("third"));
         let all: Vec<String> = told.try_iter().collect();
         assert_eq!(all, ["first synced", "second synced", "third synced"]);
     }
@@ -409,11 +426,11 @@ mod tests {
     async fn one_commit_may_be_made_while_another_is_synced_and_a_third_has_to_wait() {
         let folder = tempfile::tempdir().expect("a folder");
         let (log, then, told) = begun(folder.path());
-        let (first, second) = (log.turn(1).await, log.turn(EARLY_MIN).await);
-        assert!(log.turn(EARLY_MIN).now_or_never().is_none());
+        let (first, second) = (log.turn(1, false).await, log.turn(EARLY_MIN, false).await);
+        assert!(log.turn(EARLY_MIN, false).now_or_never().is_none());
         log.sync(first, then("first"));
         log.sync(second, then("second"));
-        drop(log.turn(1).await);
+        drop(log.turn(1, false).await);
         let all: Vec<String> = told.iter().take(2).collect();
         assert_eq!(all, ["first synced", "second synced"]);
     }
@@ -423,7 +440,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (log, then, told) = begun(folder.path());
         for name in ["first", "again"] {
-            log.sync_later(log.turn(1).await, then(name));
+            log.sync_later(log.turn(1, false).await, then(name));
             assert_eq!(told.recv().expect("told"), format!("{name} synced"));
         }
     }
@@ -433,15 +450,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (log, then, told) = begun(folder.path());
         log.syncing.later().is_watched = true;
-        log.sync_later(log.turn(1).await, then("first"));
+        log.sync_later(log.turn(1, false).await, then("first"));
         drop(log);
         assert_eq!(told.recv().expect("told"), "first synced");
 
         let (log, then, told) = begun(folder.path());
         log.syncing.later().is_watched = true;
-        log.sync_later(log.turn(1).await, then("first"));
+        log.sync_later(log.turn(1, false).await, then("first"));
         std::fs::remove_file(folder.path().join("x.db-wal")).expect("removed");
-        log.sync_here(log.turn(1).await, then("second"));
+        log.sync_here(log.turn(1, false).await, then("second"));
         let all: Vec<String> = told.try_iter().collect();
         assert_eq!(all, ["first lost", "second lost"]);
     }

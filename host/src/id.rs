@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use crate::clock::{Millis, random};
 
@@ -15,19 +16,54 @@ pub struct IdError {
     prefix: &'static str,
 }
 
-/// 48 bits of time and 80 random bits in Crockford's base 32, lower-case (the layout of a ULID).
-fn body(at: Millis) -> [u8; BODY_LEN] {
-    let mut random_bytes = [0u8; 16];
-    random(&mut random_bytes[..10]);
-    let low = u128::from_le_bytes(random_bytes);
-    let time = u128::from(at.0.max(0).unsigned_abs() & 0xffff_ffff_ffff);
-    let mut rest = (time << 80) | low;
+/// How many bits of an id tell nothing of its time.
+const LOW_BITS: u32 = 80;
+
+/// 48 bits of time and 80 others in Crockford's base 32, lower-case (the layout of a ULID).
+fn body(at: Millis, low: u128) -> [u8; BODY_LEN] {
+    let mut rest = (u128::from(time_of(at)) << LOW_BITS) | low;
     let mut text = [0u8; BODY_LEN];
     for slot in text.iter_mut().rev() {
         *slot = ALPHABET[(rest & 31) as usize];
         rest >>= 5;
     }
     text
+}
+
+fn time_of(at: Millis) -> u64 {
+    at.0.max(0).unsigned_abs() & 0xffff_ffff_ffff
+}
+
+fn random_bits(bits: u32) -> u128 {
+    let mut bytes = [0u8; 16];
+    random(&mut bytes[..bits.div_ceil(8) as usize]);
+    u128::from_le_bytes(bytes) & ((1 << bits) - 1)
+}
+
+/// 80 random bits.
+fn unguessable(_at: Millis) -> u128 {
+    random_bits(LOW_BITS)
+}
+
+/// The last one made of those that follow each other: its time and its other bits.
+static LAST: Mutex<(u64, u128)> = Mutex::new((0, 0));
+
+/// 80 bits that grow by a random step within one millisecond, so that what was made in an order sorts
+/// in it. One whose time is over stands anywhere in its own millisecond, unless the clock was set back.
+fn following(at: Millis) -> u128 {
+    const STEP_BITS: u32 = 40;
+    const SET_BACK: u64 = 10_000;
+    let time = time_of(at);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if time < last.0 && last.0 - time < SET_BACK {
+        return unguessable(at);
+    }
+    *last = match last.0 == time {
+        // Half of the room is left: for 2^39 steps.
+        true => (time, last.1 + 1 + random_bits(STEP_BITS)),
+        false => (time, random_bits(LOW_BITS - 1)),
+    };
+    last.1
 }
 
 /// The time in the first ten letters of a body.
@@ -50,7 +86,7 @@ pub fn is_id(text: &str) -> bool {
 }
 
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident $prefix:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $prefix:literal $low:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Box<str>);
@@ -61,7 +97,7 @@ macro_rules! ids {
 
             /// A new id made at this time.
             pub fn generate(at: Millis) -> Self {
-                let body = body(at);
+                let body = body(at, $low(at));
                 let mut text = String::with_capacity($prefix.len() + 1 + BODY_LEN);
                 text.push_str(concat!($prefix, "_"));
                 text.extend(body.iter().map(|byte| char::from(*byte)));
@@ -119,47 +155,47 @@ macro_rules! ids {
 
 ids! {
     /// A workspace, the tenant everything else belongs to.
-    WorkspaceId "ws";
+    WorkspaceId "ws" unguessable;
     /// An API token (not the token itself).
-    TokenId "tok";
+    TokenId "tok" unguessable;
     /// A subscription.
-    SubscriptionId "sub";
+    SubscriptionId "sub" unguessable;
     /// A provider's client at one place.
-    IntegrationId "int";
+    IntegrationId "int" unguessable;
     /// Proof that we act for one account.
-    CredentialId "crd";
+    CredentialId "crd" unguessable;
     /// One thing made at a service for a subscription: a hook, a channel.
-    RegistrationId "reg";
+    RegistrationId "reg" unguessable;
     /// An endpoint: the unguessable last part of a webhook address.
-    EndpointId "ep";
+    EndpointId "ep" unguessable;
     /// A trigger.
-    TriggerId "trg";
+    TriggerId "trg" unguessable;
     /// A schedule.
-    ScheduleId "sch";
+    ScheduleId "sch" unguessable;
     /// A route: an address of a workspace's own.
-    RouteId "rte";
+    RouteId "rte" unguessable;
     /// A change that somebody outside is told of.
-    NoticeId "ntc";
+    NoticeId "ntc" unguessable;
     /// A runnable, over all its versions.
-    RunnableId "run";
+    RunnableId "run" unguessable;
     /// One version of a runnable.
-    VersionId "ver";
+    VersionId "ver" unguessable;
     /// What arrived at an endpoint.
-    RequestId "req";
+    RequestId "req" following;
     /// What the bodies of one kind have in common.
-    DictionaryId "dct";
+    DictionaryId "dct" unguessable;
     /// One thing that happened.
-    EventId "evt";
+    EventId "evt" following;
     /// The obligation to run one version with given arguments.
-    JobId "job";
+    JobId "job" following;
     /// One execution of a job.
-    AttemptId "att";
+    AttemptId "att" following;
     /// A running host, for leases.
-    HostId "host";
+    HostId "host" unguessable;
     /// An account that is being connected.
-    ConnectId "con";
+    ConnectId "con" unguessable;
     /// An entry of the audit log.
-    AuditId "aud";
+    AuditId "aud" unguessable;
 }
 
 #[cfg(test)]
@@ -179,6 +215,30 @@ mod tests {
         let earlier = EventId::generate(Millis(1_700_000_000_000));
         let later = EventId::generate(Millis(1_700_000_000_001));
         assert!(earlier < later);
+    }
+
+    #[test]
+    fn rows_of_a_log_made_in_one_millisecond_sort_in_the_order_they_were_made() {
+        // Later than what other tests make meanwhile.
+        let at = Millis(2_700_000_000_000);
+        let made: Vec<RequestId> = (0..1000).map(|_| RequestId::generate(at)).collect();
+        assert!(made.is_sorted_by(|one, next| one < next));
+        assert!(made.iter().all(|id| id.made_at() == at));
+        let late = RequestId::generate(Millis(at.0 - 1));
+        assert_eq!((late.made_at(), late < made[0]), (Millis(at.0 - 1), true));
+        let set_back = Millis(at.0 - 100_000);
+        let made: Vec<RequestId> = (0..100).map(|_| RequestId::generate(set_back)).collect();
+        assert!(made.is_sorted());
+    }
+
+    #[test]
+    fn addresses_made_in_one_millisecond_have_nothing_to_do_with_each_other() {
+        let made: Vec<String> = (0..100)
+            .map(|_| EndpointId::generate(Millis(1)).as_str()[13..].to_owned())
+            .collect();
+        assert!(!made.is_sorted());
+        let alike = |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+        assert!(made.windows(2).all(|pair| alike(&pair[0], &pair[1]) < 8));
     }
 
     #[test]

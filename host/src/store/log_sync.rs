@@ -9,15 +9,9 @@
 //! Nobody is answered before the end of what only began with a commit, and that end has a commit of
 //! its own: such a one is synced with the next ([`LogSync::sync_later`]), at the latest after
 //! [`LATER`].
-//!
-//! After a sync that failed nobody knows what of the log is on the disk, and the system may have
-//! forgotten what it could not write: a second try that goes well would prove nothing. From then on
-//! nothing is taken; the next start reads the log anew, by its checksums.
 
-use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,6 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::StoreError;
+use super::log_file::LogFile;
 
 /// How long a commit may wait for a sync that it shares with a later one.
 const LATER: Duration = Duration::from_millis(5);
@@ -58,7 +53,7 @@ pub(super) struct LogSync {
 
 /// What the writer and the syncing thread share.
 struct Syncing {
-    log: Mutex<Log>,
+    log: Mutex<LogFile>,
     later: Mutex<Later>,
 }
 
@@ -76,7 +71,7 @@ impl LogSync {
     /// Of this database.
     pub(super) fn start(database: &Path) -> Result<LogSync, StoreError> {
         let syncing = Arc::new(Syncing {
-            log: Mutex::new(Log::of(database)),
+            log: Mutex::new(LogFile::of(database)),
             later: Mutex::default(),
         });
         let of_thread = Arc::clone(&syncing);
@@ -218,7 +213,7 @@ impl Syncing {
         }
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
+    fn log(&self) -> MutexGuard<'_, LogFile> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -246,116 +241,11 @@ impl Drop for LogSync {
     }
 }
 
-/// Device and inode.
-type Place = (u64, u64);
-
-fn place(file: &Metadata) -> Place {
-    (file.dev(), file.ino())
-}
-
-/// The log's file. Syncing it through a descriptor of our own is the same to the system, and SQLite
-/// holds no locks on this file that closing a descriptor would give up.
-struct Log {
-    path: PathBuf,
-    file: Option<File>,
-    database: PathBuf,
-    /// Where the database's file was when it was opened.
-    database_place: Option<Place>,
-    /// A sync failed.
-    is_lost: bool,
-}
-
-impl Log {
-    fn of(database: &Path) -> Log {
-        let mut path = database.to_owned().into_os_string();
-        path.push("-wal");
-        Log {
-            path: path.into(),
-            file: None,
-            database: database.to_owned(),
-            database_place: std::fs::metadata(database).ok().as_ref().map(place),
-            is_lost: false,
-        }
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        if self.is_lost {
-            return Err(io::Error::other("an earlier sync failed"));
-        }
-        let synced = self.sync_file();
-        self.is_lost = synced.is_err();
-        synced
-    }
-
-    fn sync_file(&mut self) -> io::Result<()> {
-        // A next start would not find what is kept in a file that nobody can name any more.
-        if let Some(known) = self.database_place
-            && place(&std::fs::metadata(&self.database)?) != known
-        {
-            return Err(io::Error::other("the database's file is another one now"));
-        }
-        let named = place(&std::fs::metadata(&self.path)?);
-        let file = match self.file.take() {
-            Some(file) if place(&file.metadata()?) == named => file,
-            _ => {
-                let file = File::open(&self.path)?;
-                // A new file is there after a loss of power only if its name is.
-                let folder = self
-                    .path
-                    .parent()
-                    .filter(|path| !path.as_os_str().is_empty());
-                File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-                file
-            }
-        };
-        self.file.insert(file).sync_data()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-
-    #[test]
-    fn a_log_that_was_made_anew_is_found() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut log = Log::of(&folder.path().join("x.db"));
-        std::fs::write(&log.path, "one").expect("written");
-        log.sync().expect("synced");
-        std::fs::write(folder.path().join("y"), "another").expect("written");
-        std::fs::rename(folder.path().join("y"), &log.path).expect("renamed");
-        log.sync().expect("synced");
-        let open = log.file.as_ref().expect("open").metadata().expect("read");
-        assert_eq!(open.len(), 7, "it is the new one that is synced");
-    }
-
-    #[test]
-    fn nothing_is_kept_in_a_database_that_was_moved_or_replaced() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let database = folder.path().join("x.db");
-        for change in ["moved", "replaced"] {
-            std::fs::write(&database, "one").expect("written");
-            let mut log = Log::of(&database);
-            std::fs::write(&log.path, "one").expect("written");
-            log.sync().expect("synced");
-            std::fs::rename(&database, folder.path().join("y.db")).expect("renamed");
-            if change == "replaced" {
-                std::fs::write(&database, "another").expect("written");
-            }
-            log.sync().expect_err(change);
-        }
-    }
-
-    #[test]
-    fn after_a_failure_no_sync_is_believed() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut log = Log::of(&folder.path().join("x.db"));
-        log.sync().expect_err("there is none");
-        std::fs::write(&log.path, "one").expect("written");
-        log.sync().expect_err("nobody knows what is on the disk");
-    }
 
     #[tokio::test]
     async fn a_turn_lasts_until_the_sync_has_ended() {

@@ -79,6 +79,7 @@ mod connection;
 mod database;
 mod direct;
 mod health;
+mod log_file;
 mod log_sync;
 mod migrations;
 mod remembered;

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
@@ -40,6 +41,7 @@ pub(super) struct Committer {
     log: Option<LogSync>,
     /// So many writes wait that they are worth a few statements.
     enough: Arc<Notify>,
+    runtime: Handle,
 }
 
 impl Drop for Committer {
@@ -68,6 +70,7 @@ impl Committer {
             checkpoints,
             log,
             enough,
+            runtime: Handle::current(),
         })
     }
 
@@ -150,13 +153,11 @@ impl Committer {
             };
         }
         let (database, clock) = (self.database.clone(), self.clock.clone());
-        let is_alone = answers.len() == 1;
+        let (is_alone, runtime) = (answers.len() == 1, self.runtime.clone());
         let then = move |synced: std::io::Result<()>| match synced {
             Ok(()) => {
                 database.health.wrote(bytes, clock.now());
-                for (each, written) in answers {
-                    each.answer(Ok(written));
-                }
+                answer_all(answers, &runtime);
             }
             Err(error) => {
                 database.lose_log();
@@ -342,6 +343,21 @@ impl Committer {
             });
         }
         Ok(written)
+    }
+}
+
+/// Whoever is woken from outside of the runtime goes through a queue that all threads share: many
+/// are woken by one task, which does.
+fn answer_all(answers: Vec<(Waiting, Written)>, runtime: &Handle) {
+    const FEW: usize = 4;
+    let answer = |answers: Vec<(Waiting, Written)>| {
+        for (each, written) in answers {
+            each.answer(Ok(written));
+        }
+    };
+    match answers.len() {
+        ..=FEW => answer(answers),
+        _ => drop(runtime.spawn(async move { answer(answers) })),
     }
 }
 

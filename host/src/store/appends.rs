@@ -273,7 +273,7 @@ async fn insert_requests(
     Ok(())
 }
 
-fn push_request(insert: &mut Statement, append: &PackedAppend, appended: &Appended) {
+fn push_request<'q>(insert: &mut Statement<'q>, append: &'q PackedAppend, appended: &'q Appended) {
     let request = &append.request;
     insert.push(&request.id);
     insert.push(&request.workspace_id);

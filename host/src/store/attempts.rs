@@ -146,7 +146,7 @@ impl FromRow for MovedRow {
     }
 }
 
-fn push_move(update: &mut Statement, end: &Finished) {
+fn push_move<'q>(update: &mut Statement<'q>, end: &'q Finished) {
     let (state, due_at) = match end.next {
         Next::Done => (JobState::Done, None),
         Next::Retry { due_at } | Next::Again { due_at } => (JobState::Ready, Some(due_at)),

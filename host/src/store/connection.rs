@@ -12,36 +12,38 @@ use super::transaction::Transaction;
 
 pub(super) trait Connection: Send {
     /// How many rows it changed.
-    fn run(&mut self, statement: Statement)
-    -> impl Future<Output = Result<u64, StoreError>> + Send;
+    fn run(
+        &mut self,
+        statement: Statement<'_>,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     fn all<T: FromRow>(
         &mut self,
-        statement: Statement,
+        statement: Statement<'_>,
     ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send;
 
     /// The first row, if there is one.
     fn one<T: FromRow>(
         &mut self,
-        statement: Statement,
+        statement: Statement<'_>,
     ) -> impl Future<Output = Result<Option<T>, StoreError>> + Send;
 }
 
 impl Connection for AnyConnection {
-    async fn run(&mut self, statement: Statement) -> Result<u64, StoreError> {
+    async fn run(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
         let query = sqlx::query_with(statement.text, arguments(statement.values));
         within_time(statement.operation, self.execute(query))
             .await
             .map(|done| done.rows_affected())
     }
 
-    async fn all<T: FromRow>(&mut self, statement: Statement) -> Result<Vec<T>, StoreError> {
+    async fn all<T: FromRow>(&mut self, statement: Statement<'_>) -> Result<Vec<T>, StoreError> {
         let query = sqlx::query_with(statement.text, arguments(statement.values));
         let rows = within_time(statement.operation, self.fetch_all(query)).await?;
         rows.iter().map(|row| T::from_row(&Row::Any(row))).collect()
     }
 
-    async fn one<T: FromRow>(&mut self, statement: Statement) -> Result<Option<T>, StoreError> {
+    async fn one<T: FromRow>(&mut self, statement: Statement<'_>) -> Result<Option<T>, StoreError> {
         let query = sqlx::query_with(statement.text, arguments(statement.values));
         let row = within_time(statement.operation, self.fetch_optional(query)).await?;
         row.as_ref()
@@ -53,17 +55,17 @@ impl Connection for AnyConnection {
 macro_rules! connections {
     ($($type:ty)*) => {$(
         impl Connection for $type {
-            async fn run(&mut self, statement: Statement) -> Result<u64, StoreError> {
+            async fn run(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
                 AnyConnection::run(self, statement).await
             }
 
-            async fn all<T: FromRow>(&mut self, statement: Statement) -> Result<Vec<T>, StoreError> {
+            async fn all<T: FromRow>(&mut self, statement: Statement<'_>) -> Result<Vec<T>, StoreError> {
                 AnyConnection::all(self, statement).await
             }
 
             async fn one<T: FromRow>(
                 &mut self,
-                statement: Statement,
+                statement: Statement<'_>,
             ) -> Result<Option<T>, StoreError> {
                 AnyConnection::one(self, statement).await
             }
@@ -73,7 +75,7 @@ macro_rules! connections {
 
 connections! { PoolConnection<Any> WriterConnection Transaction }
 
-fn arguments(values: Vec<Value>) -> AnyArguments {
+fn arguments(values: Vec<Value<'_>>) -> AnyArguments {
     let mut arguments = AnyArguments::default();
     for value in values {
         match value {

@@ -99,7 +99,7 @@ impl Database {
     /// A row or two, found by their keys.
     pub(super) async fn look<T: FromRow>(
         &self,
-        statement: Statement,
+        statement: Statement<'_>,
     ) -> Result<Vec<T>, StoreError> {
         match &self.looks {
             Some(looks) if !self.is_closed() => looks.rows(statement),

@@ -91,7 +91,7 @@ pub(super) async fn claim<'a>(
     Ok(owners)
 }
 
-fn of_claims(operation: &'static str, text: Arc<str>, claims: &[Claim<'_>]) -> Statement {
+fn of_claims<'q>(operation: &'static str, text: Arc<str>, claims: &[Claim<'q>]) -> Statement<'q> {
     let mut statement = Statement::composed(operation, text);
     for ((subscription, delivery), request, expires_at) in claims {
         statement.push(*subscription);

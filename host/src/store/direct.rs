@@ -45,7 +45,7 @@ impl Looks {
     }
 
     /// The rows of a statement that reads few of them by their keys.
-    pub(super) fn rows<T: FromRow>(&self, statement: Statement) -> Result<Vec<T>, StoreError> {
+    pub(super) fn rows<T: FromRow>(&self, statement: Statement<'_>) -> Result<Vec<T>, StoreError> {
         let free = self.free().pop();
         let mut direct = match free {
             Some(direct) => direct,
@@ -101,13 +101,13 @@ impl Direct {
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
         // Left open by a commit that could not be undone at the time.
         self.abandon()?;
-        self.batch("begin a transaction", "begin immediate")
+        self.step("begin a transaction", "begin immediate")
     }
 
     /// Commits, or undoes everything if something failed. The changes are not synced.
     pub(super) fn end<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         let ended = outcome.and_then(|value| {
-            self.batch("commit", "commit")?;
+            self.step("commit", "commit")?;
             Ok(value)
         });
         // SQLite ends a transaction by itself when the disk is full.
@@ -130,11 +130,21 @@ impl Direct {
     pub(super) fn abandon(&mut self) -> Result<(), StoreError> {
         match self.connection.is_autocommit() {
             true => Ok(()),
-            false => self.batch("roll back", "rollback"),
+            false => self.step("roll back", "rollback"),
         }
     }
 
+    /// One statement without values, which stays prepared.
+    fn step(&mut self, operation: &'static str, text: &'static str) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(text)
+            .and_then(|mut prepared| prepared.raw_execute())
+            .map(drop)
+            .map_err(|error| StoreError::of_direct(operation, error))
+    }
+
     /// Statements without values.
+    #[cfg(test)]
     pub(super) fn batch(
         &mut self,
         operation: &'static str,
@@ -147,7 +157,7 @@ impl Direct {
 
     fn with<T>(
         &mut self,
-        statement: Statement,
+        statement: Statement<'_>,
         run: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let done = self
@@ -162,7 +172,7 @@ impl Direct {
 
     fn rows<T: FromRow>(
         &mut self,
-        statement: Statement,
+        statement: Statement<'_>,
         rows_max: usize,
     ) -> Result<Vec<T>, StoreError> {
         self.with(statement, |prepared| {
@@ -181,25 +191,29 @@ impl Direct {
 }
 
 impl Connection for Direct {
-    async fn run(&mut self, statement: Statement) -> Result<u64, StoreError> {
+    async fn run(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
         self.with(statement, |prepared| prepared.raw_execute())
             .map(|changed| changed as u64)
     }
 
-    async fn all<T: FromRow>(&mut self, statement: Statement) -> Result<Vec<T>, StoreError> {
+    async fn all<T: FromRow>(&mut self, statement: Statement<'_>) -> Result<Vec<T>, StoreError> {
         self.rows(statement, usize::MAX)
     }
 
-    async fn one<T: FromRow>(&mut self, statement: Statement) -> Result<Option<T>, StoreError> {
+    async fn one<T: FromRow>(&mut self, statement: Statement<'_>) -> Result<Option<T>, StoreError> {
         Ok(self.rows(statement, 1)?.pop())
     }
 }
 
 /// `$3` is the third value wherever it stands; a plain `?` is the next one.
-fn bind(prepared: &mut CachedStatement<'_>, values: &[Value]) -> rusqlite::Result<()> {
+fn bind(prepared: &mut CachedStatement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {
+    // A text has placeholders of one form.
+    let is_numbered = prepared.parameter_name(1).is_some();
     for place in 1..=prepared.parameter_count() {
-        let numbered = prepared.parameter_name(place);
-        let number = numbered.and_then(|name| name.trim_start_matches('$').parse().ok());
+        let name = is_numbered
+            .then(|| prepared.parameter_name(place))
+            .flatten();
+        let number = name.and_then(|name| name.trim_start_matches('$').parse().ok());
         let number: usize = number.unwrap_or(place);
         let value = values.get(number - 1);
         let value = value.expect("invariant: each placeholder has its value");
@@ -208,7 +222,7 @@ fn bind(prepared: &mut CachedStatement<'_>, values: &[Value]) -> rusqlite::Resul
     Ok(())
 }
 
-impl ToSql for Value {
+impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
             Value::Text(Some(text)) => ValueRef::Text(text.as_bytes()),

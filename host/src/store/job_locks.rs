@@ -101,7 +101,7 @@ pub(super) async fn hold_jobs_of(
     .await
 }
 
-async fn run(connection: &mut impl Connection, hold: Statement) -> Result<(), StoreError> {
+async fn run(connection: &mut impl Connection, hold: Statement<'_>) -> Result<(), StoreError> {
     let _: Vec<Text> = hold.all(connection).await?;
     Ok(())
 }

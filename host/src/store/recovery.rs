@@ -69,7 +69,11 @@ impl Store {
         }
     }
 
-    async fn recover(&self, select: Statement, now: Millis) -> Result<Vec<Recovered>, StoreError> {
+    async fn recover(
+        &self,
+        select: Statement<'_>,
+        now: Millis,
+    ) -> Result<Vec<Recovered>, StoreError> {
         let mut transaction = self.database.write().await?;
         let backend = self.database.backend;
         let lost: Vec<Job> = select.all(&mut transaction).await?;

@@ -168,7 +168,7 @@ impl Store {
         &self,
         operation: &'static str,
         text: &'static str,
-        before: impl Bind,
+        before: impl Bind<'_>,
         limit: u32,
     ) -> Result<u64, StoreError> {
         let mut connection = self.database.writer().await?;

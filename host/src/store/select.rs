@@ -6,7 +6,7 @@ use super::StoreError;
 use super::sql::{Bind, FromRow, Statement};
 use crate::model::{Page, PageQuery};
 
-type BindLater = Box<dyn FnOnce(&mut Statement) + Send>;
+type BindLater = Box<dyn FnOnce(&mut Statement<'static>) + Send>;
 
 /// A `select` that grows by conditions. All text in it is a constant of the store's.
 pub(super) struct Select {
@@ -36,7 +36,7 @@ impl Select {
     pub(super) fn and_value(
         mut self,
         condition: &'static str,
-        value: impl Bind + Send + 'static,
+        value: impl Bind<'static> + Send + 'static,
     ) -> Select {
         self = self.and(condition);
         self.values
@@ -49,7 +49,7 @@ impl Select {
     pub(super) fn and_some(
         self,
         condition: &'static str,
-        value: Option<impl Bind + Send + 'static>,
+        value: Option<impl Bind<'static> + Send + 'static>,
     ) -> Select {
         match value {
             Some(value) => self.and_value(condition, value),
@@ -79,7 +79,7 @@ impl Select {
         Ok(Page { items, next })
     }
 
-    fn statement(self) -> Statement {
+    fn statement(self) -> Statement<'static> {
         let mut statement = Statement::composed(self.operation, self.text);
         for value in self.values {
             value(&mut statement);

@@ -15,22 +15,22 @@ use super::connection::Connection;
 use crate::clock::Millis;
 
 /// One statement with its values.
-pub(super) struct Statement {
+pub(super) struct Statement<'q> {
     pub(super) operation: &'static str,
     pub(super) text: SqlStr,
-    pub(super) values: Vec<Value>,
+    pub(super) values: Vec<Value<'q>>,
 }
 
 /// A value for a placeholder. What is absent has a type too: PostgreSQL asks for it.
-pub(super) enum Value {
-    Text(Option<Cow<'static, str>>),
+pub(super) enum Value<'q> {
+    Text(Option<Cow<'q, str>>),
     Number(Option<i64>),
     Bytes(Option<Bytes>),
 }
 
-impl Statement {
+impl<'q> Statement<'q> {
     /// `operation` is what an error says: a verb and its object.
-    pub(super) fn new(operation: &'static str, text: &'static str) -> Statement {
+    pub(super) fn new(operation: &'static str, text: &'static str) -> Statement<'q> {
         Statement {
             operation,
             text: text.into_sql_str(),
@@ -39,7 +39,7 @@ impl Statement {
     }
 
     /// With a text put together from constants of this module.
-    pub(super) fn composed(operation: &'static str, text: impl Into<Arc<str>>) -> Statement {
+    pub(super) fn composed(operation: &'static str, text: impl Into<Arc<str>>) -> Statement<'q> {
         Statement {
             operation,
             text: AssertSqlSafe(text.into()).into_sql_str(),
@@ -47,12 +47,12 @@ impl Statement {
         }
     }
 
-    pub(super) fn bind(mut self, value: impl Bind) -> Statement {
+    pub(super) fn bind(mut self, value: impl Bind<'q>) -> Statement<'q> {
         self.push(value);
         self
     }
 
-    pub(super) fn push(&mut self, value: impl Bind) {
+    pub(super) fn push(&mut self, value: impl Bind<'q>) {
         self.values.push(value.into_value());
     }
 
@@ -93,27 +93,27 @@ pub(super) async fn within_time<T>(
 }
 
 /// What may be bound to a placeholder.
-pub(super) trait Bind {
-    fn into_value(self) -> Value;
+pub(super) trait Bind<'q> {
+    fn into_value(self) -> Value<'q>;
 }
 
 /// PostgreSQL keeps no NUL in text. A name out of a hostile body may hold one.
-fn text(text: impl Into<String>) -> Value {
+fn text<'q>(text: impl Into<Cow<'q, str>>) -> Value<'q> {
     let text = text.into();
-    Value::Text(Some(Cow::Owned(match text.contains('\0') {
-        true => text.replace('\0', "\u{fffd}"),
+    Value::Text(Some(match text.contains('\0') {
+        true => Cow::Owned(text.replace('\0', "\u{fffd}")),
         false => text,
-    })))
+    }))
 }
 
-fn text_opt(value: Option<impl Into<String>>) -> Value {
+fn text_opt<'q>(value: Option<impl Into<Cow<'q, str>>>) -> Value<'q> {
     value.map_or(Value::Text(None), text)
 }
 
 macro_rules! bind_as {
     ($($type:ty, $value:ident => $as:expr;)*) => {$(
-        impl Bind for $type {
-            fn into_value(self) -> Value {
+        impl<'q> Bind<'q> for $type {
+            fn into_value(self) -> Value<'q> {
                 let $value = self;
                 $as
             }
@@ -122,10 +122,10 @@ macro_rules! bind_as {
 }
 
 bind_as! {
-    &str, value => text(value);
-    Option<&str>, value => text_opt(value);
-    &String, value => text(value);
-    &Option<String>, value => text_opt(value.as_deref());
+    &'q str, value => text(value);
+    Option<&'q str>, value => text_opt(value);
+    &'q String, value => text(value);
+    &'q Option<String>, value => text_opt(value.as_deref());
     String, value => text(value);
     Option<String>, value => text_opt(value);
     i64, value => Value::Number(Some(value));
@@ -146,26 +146,26 @@ bind_as! {
 
 macro_rules! bind_ids {
     ($($id:ident)*) => {$(
-        impl Bind for &crate::id::$id {
-            fn into_value(self) -> Value {
+        impl<'q> Bind<'q> for &'q crate::id::$id {
+            fn into_value(self) -> Value<'q> {
+                Value::Text(Some(Cow::Borrowed(self.as_str())))
+            }
+        }
+
+        impl<'q> Bind<'q> for crate::id::$id {
+            fn into_value(self) -> Value<'q> {
                 Value::Text(Some(Cow::Owned(self.as_str().to_owned())))
             }
         }
 
-        impl Bind for crate::id::$id {
-            fn into_value(self) -> Value {
-                (&self).into_value()
-            }
-        }
-
-        impl Bind for &Option<crate::id::$id> {
-            fn into_value(self) -> Value {
+        impl<'q> Bind<'q> for &'q Option<crate::id::$id> {
+            fn into_value(self) -> Value<'q> {
                 self.as_ref().into_value()
             }
         }
 
-        impl Bind for Option<&crate::id::$id> {
-            fn into_value(self) -> Value {
+        impl<'q> Bind<'q> for Option<&'q crate::id::$id> {
+            fn into_value(self) -> Value<'q> {
                 self.map_or(Value::Text(None), Bind::into_value)
             }
         }
@@ -180,8 +180,8 @@ bind_ids! {
 
 macro_rules! bind_words {
     ($($word:ident)*) => {$(
-        impl Bind for crate::model::$word {
-            fn into_value(self) -> Value {
+        impl<'q> Bind<'q> for crate::model::$word {
+            fn into_value(self) -> Value<'q> {
                 Value::Text(Some(Cow::Borrowed(self.as_str())))
             }
         }

@@ -11,7 +11,6 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
@@ -20,6 +19,7 @@ use super::database::SharedDatabase;
 use super::log_sync::{LogSync, Turn};
 use super::open::Backend;
 use super::sqlite::{LogGrowth, run_checkpoints};
+use super::told_by::ToldBy;
 use super::writer::{Waiting, Write, Written};
 use super::{StoreError, appends, attempts, calls, flows, handling, job_locks, leases, progress};
 use crate::clock::Clock;
@@ -41,7 +41,7 @@ pub(super) struct Committer {
     log: Option<LogSync>,
     /// So many writes wait that they are worth a few statements.
     enough: Arc<Notify>,
-    runtime: Handle,
+    told_by: ToldBy,
 }
 
 impl Drop for Committer {
@@ -68,21 +68,21 @@ impl Committer {
             clock,
             growth,
             checkpoints,
+            told_by: ToldBy::new(log.is_some()),
             log,
             enough,
-            runtime: Handle::current(),
         })
     }
 
-    /// Commits until the queue is closed and empty.
-    pub(super) async fn run(self, mut waiting: mpsc::Receiver<Waiting>, closing: Arc<Notify>) {
+    /// Commits until the queue is closed and empty, and everybody is answered.
+    pub(super) async fn run(mut self, mut waiting: mpsc::Receiver<Waiting>, closing: Arc<Notify>) {
         let mut group = Vec::with_capacity(BATCH_MAX);
         loop {
             tokio::select! {
                 biased;
                 taken = waiting.recv_many(&mut group, BATCH_MAX) => {
                     if taken == 0 {
-                        return;
+                        break;
                     }
                     let committed = self.commit_and_reply(&mut group, &mut waiting);
                     if panics::survive(committed).await.is_none() {
@@ -92,6 +92,8 @@ impl Committer {
                 () = closing.notified() => waiting.close(),
             }
         }
+        self.log = None;
+        self.told_by.finish().await;
     }
 
     /// After a panic: who waited hears it, and the store is not well until a commit works.
@@ -153,11 +155,15 @@ impl Committer {
             };
         }
         let (database, clock) = (self.database.clone(), self.clock.clone());
-        let (is_alone, runtime) = (answers.len() == 1, self.runtime.clone());
+        let (is_alone, told_by) = (answers.len() == 1, self.told_by.clone());
         let then = move |synced: std::io::Result<()>| match synced {
             Ok(()) => {
                 database.health.wrote(bytes, clock.now());
-                answer_all(answers, &runtime);
+                told_by.tell(answers.len(), move || {
+                    for (each, written) in answers {
+                        each.answer(Ok(written));
+                    }
+                });
             }
             Err(error) => {
                 database.lose_log();
@@ -343,21 +349,6 @@ impl Committer {
             });
         }
         Ok(written)
-    }
-}
-
-/// Whoever is woken from outside of the runtime goes through a queue that all threads share: many
-/// are woken by one task, which does.
-fn answer_all(answers: Vec<(Waiting, Written)>, runtime: &Handle) {
-    const FEW: usize = 4;
-    let answer = |answers: Vec<(Waiting, Written)>| {
-        for (each, written) in answers {
-            each.answer(Ok(written));
-        }
-    };
-    match answers.len() {
-        ..=FEW => answer(answers),
-        _ => drop(runtime.spawn(async move { answer(answers) })),
     }
 }
 

@@ -6,24 +6,38 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, makedev, statx};
+use rustix::io::Errno;
 
 /// Device and inode.
-type Place = (u32, u32, u64);
+type Place = (u64, u64);
 
 /// Where the file of this name is. Nothing else is asked for: who asks for the time of the last change
 /// makes the system keep an exact one from the next change on, and with it write the inode with each sync.
 fn place_at(path: &Path) -> io::Result<Place> {
-    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::INO)?;
-    Ok((found.stx_dev_major, found.stx_dev_minor, found.stx_ino))
+    match statx(CWD, path, AtFlags::empty(), StatxFlags::INO) {
+        Ok(found) => Ok(place(&found)),
+        // Of an old system, or not allowed.
+        Err(Errno::NOSYS) => std::fs::metadata(path).map(|found| (found.dev(), found.ino())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Where this file is, whatever its name.
 fn place_of(file: &File) -> io::Result<Place> {
-    let found = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::INO)?;
-    Ok((found.stx_dev_major, found.stx_dev_minor, found.stx_ino))
+    match statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::INO) {
+        Ok(found) => Ok(place(&found)),
+        Err(Errno::NOSYS) => file.metadata().map(|found| (found.dev(), found.ino())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn place(found: &Statx) -> Place {
+    let device = makedev(found.stx_dev_major, found.stx_dev_minor);
+    (device, found.stx_ino)
 }
 
 /// The log's file. Syncing it through a descriptor of our own is the same to the system, and SQLite
@@ -90,6 +104,15 @@ impl LogFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_where_the_system_says() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let found = file.as_file().metadata().expect("read");
+        let expected = (found.dev(), found.ino());
+        assert_eq!(place_at(file.path()).expect("found"), expected);
+        assert_eq!(place_of(file.as_file()).expect("found"), expected);
+    }
 
     #[test]
     fn a_log_that_was_made_anew_is_found() {

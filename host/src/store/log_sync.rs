@@ -231,7 +231,7 @@ fn again(synced: &io::Result<()>) -> io::Result<()> {
 }
 
 impl Drop for LogSync {
-    /// Everybody is answered before this ends.
+    /// Everybody is told before this ends.
     fn drop(&mut self) {
         self.thread_waits = None;
         if let Some(thread) = self.thread.take() {

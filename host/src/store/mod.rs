@@ -47,6 +47,7 @@ mod registrations;
 mod sockets;
 mod subscription_state;
 mod timers;
+mod told_by;
 mod upkeep;
 mod wipes;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use sqlx::{Executor, Row};
 use tempfile::TempDir;
 
@@ -176,6 +177,21 @@ async fn a_store_in_which_nobody_commits_is_not_ready() {
     store.writer.finish().await;
     let error = store.check_ready().await.expect_err("nobody commits");
     assert!(error.is_unavailable(), "{error:?}");
+}
+
+#[tokio::test]
+async fn whoever_waits_when_the_store_is_closed_is_answered_before_it_is() {
+    let (store, _folder) = open().await;
+    let writes = (0..50).map(|_| Box::pin(store.append(append(100))));
+    let mut waiting: Vec<_> = writes.collect();
+    assert!(waiting.iter_mut().all(|each| each.now_or_never().is_none()));
+    store.close().await;
+    let is_stored = |each| matches!(each, Some(Ok(Appended::Stored { .. })));
+    assert!(
+        waiting
+            .into_iter()
+            .all(|each| is_stored(each.now_or_never()))
+    );
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ YAML
 
   heading "A no-op HTTP runnable on loopback, called synchronously: kept, run, recorded, answered"
   echo "1 connection:                 $(beside 1 0)   (target 1)"
-  echo "64 connections, 800 a second: $(beside 64 80)   (target: p99 10)"
+  echo "64 connections, 800 a second: $(beside 64 80)   (target: median added 1, p99 10)"
   echo "64 connections, saturated:    $(beside 64 0)"
 
   heading "Called asynchronously, beside ingest of a provider's request: kept and synced, 64 connections"

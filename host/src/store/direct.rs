@@ -214,13 +214,9 @@ impl Connection for Direct {
 
 /// `$3` is the third value wherever it stands; a plain `?` is the next one.
 fn bind(prepared: &mut CachedStatement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {
-    // A text has placeholders of one form.
-    let is_numbered = prepared.parameter_name(1).is_some();
     for place in 1..=prepared.parameter_count() {
-        let name = is_numbered
-            .then(|| prepared.parameter_name(place))
-            .flatten();
-        let number = name.and_then(|name| name.trim_start_matches('$').parse().ok());
+        let numbered = prepared.parameter_name(place);
+        let number = numbered.and_then(|name| name.trim_start_matches('$').parse().ok());
         let number: usize = number.unwrap_or(place);
         let value = values.get(number - 1);
         let value = value.expect("invariant: each placeholder has its value");

@@ -47,7 +47,6 @@ mod registrations;
 mod sockets;
 mod subscription_state;
 mod timers;
-mod told_by;
 mod upkeep;
 mod wipes;
 
@@ -88,6 +87,7 @@ mod rows;
 mod select;
 mod sql;
 mod sqlite;
+mod told_by;
 mod transaction;
 mod write_back;
 mod writer;
